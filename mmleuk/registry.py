@@ -1,0 +1,39 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+"""Child registries of MMDetection's, in the scope ``mmleuk``.
+
+A config names our modules as ``type='mmleuk.X'`` and needs no
+``custom_imports``: the first look-up in the scope imports ``locations``.
+
+Keep this file trivial. MMEngine imports it while it looks a scope up and
+swallows an ``ImportError`` raised here, which then comes back as a misleading
+message on the scope.
+"""
+from mmdet.registry import DATASETS as MMDET_DATASETS
+from mmdet.registry import METRICS as MMDET_METRICS
+from mmdet.registry import MODELS as MMDET_MODELS
+from mmdet.registry import TASK_UTILS as MMDET_TASK_UTILS
+from mmdet.registry import TRANSFORMS as MMDET_TRANSFORMS
+from mmengine.registry import Registry
+
+DATASETS = Registry(
+    'dataset',
+    parent=MMDET_DATASETS,
+    scope='mmleuk',
+    locations=['mmleuk.datasets'])
+TRANSFORMS = Registry(
+    'transform',
+    parent=MMDET_TRANSFORMS,
+    scope='mmleuk',
+    locations=['mmleuk.datasets.transforms'])
+MODELS = Registry(
+    'model', parent=MMDET_MODELS, scope='mmleuk', locations=['mmleuk.models'])
+TASK_UTILS = Registry(
+    'task util',
+    parent=MMDET_TASK_UTILS,
+    scope='mmleuk',
+    locations=['mmleuk.models'])
+METRICS = Registry(
+    'metric',
+    parent=MMDET_METRICS,
+    scope='mmleuk',
+    locations=['mmleuk.evaluation'])

@@ -1,0 +1,174 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+from dataclasses import dataclass
+from typing import Iterable, Iterator, Mapping, Optional, Sequence, Tuple
+
+import numpy as np
+
+# The code of an attribute that nobody stated. Every reader maps what a format
+# uses for it (4, or a value outside the schema) to this one number.
+MISSING = -1
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """One morphological attribute of a cell.
+
+    Args:
+        name (str): Identifier in snake case, used in metric keys.
+        values (tuple[str]): Names of the codes 0, 1, ... in order.
+        title (str): Name shown to people. Defaults to ``name``.
+        json_key (str): Key of the attribute in the annotation files.
+            Defaults to ``name``.
+    """
+    name: str
+    values: Tuple[str, ...]
+    title: str = ''
+    json_key: str = ''
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier():
+            raise ValueError(
+                f'an attribute has the name {self.name!r}, expected an '
+                'identifier such as "cell_size"')
+        object.__setattr__(self, 'values', tuple(self.values))
+        if len(self.values) < 2:
+            raise ValueError(
+                f'the attribute {self.name!r} has the values {self.values}, '
+                'expected at least two')
+        object.__setattr__(self, 'title', self.title or self.name)
+        object.__setattr__(self, 'json_key', self.json_key or self.name)
+
+
+class AttributeSchema:
+    """The attributes a dataset annotates and a model predicts, in order.
+
+    The schema is configuration: a dataset holds it in
+    ``metainfo['attributes']``, a head in its ``attributes`` argument, both as
+    a list of dicts of :class:`Attribute`.
+
+    Args:
+        attributes (Sequence[dict | Attribute]): The attributes in the order
+            of the columns of every code array.
+
+    Raises:
+        ValueError: If a name occurs twice or there is no attribute.
+    """
+
+    def __init__(self, attributes: Sequence) -> None:
+        self.attributes = tuple(
+            item if isinstance(item, Attribute) else Attribute(**item)
+            for item in attributes)
+        if not self.attributes:
+            raise ValueError('a schema needs at least one attribute, got none')
+        if len(set(self.names)) != len(self.names):
+            raise ValueError(
+                f'attribute names must differ, got {list(self.names)}')
+
+    def __len__(self) -> int:
+        return len(self.attributes)
+
+    def __iter__(self) -> Iterator[Attribute]:
+        return iter(self.attributes)
+
+    def __getitem__(self, index: int) -> Attribute:
+        return self.attributes[index]
+
+    def __eq__(self, other: object) -> bool:
+        return (isinstance(other, AttributeSchema)
+                and self.attributes == other.attributes)
+
+    def __repr__(self) -> str:
+        sizes = ', '.join(f'{a.name}: {len(a.values)}' for a in self)
+        return f'{self.__class__.__name__}({sizes})'
+
+    @property
+    def names(self) -> Tuple[str, ...]:
+        """tuple[str]: Identifiers, in order."""
+        return tuple(attribute.name for attribute in self.attributes)
+
+    @property
+    def titles(self) -> Tuple[str, ...]:
+        """tuple[str]: Names for people, in order."""
+        return tuple(attribute.title for attribute in self.attributes)
+
+    @property
+    def sizes(self) -> Tuple[int, ...]:
+        """tuple[int]: Number of values of each attribute."""
+        return tuple(len(attribute.values) for attribute in self.attributes)
+
+    @property
+    def num_values(self) -> int:
+        """int: Sum of :attr:`sizes`, the width of a row of probabilities."""
+        return sum(self.sizes)
+
+    def clean(self, codes: Iterable[Optional[int]]) -> Tuple[int, ...]:
+        """Mask every code that names no value of its attribute.
+
+        Args:
+            codes (Iterable[int | None]): One raw code per attribute. None, 4
+                ("not applicable" in LLD) and every other number outside
+                ``[0, size)`` count as missing.
+
+        Returns:
+            tuple[int]: One code per attribute, ``MISSING`` where masked.
+
+        Raises:
+            ValueError: If the number of codes is not that of the attributes.
+        """
+        codes = tuple(codes)
+        if len(codes) != len(self):
+            raise ValueError(
+                f'got {len(codes)} attribute codes {codes}, expected '
+                f'{len(self)}: {", ".join(self.names)}')
+        return tuple(
+            int(code) if code is not None and 0 <= code < size else MISSING
+            for code, size in zip(codes, self.sizes))
+
+    def describe(self, codes: Sequence[int]) -> Mapping[str, Optional[str]]:
+        """Name the values of one cell.
+
+        Args:
+            codes (Sequence[int]): One code per attribute.
+
+        Returns:
+            dict[str, str | None]: Value name by attribute name, None where
+            the code is missing.
+        """
+        codes = self.clean(np.asarray(codes).tolist())
+        return {
+            attribute.name: None if code == MISSING else attribute.values[code]
+            for attribute, code in zip(self.attributes, codes)
+        }
+
+
+# The seven attributes of the Large Leukemia Dataset, in the order of its text
+# labels. `nuclear_chromatio` is the release's own spelling.
+LLD_ATTRIBUTES = [
+    dict(
+        name='cell_size',
+        title='Cell Size',
+        values=('small', 'medium', 'large')),
+    dict(
+        name='nuclear_chromatin',
+        title='Nuclear Chromatin',
+        json_key='nuclear_chromatio',
+        values=('open', 'coarse')),
+    dict(
+        name='nuclear_shape',
+        title='Nuclear Shape',
+        values=('regular', 'irregular')),
+    dict(
+        name='nucleolus',
+        title='Nucleolus',
+        values=('inconspicuous', 'prominent')),
+    dict(
+        name='cytoplasm', title='Cytoplasm', values=('scanty', 'abundant')),
+    dict(
+        name='cytoplasmic_basophilia',
+        title='Cytoplasmic Basophilia',
+        values=('slight', 'moderate')),
+    dict(
+        name='cytoplasmic_vacuoles',
+        title='Cytoplasmic Vacuoles',
+        values=('absent', 'prominent')),
+]
