@@ -1,0 +1,30 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+from typing import Tuple
+
+from mmdet.models.dense_heads import RPNHead
+from torch import Tensor
+
+from mmleuk.registry import MODELS
+
+
+@MODELS.register_module()
+class BF16RPNHead(RPNHead):
+    """:class:`RPNHead` that also works under bfloat16 autocast.
+
+    Its scores go into MMCV's NMS, which has no bfloat16 kernel, so that they
+    leave the layers in float32.
+    """
+
+    def forward_single(self, x: Tensor) -> Tuple[Tensor, Tensor]:
+        """Score and regress the anchors of one level.
+
+        Args:
+            x (Tensor): Features of the level, shape (N, C, H, W).
+
+        Returns:
+            tuple[Tensor, Tensor]: Objectness logits
+            (N, num_anchors, H, W) and box deltas (N, num_anchors * 4, H, W),
+            both float32.
+        """
+        cls_score, bbox_pred = super().forward_single(x)
+        return cls_score.float(), bbox_pred.float()

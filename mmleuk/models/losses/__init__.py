@@ -1,0 +1,5 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+from .asymmetric_loss import AsymmetricLoss
+from .softmax_focal_loss import SoftmaxFocalLoss
+
+__all__ = ['AsymmetricLoss', 'SoftmaxFocalLoss']

@@ -1,0 +1,305 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+from typing import Dict, List, Tuple
+
+import torch
+from mmdet.models.roi_heads import CascadeRoIHead, StandardRoIHead
+from mmdet.models.task_modules.samplers import SamplingResult
+from mmdet.structures import SampleList
+from mmdet.structures.bbox import bbox2roi, get_box_tensor, scale_boxes
+from mmdet.utils import ConfigType, InstanceList, OptConfigType
+from mmengine.model import ModuleList
+from torch import Tensor
+
+from mmleuk.registry import MODELS
+from mmleuk.structures import MISSING
+
+
+class AttributeRoIHeadMixin:
+    """Attribute branches for a RoI head of MMDetection.
+
+    In training the branches learn from the positive RoIs that the (last) box
+    stage sampled. In testing they read the final boxes, after NMS and before
+    these are scaled back to the original image.
+
+    Args:
+        attribute_head (dict): Config of the attribute head.
+        attribute_roi_extractor (dict, optional): Config of its RoI extractor.
+            None shares that of the (last) box stage.
+        attribute_source (str): What its RoI extractor pools: 'neck' the
+            levels of the neck, 'early' the backbone features that
+            :class:`EarlyFeatureNeck` keeps, 'early+neck' first these, then the
+            levels of the neck.
+        attribute_rois (str): RoIs to learn from: 'positive', the sampled
+            positive RoIs, or 'gt', the labelled boxes themselves.
+        attribute_grad_scale (float): Factor of the attribute gradient into
+            the shared features: 0 leaves these to the detector alone, 1 trains
+            both alike.
+    """
+
+    def __init__(
+        self,
+        *args,
+        attribute_head: ConfigType,
+        attribute_roi_extractor: OptConfigType = None,
+        attribute_source: str = 'neck',
+        attribute_rois: str = 'positive',
+        attribute_grad_scale: float = 1.0,
+        **kwargs,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        if attribute_source not in ('neck', 'early', 'early+neck'):
+            raise ValueError(
+                f'got attribute_source={attribute_source!r}, '
+                "expected 'neck', 'early' or 'early+neck'"
+            )
+        if attribute_rois not in ('positive', 'gt'):
+            raise ValueError(
+                f'got attribute_rois={attribute_rois!r}, '
+                "expected 'positive' or 'gt'"
+            )
+        self.attribute_source = attribute_source
+        self.attribute_rois = attribute_rois
+        self.attribute_grad_scale = attribute_grad_scale
+        self.attribute_head = MODELS.build(attribute_head)
+        self.shares_roi_extractor = attribute_roi_extractor is None
+        if not self.shares_roi_extractor:
+            self.attribute_roi_extractor = MODELS.build(
+                attribute_roi_extractor
+            )
+        elif isinstance(self.bbox_roi_extractor, ModuleList):
+            self.attribute_roi_extractor = self.bbox_roi_extractor[-1]
+        else:
+            self.attribute_roi_extractor = self.bbox_roi_extractor
+        self._sampling_results = None
+
+    def bbox_loss(self, *args) -> dict:
+        """Run the box loss and note which RoIs it learned from.
+
+        ``loss`` of MMDetection's RoI heads keeps the sampling results to
+        itself; this call is the one place where it hands them out. They are
+        noted for the rest of that same ``loss``.
+
+        Args:
+            *args: Those of the parent, the last of which is the list of
+                :obj:`SamplingResult`.
+
+        Returns:
+            dict: What the parent returns.
+        """
+        self._sampling_results = args[-1]
+        return super().bbox_loss(*args)
+
+    def loss(
+        self,
+        x: Tuple[Tensor],
+        rpn_results_list: InstanceList,
+        batch_data_samples: SampleList,
+    ) -> Dict[str, Tensor]:
+        """Compute the losses of the boxes and of the attributes.
+
+        Args:
+            x (tuple[Tensor]): Levels of the neck, each (N, C, H, W).
+            rpn_results_list (list[:obj:`InstanceData`]): Proposals.
+            batch_data_samples (list[:obj:`DetDataSample`]): Samples whose
+                ``gt_instances`` have ``attributes``, (k, num_attributes)
+                int64 with ``MISSING`` where unknown.
+
+        Returns:
+            dict[str, Tensor]: The parent's losses, ``loss_attribute`` and
+            ``acc_attribute``.
+        """
+        losses = super().loss(x, rpn_results_list, batch_data_samples)
+        sampling_results, self._sampling_results = self._sampling_results, None
+        losses.update(
+            self.attribute_loss(x, sampling_results, batch_data_samples)
+        )
+        return losses
+
+    def attribute_loss(
+        self,
+        x: Tuple[Tensor],
+        sampling_results: List[SamplingResult],
+        batch_data_samples: SampleList,
+    ) -> Dict[str, Tensor]:
+        """Compute the loss of the attribute branches.
+
+        Args:
+            x (tuple[Tensor]): Levels of the neck, each (N, C, H, W).
+            sampling_results (list[:obj:`SamplingResult`]): One an image.
+            batch_data_samples (list[:obj:`DetDataSample`]): The samples.
+
+        Returns:
+            dict[str, Tensor]: ``loss_attribute`` and ``acc_attribute``.
+        """
+        boxes, targets = [], []
+        for sample, sampled in zip(batch_data_samples, sampling_results):
+            codes = self._gt_attributes(sample)
+            if self.attribute_rois == 'gt':
+                boxes.append(get_box_tensor(sample.gt_instances.bboxes))
+                targets.append(codes)
+            else:
+                boxes.append(get_box_tensor(sampled.pos_priors))
+                targets.append(codes[sampled.pos_assigned_gt_inds])
+        metas = [sample.metainfo for sample in batch_data_samples]
+        logits = self._attribute_forward(x, boxes, metas)
+        return self.attribute_head.loss(logits, torch.cat(targets))
+
+    def _gt_attributes(self, sample) -> Tensor:
+        """Fetch the codes of an image's cells, (k, num_attributes)."""
+        gt_instances = sample.gt_instances
+        num_attributes = len(self.attribute_head.schema)
+        if 'attributes' not in gt_instances:
+            raise KeyError(
+                f'{sample.metainfo.get("img_path", "an image")}: its '
+                'gt_instances have no "attributes"; end the training pipeline '
+                'with mmleuk.PackLLDInputs (cells without labels then get '
+                f'{MISSING})'
+            )
+        codes = gt_instances.attributes
+        if codes.size(1) != num_attributes:
+            raise ValueError(
+                f'{sample.metainfo.get("img_path", "an image")}: got '
+                f'{codes.size(1)} attributes a cell, expected '
+                f'{num_attributes}: {list(self.attribute_head.schema.names)}; '
+                'give the dataset and the head the same schema'
+            )
+        return codes
+
+    def _attribute_forward(
+        self,
+        x: Tuple[Tensor],
+        boxes: List[Tensor],
+        batch_img_metas: List[dict],
+    ) -> Tensor:
+        """Compute the logits of boxes in pixels of the network's input.
+
+        Args:
+            x (tuple[Tensor]): Levels of the neck, each (N, C, H, W).
+            boxes (list[Tensor]): Boxes of each image, (n_i, 4).
+            batch_img_metas (list[dict]): Their meta information. A box side
+                is divided by ``scale_factor`` (1 where there is none) to give
+                pixels of the original image; a resize in the data
+                preprocessor is not part of it.
+
+        Returns:
+            Tensor: Logits, shape (sum of n_i, sum of values).
+        """
+        if self.attribute_source != 'neck':
+            if not hasattr(x, 'early'):
+                raise TypeError(
+                    f'attribute_source={self.attribute_source!r} got a plain '
+                    'tuple of features; wrap the neck in '
+                    'mmleuk.EarlyFeatureNeck'
+                )
+            x = x.early if self.attribute_source == 'early' else x.early + x
+        rois = bbox2roi(boxes)
+        feats = self.attribute_roi_extractor(
+            x[: self.attribute_roi_extractor.num_inputs], rois
+        )
+        if self.shares_roi_extractor and self.with_shared_head:
+            feats = self.shared_head(feats)
+        if self.attribute_grad_scale != 1 and feats.requires_grad:
+            scale = self.attribute_grad_scale
+            feats = feats * scale + feats.detach() * (1 - scale)
+        scale_factors = rois.new_tensor(
+            [meta.get('scale_factor', (1, 1))[:2] for meta in batch_img_metas]
+        )
+        box_sizes = (rois[:, 3:5] - rois[:, 1:3]) / scale_factors[
+            rois[:, 0].long()
+        ]
+        return self.attribute_head(feats, box_sizes)
+
+    def predict_bbox(
+        self,
+        x: Tuple[Tensor],
+        batch_img_metas: List[dict],
+        rpn_results_list: InstanceList,
+        rcnn_test_cfg: ConfigType,
+        rescale: bool = False,
+        **kwargs,
+    ) -> InstanceList:
+        """Detect cells and name their attributes.
+
+        Args:
+            x (tuple[Tensor]): Levels of the neck, each (N, C, H, W).
+            batch_img_metas (list[dict]): Meta information of the images.
+            rpn_results_list (list[:obj:`InstanceData`]): Proposals.
+            rcnn_test_cfg (:obj:`ConfigDict`): ``test_cfg`` of the R-CNN. If
+                None, the parent returns raw scores of all proposals, which
+                get no attributes.
+            rescale (bool): Whether to return boxes in original pixels.
+            **kwargs: Other arguments of the parent.
+
+        Returns:
+            list[:obj:`InstanceData`]: Detections of each image: ``bboxes``,
+            ``scores``, ``labels`` and the fields of
+            :meth:`BaseAttributeHead.predict`.
+        """
+        if rcnn_test_cfg is None:
+            return super().predict_bbox(
+                x,
+                batch_img_metas,
+                rpn_results_list,
+                rcnn_test_cfg,
+                rescale,
+                **kwargs,
+            )
+        results_list = super().predict_bbox(
+            x,
+            batch_img_metas,
+            rpn_results_list,
+            rcnn_test_cfg,
+            rescale=False,
+            **kwargs,
+        )
+        boxes = [get_box_tensor(results.bboxes) for results in results_list]
+        logits = self._attribute_forward(x, boxes, batch_img_metas)
+        fields = self.attribute_head.predict(logits)
+        num_boxes = [len(b) for b in boxes]
+        for name, values in fields.items():
+            for results, part in zip(results_list, values.split(num_boxes)):
+                results[name] = part
+        if rescale:
+            for results, meta in zip(results_list, batch_img_metas):
+                factor = [1 / s for s in meta['scale_factor']]
+                results.bboxes = scale_boxes(results.bboxes, factor)
+        return results_list
+
+    def forward(
+        self,
+        x: Tuple[Tensor],
+        rpn_results_list: InstanceList,
+        batch_data_samples: SampleList,
+    ) -> tuple:
+        """Run the network alone, without any post-processing.
+
+        Args:
+            x (tuple[Tensor]): Levels of the neck, each (N, C, H, W).
+            rpn_results_list (list[:obj:`InstanceData`]): Proposals.
+            batch_data_samples (list[:obj:`DetDataSample`]): The samples.
+
+        Returns:
+            tuple: The parent's outputs and the attribute logits of the
+            proposals, shape (n, sum of values).
+        """
+        outputs = super().forward(x, rpn_results_list, batch_data_samples)
+        proposals = [results.bboxes for results in rpn_results_list]
+        metas = [sample.metainfo for sample in batch_data_samples]
+        return outputs + (self._attribute_forward(x, proposals, metas),)
+
+
+@MODELS.register_module()
+class AttributeRoIHead(AttributeRoIHeadMixin, StandardRoIHead):
+    """:class:`StandardRoIHead` that also names attributes of each cell.
+
+    See :class:`AttributeRoIHeadMixin` for its arguments.
+    """
+
+
+@MODELS.register_module()
+class CascadeAttributeRoIHead(AttributeRoIHeadMixin, CascadeRoIHead):
+    """:class:`CascadeRoIHead` that also names attributes of each cell.
+
+    The branches learn from the RoIs of the last stage that had any. See
+    :class:`AttributeRoIHeadMixin` for the arguments.
+    """

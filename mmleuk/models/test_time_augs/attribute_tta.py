@@ -1,0 +1,79 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+from typing import List, Optional, Sequence
+
+import torch
+from mmdet.models.test_time_augs import DetTTAModel
+from mmdet.structures import DetDataSample
+from mmdet.structures.bbox import bbox_overlaps
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from mmleuk.registry import MODELS
+from mmleuk.structures import LLD_ATTRIBUTES, AttributeSchema
+
+
+@MODELS.register_module()
+class AttributeTTAModel(DetTTAModel):
+    """Merge detections of several views, attributes included.
+
+    Boxes, scores and labels are merged by the parent. The attribute
+    probabilities of a merged box are the score-weighted mean of those of all
+    detections of its class, in all views, that overlap it by ``iou_thr`` or
+    more: it is the same cell seen several times, and the box that survived the
+    NMS is only one of these looks.
+
+    Args:
+        attributes (Sequence[dict]): The schema. Defaults to LLD's seven.
+        iou_thr (float): Least overlap of detections of one cell.
+        tta_cfg (dict): ``nms`` and ``max_per_img`` of the parent.
+        **kwargs: Other arguments of the parent.
+    """
+
+    def __init__(
+        self,
+        attributes: Sequence[dict] = LLD_ATTRIBUTES,
+        iou_thr: float = 0.5,
+        tta_cfg: Optional[dict] = None,
+        **kwargs,
+    ) -> None:
+        super().__init__(tta_cfg=tta_cfg, **kwargs)
+        self.schema = AttributeSchema(attributes)
+        self.iou_thr = iou_thr
+
+    def _merge_single_sample(
+        self, data_samples: List[DetDataSample]
+    ) -> DetDataSample:
+        """Merge the predictions of the views of one image.
+
+        Args:
+            data_samples (list[:obj:`DetDataSample`]): One a view, with boxes
+                in original pixels of the view's own (maybe flipped) image.
+
+        Returns:
+            :obj:`DetDataSample`: The merged prediction.
+        """
+        views = [sample.pred_instances for sample in data_samples]
+        boxes = self.merge_aug_bboxes(
+            [view.bboxes for view in views],
+            None,
+            [s.metainfo for s in data_samples],
+        )
+        labels = torch.cat([view.labels for view in views])
+        scores = torch.cat([view.scores for view in views])
+        probs = torch.cat([view.attribute_probs for view in views])
+        merged = super()._merge_single_sample(data_samples)
+        if len(boxes) == 0:
+            return merged
+        pred = merged.pred_instances
+        votes = scores * (labels == pred.labels[:, None])
+        votes = votes * (bbox_overlaps(pred.bboxes, boxes) >= self.iou_thr)
+        probs = votes @ probs / votes.sum(dim=1, keepdim=True)
+        self._set_attributes(pred, probs)
+        return merged
+
+    def _set_attributes(self, pred: InstanceData, probs: Tensor) -> None:
+        """Write probabilities (n, sum of values) and what follows of them."""
+        best = [b.max(dim=1) for b in probs.split(self.schema.sizes, dim=1)]
+        pred.attribute_labels = torch.stack([b.indices for b in best], dim=1)
+        pred.attribute_scores = torch.stack([b.values for b in best], dim=1)
+        pred.attribute_probs = probs
