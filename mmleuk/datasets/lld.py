@@ -1,0 +1,489 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+import logging
+from typing import List, Mapping, NamedTuple, Optional, Sequence, Union
+
+from mmdet.datasets import BaseDetDataset
+from mmengine import fileio
+from mmengine.logging import print_log
+
+from mmleuk.registry import DATASETS
+from mmleuk.structures import AttributeSchema
+
+from .class_map import ClassMap, LabelMap
+from .metainfo import LLD_METAINFO, make_palette
+from .naming import (
+    match_folder,
+    normalise_patient,
+    normalise_subset,
+    parse_field_name,
+)
+from .readers import (
+    READERS,
+    AnnotationError,
+    FieldRecord,
+    ImageFolder,
+    MendLog,
+    SparseTextReader,
+    detect_format,
+)
+
+
+class _Part(NamedTuple):
+    """Annotations of one subset and where its images are."""
+
+    subset: Optional[str]
+    ann_file: str
+    img_folder: str
+
+
+@DATASETS.register_module()
+class LLDDataset(BaseDetDataset):
+    """The Large Leukemia Dataset, and other cells in its formats.
+
+    Annotations are named in one of two ways. With ``subset`` they are found in
+    the released layout::
+
+        <data_root>/<subset>/images/<split>/*.png
+        <data_root>/<subset>/json_labels/<split>.json
+        <data_root>/<subset>/txt_labels/AttriDet/<split>/*.txt
+
+    where ``ann_file`` and ``data_prefix['img']``, if given, stand for a path
+    inside the folder of the subset. Without ``subset`` both are given as in
+    :class:`mmdet.CocoDataset`; a folder as ``ann_file`` means text labels.
+
+    An item of the dataset (``data_info``) has:
+
+    - img_path (str), img_id (int | str), height, width (int): img_id is that
+      of the JSON file, or a running number over text labels and over several
+      subsets.
+    - instances (list[dict]): bbox ([x1, y1, x2, y2] in pixels), bbox_label
+      (int), ignore_flag (0 | 1), attributes (tuple of one code per attribute,
+      -1 where it is missing).
+    - annotated_regions (list[list[float]] | None): rectangles
+      [x1, y1, x2, y2] in pixels outside which nothing is known; None where the
+      whole image is annotated.
+    - patient, field, magnification, diagnosis (str | None): from the file
+      name. subset (str | None): its name.
+
+    Faults known of the data are mended, counted in ``mends`` and summed up in
+    one line of the log: see :mod:`mmleuk.datasets.readers.mending`.
+
+    Args:
+        ann_file (str): JSON file or folder of text labels. Defaults to ''.
+        metainfo (dict, optional): Overrides of ``METAINFO``. The classes that
+            annotations name are matched to ``metainfo['classes']`` by name.
+            Defaults to None.
+        data_root (str): Root of ``ann_file``, ``data_prefix`` and the folders
+            of the subsets. Defaults to ''.
+        data_prefix (dict): Folder of the images under ``img``. Defaults to
+            dict(img='').
+        subset (str | Sequence[str], optional): Name of one subset, such as
+            ``'H_100X_C1'``, or of several. Casing is free. Defaults to None.
+        split (str): ``'train'`` or ``'test'``; used with ``subset``. Defaults
+            to 'train'.
+        ann_format (str): ``'json'``, ``'sparse_json'``, ``'text'`` or
+            ``'sparse_text'``, or ``'auto'`` to tell by the file, taking a
+            subset's JSON first. Defaults to 'auto'.
+        region_order (str): Order of the rectangle in sparse text, see
+            :class:`SparseTextReader`. Defaults to 'auto'.
+        use_regions (bool): Whether what lies outside annotated regions is
+            unknown. If False, it is background. Defaults to True.
+        class_map (str | dict, optional): Classes to merge, ignore or drop,
+            see :class:`ClassMap`: ``'wbc'`` makes one class of all,
+            ``'blast'`` tells blasts from others. Unless ``metainfo`` names
+            classes, they follow from the map. Defaults to None.
+        patients (Sequence[str | int], optional): Patients to keep. Defaults
+            to None, all.
+        exclude_patients (Sequence[str | int], optional): Patients to leave
+            out. Defaults to None.
+        filter_cfg (dict, optional): As in mmdet, used outside ``test_mode``:
+            ``filter_empty_gt`` drops images without a cell that is not
+            ignored, ``min_size`` those with a shorter side, in pixels.
+            Defaults to None.
+        kwargs (dict): Other arguments of :class:`mmdet.BaseDetDataset`.
+    """
+
+    METAINFO = LLD_METAINFO
+
+    def __init__(
+        self,
+        ann_file: str = '',
+        metainfo: Optional[Mapping] = None,
+        data_root: str = '',
+        data_prefix: Mapping[str, str] = dict(img=''),  # noqa: B006
+        *,
+        subset: Union[str, Sequence[str], None] = None,
+        split: str = 'train',
+        ann_format: str = 'auto',
+        region_order: str = 'auto',
+        use_regions: bool = True,
+        class_map: Union[str, Mapping[str, Optional[str]], None] = None,
+        patients: Optional[Sequence[Union[str, int]]] = None,
+        exclude_patients: Optional[Sequence[Union[str, int]]] = None,
+        **kwargs,
+    ) -> None:
+        if ann_format not in ('auto', *READERS):
+            raise ValueError(
+                f'ann_format is {ann_format!r}, expected "auto" or one of '
+                f'{list(READERS)}'
+            )
+        if subset is None and not ann_file:
+            raise ValueError(
+                'LLDDataset got neither `subset` nor `ann_file`. Name a '
+                "subset (subset='H_100X_C1') or an annotation file."
+            )
+        self.subsets = [subset] if isinstance(subset, str) else subset
+        self.split = split
+        self.ann_format = ann_format
+        self.region_order = region_order
+        self.use_regions = use_regions
+        self.class_map = ClassMap(class_map)
+        self.patients = self._check_patients(patients, 'patients')
+        self.exclude_patients = self._check_patients(
+            exclude_patients, 'exclude_patients'
+        )
+        self.mends = MendLog()
+        super().__init__(
+            ann_file=ann_file,
+            metainfo=self._complete_metainfo(metainfo),
+            data_root=data_root,
+            data_prefix=data_prefix,
+            **kwargs,
+        )
+
+    @property
+    def schema(self) -> AttributeSchema:
+        """AttributeSchema: The attributes of every cell."""
+        return AttributeSchema(self._metainfo['attributes'])
+
+    @staticmethod
+    def _check_patients(
+        patients: Optional[Sequence], name: str
+    ) -> Optional[frozenset]:
+        """Normalise a list of patients, refusing a bare string."""
+        if patients is None:
+            return None
+        if isinstance(patients, (str, int)):
+            raise TypeError(
+                f'{name} is {patients!r}, expected a list such as '
+                f'[{patients!r}]'
+            )
+        return frozenset(map(normalise_patient, patients))
+
+    def _complete_metainfo(
+        self, metainfo: Optional[Mapping]
+    ) -> Optional[dict]:
+        """Add what follows from the class map and from overridden classes."""
+        if metainfo is not None and not isinstance(metainfo, Mapping):
+            raise TypeError(
+                f'metainfo is {metainfo!r}, expected a dict such as '
+                'dict(classes=(...))'
+            )
+        metainfo = dict(metainfo or {})
+        if self.class_map:
+            metainfo.setdefault('classes', self.class_map.classes())
+        if 'classes' in metainfo:
+            if isinstance(metainfo['classes'], str):
+                raise TypeError(
+                    f'metainfo has the classes {metainfo["classes"]!r}, '
+                    'expected a tuple of names'
+                )
+            metainfo['classes'] = tuple(metainfo['classes'])
+            metainfo.setdefault('palette', make_palette(metainfo['classes']))
+        return metainfo
+
+    def _join_prefix(self) -> None:
+        """Join paths with ``data_root``, unless they belong to subsets."""
+        if self.subsets is None:
+            super()._join_prefix()
+
+    def _join(self, *parts: str) -> str:
+        """Join a path in the file backend."""
+        return fileio.join_path(*parts, backend_args=self.backend_args)
+
+    def _find_parts(self) -> List[_Part]:
+        """Find the annotations and images of each subset.
+
+        Raises:
+            FileNotFoundError: If a subset or its annotations are not there.
+            ValueError: If a subset is named twice.
+        """
+        if self.subsets is None:
+            return [_Part(None, self.ann_file, self.data_prefix['img'])]
+        names = [normalise_subset(name) for name in self.subsets]
+        if not names or len(set(names)) < len(names):
+            raise ValueError(
+                f'subset is {list(self.subsets)}, expected one or more '
+                'different names'
+            )
+        root = self.data_root or '.'
+        folders = []
+        if fileio.isdir(root, self.backend_args):
+            folders = list(
+                fileio.list_dir_or_file(
+                    root, list_file=False, backend_args=self.backend_args
+                )
+            )
+        parts = []
+        for asked, name in zip(self.subsets, names):
+            folder = self._join(root, match_folder(asked, folders, root))
+            images = self.data_prefix.get('img') or f'images/{self.split}'
+            parts.append(
+                _Part(
+                    name,
+                    self._find_annotations(folder, name),
+                    self._join(folder, images),
+                )
+            )
+        return parts
+
+    def _find_annotations(self, folder: str, subset: str) -> str:
+        """Find the annotations in the folder of a subset."""
+        if self.ann_file:
+            return self._join(folder, self.ann_file)
+        json_file = self._join(folder, 'json_labels', f'{self.split}.json')
+        text_folder = self._join(folder, 'txt_labels', 'AttriDet', self.split)
+        candidates = [json_file, text_folder]
+        if self.ann_format != 'auto':
+            candidates = [
+                text_folder if 'text' in self.ann_format else json_file
+            ]
+        for path in candidates:
+            if fileio.exists(path, self.backend_args):
+                return path
+        raise FileNotFoundError(
+            f'The subset {subset} has no annotations of the split '
+            f'{self.split!r}: {" and ".join(candidates)} are not there. Set '
+            '`ann_file` and `data_prefix` to their place in the folder of '
+            'the subset, or leave the subset out (the released L_10X_C1 is '
+            'empty).'
+        )
+
+    def _read_part(self, part: _Part) -> List[FieldRecord]:
+        """Read the fields of one subset."""
+        ann_format = self.ann_format
+        if ann_format == 'auto':
+            ann_format = detect_format(part.ann_file, self.backend_args)
+        reader_class = READERS[ann_format]
+        options = {}
+        if issubclass(reader_class, SparseTextReader):
+            options['region_order'] = self.region_order
+        reader = reader_class(
+            self.schema,
+            ImageFolder(part.img_folder, self.backend_args),
+            mends=self.mends,
+            backend_args=self.backend_args,
+            **options,
+        )
+        return reader.read(part.ann_file)
+
+    def load_data_list(self) -> List[dict]:
+        """Read the annotations of all subsets.
+
+        Returns:
+            list[dict]: One ``data_info`` an image, of the patients chosen.
+
+        Raises:
+            AnnotationError: If annotations can't be understood, or name a
+                class that the dataset does not have.
+            FileNotFoundError: If annotations or images are not there.
+            ValueError: If patients are chosen and a file name states none.
+        """
+        self.mends = MendLog()
+        parts = self._find_parts()
+        label_map = LabelMap(self.class_map, self.metainfo['classes'])
+        data_list: List[dict] = []
+        for part in parts:
+            for record in self._read_part(part):
+                img_id = record.image_id
+                if img_id is None or len(parts) > 1:
+                    img_id = len(data_list)
+                data_list.append(
+                    self.parse_data_info(
+                        dict(
+                            part=part,
+                            record=record,
+                            img_id=img_id,
+                            label_map=label_map,
+                        )
+                    )
+                )
+        data_list = self._choose_patients(data_list)
+        self._log_summary(parts, data_list)
+        return data_list
+
+    def parse_data_info(self, raw_data_info: dict) -> dict:
+        """Turn one record into the form that mmdet's transforms read.
+
+        Args:
+            raw_data_info (dict): With the keys ``part``, ``record``,
+                ``img_id`` and ``label_map``.
+
+        Returns:
+            dict: The ``data_info``.
+
+        Raises:
+            AnnotationError: If a cell is of a class that the dataset does not
+                have.
+        """
+        part, record = raw_data_info['part'], raw_data_info['record']
+        label_map = raw_data_info['label_map']
+        instances = []
+        for cell in record.cells:
+            try:
+                labelled = label_map(cell.category, cell.ignored)
+            except KeyError as error:
+                raise AnnotationError(
+                    part.ann_file,
+                    f'image {record.file_name}',
+                    f'a cell is of the class {cell.category!r}, which gives '
+                    f'the class {error}, expected one of {label_map.classes}',
+                    'Add it to metainfo["classes"], or say by `class_map` '
+                    'what it becomes: another class, "ignore", or None to '
+                    'drop it',
+                ) from None
+            if labelled is None:
+                continue
+            label, ignored = labelled
+            instances.append(
+                dict(
+                    bbox=list(cell.bbox),
+                    bbox_label=label,
+                    ignore_flag=int(ignored),
+                    attributes=cell.attributes,
+                )
+            )
+        regions = record.annotated_regions
+        if regions is None or not self.use_regions:
+            regions = None
+        else:
+            regions = [list(region) for region in regions]
+        data_info = dict(
+            img_path=self._join(part.img_folder, record.file_name),
+            img_id=raw_data_info['img_id'],
+            height=record.height,
+            width=record.width,
+            instances=instances,
+            annotated_regions=regions,
+            subset=part.subset,
+            **parse_field_name(record.file_name)._asdict(),
+        )
+        if self.return_classes:
+            data_info.update(
+                text=self.metainfo['classes'],
+                caption_prompt=self.caption_prompt,
+                custom_entities=True,
+            )
+        return data_info
+
+    def _choose_patients(self, data_list: List[dict]) -> List[dict]:
+        """Keep the images of the patients that are asked for.
+
+        Raises:
+            ValueError: If a file name states no patient, so that its image
+                can't be told to be in or out.
+        """
+        if self.patients is None and self.exclude_patients is None:
+            return data_list
+        nameless = [
+            info['img_path'] for info in data_list if info['patient'] is None
+        ]
+        if nameless:
+            raise ValueError(
+                f"{len(nameless)} of {len(data_list)} images can't be chosen "
+                'by patient, since their file names state none: '
+                f'{", ".join(nameless[:3])}, expected names such as '
+                '"4_15_1000_ALL.png". Rename them, or leave out `patients` '
+                'and `exclude_patients`.'
+            )
+        keys = [normalise_patient(info['patient']) for info in data_list]
+        asked = (self.patients or frozenset()) | (
+            self.exclude_patients or frozenset()
+        )
+        absent = asked.difference(keys)
+        if absent:
+            print_log(
+                f'{self.__class__.__name__}: no image is of the patients '
+                f'{", ".join(sorted(absent))} that the config names',
+                logger='current',
+                level=logging.WARNING,
+            )
+        return [
+            info
+            for key, info in zip(keys, data_list)
+            if (self.patients is None or key in self.patients)
+            and (
+                self.exclude_patients is None
+                or key not in self.exclude_patients
+            )
+        ]
+
+    def _log_summary(
+        self, parts: Sequence[_Part], data_list: Sequence[dict]
+    ) -> None:
+        """Say in one line what was read and what was mended."""
+        sources = ', '.join(part.ann_file for part in parts)
+        ignored = sum(
+            instance['ignore_flag']
+            for info in data_list
+            for instance in info['instances']
+        )
+        total = sum(len(info['instances']) for info in data_list)
+        mended = self.mends.summary()
+        print_log(
+            f'{self.__class__.__name__}: {len(data_list)} images with '
+            f'{total - ignored} cells and {ignored} ignored ones from '
+            f'{sources}; mended: {mended or "nothing"}',
+            logger='current',
+            level=logging.WARNING if mended else logging.INFO,
+        )
+
+    def filter_data(self) -> List[dict]:
+        """Filter images by ``filter_cfg``, outside ``test_mode``.
+
+        Returns:
+            list[dict]: The images that are left.
+
+        Raises:
+            ValueError: If none is left.
+        """
+        data_list = self.data_list
+        if not self.test_mode and self.filter_cfg is not None:
+            min_size = self.filter_cfg.get('min_size', 0)
+            data_list = [
+                info
+                for info in data_list
+                if min(info['width'], info['height']) >= min_size
+            ]
+            if self.filter_cfg.get('filter_empty_gt', False):
+                data_list = [
+                    info
+                    for info in data_list
+                    if not all(
+                        instance['ignore_flag']
+                        for instance in info['instances']
+                    )
+                ]
+        if not data_list:
+            raise ValueError(
+                f'no image is left of {len(self.data_list)} of '
+                f'{self.subsets or self.ann_file}, expected at least one. '
+                'Check `patients`, `exclude_patients`, `class_map` and '
+                f'`filter_cfg` ({self.filter_cfg}).'
+            )
+        return data_list
+
+    def get_cat_ids(self, idx: int) -> List[int]:
+        """Get the labels of the cells that are not ignored.
+
+        Args:
+            idx (int): Index of the image.
+
+        Returns:
+            list[int]: One label a cell.
+        """
+        return [
+            instance['bbox_label']
+            for instance in self.get_data_info(idx)['instances']
+            if not instance['ignore_flag']
+        ]

@@ -1,0 +1,124 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+"""What the names of LLD's folders and files say."""
+
+import os.path as osp
+import re
+from typing import NamedTuple, Optional, Sequence
+
+LLD_SUBSETS = tuple(
+    f'{microscope}_{magnification}X_{camera}'
+    for microscope in 'HL'
+    for magnification in (100, 40, 10)
+    for camera in ('C1', 'C2')
+)
+
+# `4_15_1000_ALL` (patient, field, magnification code, diagnosis) and
+# `4_15_3_400_ALL`, in which a second number counts the fields at 40x. The code
+# is the magnification of objective and eyepiece; the eyepiece's is 10.
+FIELD_NAME = re.compile(
+    r'(?P<patient>[A-Za-z]*\d+[A-Za-z]*)'
+    r'_(?P<field>\d+(?:_\d+)?)'
+    r'_(?P<code>1000|400|100)'
+    r'_(?P<diagnosis>[A-Za-z]+)'
+)
+
+
+class FieldName(NamedTuple):
+    """What the file name of an image says.
+
+    Args:
+        patient (str, optional): The patient, as written.
+        field (str, optional): The field: ``'15'``, or ``'15_3'`` for the
+            third 40x field in the 15th 100x field.
+        magnification (str, optional): The objective: ``'100x'``, ``'40x'`` or
+            ``'10x'``.
+        diagnosis (str, optional): The diagnosis in upper case: ``'ALL'``.
+    """
+
+    patient: Optional[str] = None
+    field: Optional[str] = None
+    magnification: Optional[str] = None
+    diagnosis: Optional[str] = None
+
+
+def parse_field_name(file_name: str) -> FieldName:
+    """Read the name of an image file.
+
+    A patient has a number, so that names such as ``train_000_1000_PBC.jpg``,
+    which name no patient, are not mistaken for LLD's.
+
+    Args:
+        file_name (str): Name or path of the image file.
+
+    Returns:
+        FieldName: All None where the name is not one of LLD's.
+    """
+    stem = osp.splitext(osp.basename(file_name))[0]
+    match = FIELD_NAME.fullmatch(stem)
+    if match is None:
+        return FieldName()
+    return FieldName(
+        patient=match['patient'],
+        field=match['field'],
+        magnification=f'{int(match["code"]) // 10}x',
+        diagnosis=match['diagnosis'].upper(),
+    )
+
+
+def normalise_patient(patient: object) -> str:
+    """Bring a patient to the form in which patients are compared.
+
+    Args:
+        patient (str | int): A patient, such as ``'04'``, ``4`` or ``'P7'``.
+
+    Returns:
+        str: In lower case, a number without leading zeros.
+    """
+    name = str(patient).strip().lower()
+    return str(int(name)) if name.isdecimal() else name
+
+
+def normalise_subset(name: str) -> str:
+    """Bring the name of a subset to its usual form.
+
+    Args:
+        name (str): A name such as ``'h_100x_c1'``.
+
+    Returns:
+        str: The name in upper case where it is one of LLD's twelve, else the
+        name itself.
+    """
+    upper = name.upper()
+    return upper if upper in LLD_SUBSETS else name
+
+
+def match_folder(name: str, folders: Sequence[str], root: str) -> str:
+    """Find the folder of a subset, whose casing varies between copies.
+
+    Args:
+        name (str): Name of the subset.
+        folders (Sequence[str]): Names of the folders that are there.
+        root (str): Where they are, for the message.
+
+    Returns:
+        str: Name of the folder, the exact one if there is one.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If several differ in nothing but casing.
+    """
+    if name in folders:
+        return name
+    matches = [folder for folder in folders if folder.lower() == name.lower()]
+    if not matches:
+        raise FileNotFoundError(
+            f'{root}: no folder of the subset {name} is there, found '
+            f'{", ".join(sorted(folders)) or "none"}. Set `data_root` to the '
+            'folder that holds the subsets.'
+        )
+    if len(matches) > 1:
+        raise ValueError(
+            f'{root}: the folders {", ".join(sorted(matches))} could all be '
+            f'the subset {name}. Write `subset` as the one that is meant.'
+        )
+    return matches[0]

@@ -1,0 +1,155 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+import pytest
+
+from mmleuk.datasets.readers import AnnotationError, CellRecord, MendLog
+from mmleuk.datasets.readers.mending import RawCell, mend_field, parse_code
+from mmleuk.structures import LLD_ATTRIBUTES, AttributeSchema
+
+SCHEMA = AttributeSchema(LLD_ATTRIBUTES)
+CODES = (2, 1, 0, 1, 0, 1, 0)
+NAN, INF = float('nan'), float('inf')
+
+
+def raw(
+    bbox=(10, 10, 30, 30), category='monocyte', codes=CODES, ignored=False
+):
+    return RawCell(tuple(map(float, bbox)), category, codes, ignored, 'row 1')
+
+
+def mend(*cells, **kwargs):
+    mends = MendLog()
+    field = mend_field('a.png', (64, 48), cells, SCHEMA, 's', mends, **kwargs)
+    return field, dict(mends.counts)
+
+
+def test_a_faultless_field_is_untouched():
+    field, counts = mend(raw(), raw((0, 0, 64, 48), 'none', (4,) * 7, True))
+    assert field.cells == (
+        CellRecord((10, 10, 30, 30), 'monocyte', CODES),
+        CellRecord((0, 0, 64, 48), 'none', (-1,) * 7, True),
+    )
+    assert field.annotated_regions is None
+    assert counts == {}
+
+
+def test_codes_without_a_meaning_are_masked_one_by_one():
+    field, counts = mend(raw(codes=(3, 2, 1, 4, None, -1, 7)))
+    assert field.cells[0].attributes == (-1, -1, 1, -1, -1, -1, -1)
+    # 4, None and -1 are said on purpose.
+    assert counts == {'attribute codes outside the schema masked': 3}
+
+
+def test_exact_duplicates_are_dropped():
+    other = raw((10, 10, 30, 31))
+    field, counts = mend(raw(), other, raw(), raw())
+    assert [cell.bbox[3] for cell in field.cells] == [30, 31]
+    assert field.cells[0] == CellRecord((10, 10, 30, 30), 'monocyte', CODES)
+    assert counts == {'repeated boxes dropped': 2}
+
+
+def test_attributes_on_which_duplicates_differ_are_masked():
+    field, counts = mend(
+        raw(codes=(2, 1, 0, 1, None, 1, 4)),
+        raw(codes=(1, 1, 1, 1, 0, 4, 4)),
+    )
+    # What one states and the other leaves out is no conflict.
+    assert field.cells[0].attributes == (-1, 1, -1, 1, 0, 1, -1)
+    assert not field.cells[0].ignored
+    assert counts == {
+        'repeated boxes dropped': 1,
+        'attributes on which repeated boxes differ masked': 2,
+    }
+
+
+@pytest.mark.parametrize(
+    'other', [dict(category='monoblast'), dict(ignored=True)]
+)
+def test_a_cell_on_whose_class_duplicates_differ_is_ignored(other):
+    field, counts = mend(raw(), raw(), raw(**other))
+    assert len(field.cells) == 1
+    assert field.cells[0].ignored
+    assert counts['cells on whose class repeated boxes differ ignored'] == 1
+
+
+def test_boxes_over_the_edge_are_clipped():
+    field, counts = mend(raw((-5, 40, 10, 60)), raw((60, -1, 70, 9)))
+    assert [cell.bbox for cell in field.cells] == [
+        (0, 40, 10, 48),
+        (60, 0, 64, 9),
+    ]
+    assert counts == {'boxes over the edge clipped': 2}
+
+
+def test_rounding_at_the_edge_is_clipped_and_not_counted():
+    field, counts = mend(raw((-0.0003, 0, 64.0003, 48)))
+    assert field.cells[0].bbox == (0, 0, 64, 48)
+    assert counts == {}
+
+
+@pytest.mark.parametrize(
+    'bbox',
+    [
+        (10, 10, 10, 20),
+        (10, 10, 8, 20),
+        (10, 10, 10.5, 20),
+        (64, 10, 80, 20),
+        (-20, -20, -1, -1),
+        (63.5, 0, 90, 20),
+    ],
+)
+def test_boxes_without_an_area_in_the_image_are_dropped(bbox):
+    field, counts = mend(raw(bbox), raw())
+    assert [cell.bbox for cell in field.cells] == [(10, 10, 30, 30)]
+    assert counts == {'boxes without an area in the image dropped': 1}
+
+
+@pytest.mark.parametrize('bbox', [(NAN, 0, 5, 5), (0, 0, INF, 5)])
+def test_boxes_that_are_not_finite_are_dropped(bbox):
+    field, counts = mend(raw(bbox), raw())
+    assert len(field.cells) == 1
+    assert counts == {'boxes that are not finite dropped': 1}
+
+
+def test_regions_are_clipped_and_kept_once():
+    regions = [(0, 0, 80, 20), (5, 5, 5, 9), (0, 0, 64, 20), (70, 0, 80, 9)]
+    field, counts = mend(raw(), regions=regions)
+    assert field.annotated_regions == ((0, 0, 64, 20),)
+    assert counts == {
+        'annotated regions without an area dropped': 2,
+        'annotated regions over the edge clipped': 1,
+    }
+
+
+def test_no_region_is_not_the_whole_image():
+    assert mend(regions=[])[0].annotated_regions == ()
+    assert mend(regions=[(5, 5, 5, 9)])[0].annotated_regions == ()
+    assert mend(regions=None)[0].annotated_regions is None
+
+
+@pytest.mark.parametrize(
+    'region', [(9, 0, 5, 5), (0, 9, 5, 5), (0, 0, NAN, 5)]
+)
+def test_a_region_that_is_no_rectangle_is_an_error(region):
+    with pytest.raises(AnnotationError, match='s, image a.png.*no rectangle'):
+        mend(regions=[region])
+
+
+@pytest.mark.parametrize(
+    'value, code', [(1, 1), (1.0, 1), ('1', 1), ('4.0', 4), (None, None)]
+)
+def test_codes_are_whole_numbers(value, code):
+    assert parse_code(value, 's', 'r', 'nucleolus') == code
+
+
+@pytest.mark.parametrize('value', [0.5, 'open', '', True, [1], NAN, INF])
+def test_other_codes_are_errors(value):
+    with pytest.raises(AnnotationError, match='s, r: the attribute nucleolus'):
+        parse_code(value, 's', 'r', 'nucleolus')
+
+
+def test_log_counts_and_remembers_the_first_place():
+    mends = MendLog()
+    assert mends.summary() == ''
+    mends.add('things mended', 'a')
+    mends.add('things mended', 'b', 2)
+    assert mends.summary() == '3 things mended (first: a)'
