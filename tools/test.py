@@ -1,0 +1,172 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+"""Score a checkpoint as its config says, with MMDetection's command line."""
+
+import argparse
+import os
+import os.path as osp
+
+from mmdet.engine.hooks.utils import trigger_visualization_hook
+from mmdet.evaluation import DumpDetResults
+from mmdet.utils import register_all_modules, setup_cache_size_limit_of_dynamo
+from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from mmleuk.engine import allow_own_checkpoints
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line.
+
+    Returns:
+        argparse.Namespace: The arguments.
+    """
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='path of the config')
+    parser.add_argument('checkpoint', help='path or address of the weights')
+    parser.add_argument(
+        '--work-dir',
+        help='folder for logs and scores; default: `work_dir` of the config, '
+        'or else ./work_dirs/ and the name of the config',
+    )
+    parser.add_argument(
+        '--out',
+        metavar='FILE.pkl',
+        help='also write all predictions, attributes included, to this pickle',
+    )
+    parser.add_argument(
+        '--show', action='store_true', help='show the predictions in a window'
+    )
+    parser.add_argument(
+        '--show-dir',
+        help='also draw the predictions into this folder; a relative one is '
+        'put into the folder of the run in the work directory',
+    )
+    parser.add_argument(
+        '--wait-time',
+        type=float,
+        default=2,
+        help='seconds for which --show shows an image',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='settings that replace those of the config, such as '
+        'test_dataloader.batch_size=2 key="[a,b]" key="[(a,b),(c,d)]" '
+        '(quoted and without blanks)',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='what starts the processes of a distributed run',
+    )
+    parser.add_argument(
+        '--tta',
+        action='store_true',
+        help='merge the predictions of several views of each image, as '
+        '`tta_model` and `tta_pipeline` of the config say',
+    )
+    # `torch.distributed.launch` passes it in either spelling; torchrun sets
+    # the environment variable.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    args = parser.parse_args()
+    if not osp.isfile(args.config):
+        parser.error(f'there is no config {args.config}')
+    if '://' not in args.checkpoint and not osp.isfile(args.checkpoint):
+        parser.error(f'there is no checkpoint {args.checkpoint}')
+    if args.out is not None and not args.out.endswith(('.pkl', '.pickle')):
+        parser.error(f'--out is {args.out}, expected a name ending in .pkl')
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Read the config and put the command line's settings into it.
+
+    Args:
+        args (argparse.Namespace): The command line.
+
+    Returns:
+        Config: What the runner is built from.
+    """
+    cfg = Config.fromfile(args.config)
+    cfg.launcher = args.launcher
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    cfg.setdefault('default_scope', 'mmdet')
+
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        stem = osp.splitext(osp.basename(args.config))[0]
+        cfg.work_dir = osp.join('./work_dirs', stem)
+
+    cfg.load_from = args.checkpoint
+    if args.show or args.show_dir:
+        cfg = trigger_visualization_hook(cfg, args)
+    if args.tta:
+        use_test_time_augmentation(cfg, args.config)
+    return cfg
+
+
+def use_test_time_augmentation(cfg: Config, filename: str) -> None:
+    """Wrap the model and replace the test pipeline, in place.
+
+    Args:
+        cfg (Config): The config.
+        filename (str): Its path, for the message.
+
+    Raises:
+        SystemExit: If the config doesn't say what to do. MMDetection would
+            merge with a model of its own here, which loses attributes.
+    """
+    missing = [key for key in ('tta_model', 'tta_pipeline') if key not in cfg]
+    if missing:
+        raise SystemExit(
+            f'--tta: {filename} has no {" and no ".join(missing)}; see '
+            '`mmleuk.AttributeTTAModel` for a model that merges attributes'
+        )
+    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+    set_pipeline(cfg.test_dataloader.dataset, cfg.tta_pipeline)
+
+
+def set_pipeline(dataset: ConfigDict, pipeline: list) -> None:
+    """Replace the pipeline of a dataset, inside any wrappers, in place.
+
+    Args:
+        dataset (ConfigDict): Config of a dataset, or of a wrapper that holds
+            one as ``dataset`` or several as ``datasets``.
+        pipeline (list[dict]): The transforms.
+    """
+    if 'dataset' in dataset:
+        set_pipeline(dataset.dataset, pipeline)
+    elif 'datasets' in dataset:
+        for part in dataset.datasets:
+            set_pipeline(part, pipeline)
+    else:
+        dataset.pipeline = pipeline
+
+
+def main() -> None:
+    """Test."""
+    args = parse_args()
+    setup_cache_size_limit_of_dynamo()
+    register_all_modules(init_default_scope=False)
+    allow_own_checkpoints()
+    cfg = load_config(args)
+    if 'runner_type' in cfg:
+        runner = RUNNERS.build(cfg)
+    else:
+        runner = Runner.from_cfg(cfg)
+    if args.out is not None:
+        runner.test_evaluator.metrics.append(
+            DumpDetResults(out_file_path=args.out)
+        )
+    runner.test()
+
+
+if __name__ == '__main__':
+    main()
