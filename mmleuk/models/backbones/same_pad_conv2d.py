@@ -1,0 +1,58 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+import math
+from typing import Optional
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class SamePadConv2d(nn.Conv2d):
+    """A convolution that pads like TensorFlow's ``padding='same'``.
+
+    The output has ``ceil(size / stride)`` pixels a side. Where the padding is
+    odd, the extra row and column go to the bottom and to the right, so at
+    stride 2 and an even input size it samples other pixels than a symmetric
+    padding does.
+
+    The padding sits in ``_conv_forward``, which mmcv's and MMEngine's
+    ``efficient_conv_bn_eval`` call, too. mmcv's ``Conv2dAdaptivePadding`` pads
+    outside of it and silently loses its padding there.
+
+    Args:
+        *args: As of :class:`torch.nn.Conv2d`.
+        padding (int): Ignored, the padding follows from the input. It is here
+            since mmcv's builders pass one. Defaults to 0.
+        **kwargs: As of :class:`torch.nn.Conv2d`.
+    """
+
+    def __init__(self, *args, padding: int = 0, **kwargs) -> None:
+        super().__init__(*args, padding=0, **kwargs)
+
+    def _conv_forward(
+        self, input: Tensor, weight: Tensor, bias: Optional[Tensor]
+    ) -> Tensor:
+        """Pad, then convolve.
+
+        Args:
+            input (Tensor): Shape (n, in_channels, h, w).
+            weight (Tensor): Shape (out_channels, in_channels / groups, k, k).
+            bias (Tensor, optional): Shape (out_channels, ).
+
+        Returns:
+            Tensor: Shape (n, out_channels, ceil(h / stride),
+            ceil(w / stride)).
+        """
+        padding = []
+        # F.pad starts at the last axis.
+        for axis in (1, 0):
+            size = input.shape[2 + axis]
+            stride = self.stride[axis]
+            reach = self.dilation[axis] * (self.kernel_size[axis] - 1) + 1
+            total = (math.ceil(size / stride) - 1) * stride + reach - size
+            total = max(total, 0)
+            padding += [total // 2, total - total // 2]
+        if any(padding):
+            input = F.pad(input, padding)
+        return F.conv2d(
+            input, weight, bias, self.stride, 0, self.dilation, self.groups
+        )
