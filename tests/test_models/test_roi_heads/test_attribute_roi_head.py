@@ -1,5 +1,6 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -385,3 +386,41 @@ def test_missing_or_foreign_attributes_are_named():
 def test_bad_options_are_named(kwargs):
     with pytest.raises(ValueError, match=f"{list(kwargs)[0]}='"):
         MODELS.build(head_cfg(**kwargs))
+
+
+def test_positive_rois_can_be_limited():
+    """A random few of each image, with the codes of their own cells."""
+    head = MODELS.build(head_cfg(attribute_max_rois=3))
+    samples = [make_sample(2), make_sample(1)]
+    samples[0].gt_instances.attributes[:] = torch.tensor([[0, 0], [2, 1]])
+    samples[1].gt_instances.attributes[:] = 1
+    gt_inds = torch.tensor([0, 1, 1, 0, 1, 0])
+    sampled = [
+        SimpleNamespace(
+            pos_priors=samples[0].gt_instances.bboxes[gt_inds],
+            pos_assigned_gt_inds=gt_inds,
+        ),
+        SimpleNamespace(
+            pos_priors=samples[1].gt_instances.bboxes,
+            pos_assigned_gt_inds=torch.tensor([0]),
+        ),
+    ]
+    seen = {}
+
+    def spy(feats, sizes):
+        seen['sizes'] = sizes
+        return torch.zeros(len(sizes), NUM_VALUES, requires_grad=True)
+
+    head.attribute_head.forward = spy
+    loss = head.attribute_head.loss
+
+    def spy_targets(logits, targets):
+        seen['targets'] = targets
+        return loss(logits, targets)
+
+    head.attribute_head.loss = spy_targets
+    head.attribute_loss(make_features(), sampled, samples)
+    assert len(seen['targets']) == 3 + 1
+    for size, codes in zip(seen['sizes'][:3], seen['targets'][:3].tolist()):
+        box = samples[0].gt_instances.bboxes[1 if codes == [2, 1] else 0]
+        torch.testing.assert_close(size, (box[2:] - box[:2]) / 0.5)
