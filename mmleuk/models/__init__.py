@@ -1,6 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 from .backbones import *  # noqa: F401,F403
-from .data_preprocessors import *  # noqa: F401,F403
 from .dense_heads import *  # noqa: F401,F403
 from .losses import *  # noqa: F401,F403
 from .necks import *  # noqa: F401,F403

@@ -484,16 +484,23 @@ class TestTraining:
         ]
         assert rates == pytest.approx([0.3 * i / 15 for i in range(16)])
 
-    def test_channels_last_stays_and_gives_the_same(self, tmp_path):
-        backbone = load_published(random_published_weights(), tmp_path).eval()
+    def test_channels_last_inside_alone(self, tmp_path):
+        weights = random_published_weights()
+        backbone = load_published(weights, tmp_path).eval()
+        plain = load_published(weights, tmp_path).eval()
+        plain.channels_last = False
+        layouts = []
+        backbone.layer2.register_forward_hook(
+            lambda module, inputs, output: layouts.append(
+                output.is_contiguous(memory_format=torch.channels_last)
+            )
+        )
         x = torch.randn(2, 3, 64, 64)
         with torch.no_grad():
-            expected = backbone(x)
-            levels = backbone.to(memory_format=torch.channels_last)(
-                x.to(memory_format=torch.channels_last)
-            )
+            expected, levels = plain(x), backbone(x)
+        assert layouts == [True]
         for level, value in zip(levels, expected):
-            assert level.is_contiguous(memory_format=torch.channels_last)
+            assert level.is_contiguous()
             torch.testing.assert_close(level, value, rtol=1e-3, atol=1e-3)
 
     def test_runs_in_bfloat16(self):

@@ -21,7 +21,7 @@ IMG_SHAPE = (64, 96)
 
 def extractor(size=7, **kwargs):
     return dict(
-        type='mmleuk.BF16SingleRoIExtractor',
+        type='mmleuk.RobustSingleRoIExtractor',
         roi_layer=dict(type='RoIAlign', output_size=size, sampling_ratio=0),
         out_channels=8,
         featmap_strides=[4, 8],
@@ -343,7 +343,7 @@ def test_early_features():
         attribute_source='early',
         attribute_rois='gt',
         attribute_roi_extractor=dict(
-            type='mmleuk.BF16GenericRoIExtractor',
+            type='mmleuk.RobustGenericRoIExtractor',
             aggregation='concat',
             roi_layer=dict(type='RoIAlign', output_size=(24, 30)),
             out_channels=5,

@@ -1,4 +1,7 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-from .bf16_extractors import BF16GenericRoIExtractor, BF16SingleRoIExtractor
+from .robust_extractors import (
+    RobustGenericRoIExtractor,
+    RobustSingleRoIExtractor,
+)
 
-__all__ = ['BF16GenericRoIExtractor', 'BF16SingleRoIExtractor']
+__all__ = ['RobustGenericRoIExtractor', 'RobustSingleRoIExtractor']

@@ -11,12 +11,14 @@ from torch import Tensor
 from mmleuk.registry import MODELS
 
 
-class BF16RoIExtractorMixin:
-    """Let a RoI extractor of MMDetection take bfloat16 features.
+class RobustRoIExtractorMixin:
+    """Let a RoI extractor take features of any type and memory layout.
 
     MMCV's RoIAlign has no bfloat16 kernel, neither on the CPU nor in CUDA, so
-    that plain extractors fail under ``--amp`` with bfloat16. Here such
-    features are pooled in float32; other types are passed as they are.
+    that plain extractors fail under ``--amp`` with bfloat16. And it reads
+    channels-last features as if they were contiguous, which fails in silence.
+    Here the first are pooled in float32 and the second made contiguous;
+    others are passed as they are.
     """
 
     def forward(
@@ -37,17 +39,19 @@ class BF16RoIExtractorMixin:
             Tensor: RoI features, shape (n, C, *output_size).
         """
         feats = tuple(
-            feat.float() if feat.dtype == torch.bfloat16 else feat
+            (
+                feat.float() if feat.dtype == torch.bfloat16 else feat
+            ).contiguous()
             for feat in feats
         )
         return super().forward(feats, rois.type_as(feats[0]), roi_scale_factor)
 
 
 @MODELS.register_module()
-class BF16SingleRoIExtractor(BF16RoIExtractorMixin, SingleRoIExtractor):
-    """:class:`SingleRoIExtractor` that also takes bfloat16 features."""
+class RobustSingleRoIExtractor(RobustRoIExtractorMixin, SingleRoIExtractor):
+    """:class:`SingleRoIExtractor` for any type and memory layout."""
 
 
 @MODELS.register_module()
-class BF16GenericRoIExtractor(BF16RoIExtractorMixin, GenericRoIExtractor):
-    """:class:`GenericRoIExtractor` that also takes bfloat16 features."""
+class RobustGenericRoIExtractor(RobustRoIExtractorMixin, GenericRoIExtractor):
+    """:class:`GenericRoIExtractor` for any type and memory layout."""
