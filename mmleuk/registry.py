@@ -8,6 +8,7 @@ Keep this file trivial. MMEngine imports it while it looks a scope up and
 swallows an ``ImportError`` raised here, which then comes back as a misleading
 message on the scope.
 """
+
 from mmdet.registry import DATASETS as MMDET_DATASETS
 from mmdet.registry import METRICS as MMDET_METRICS
 from mmdet.registry import MODELS as MMDET_MODELS
@@ -19,21 +20,26 @@ DATASETS = Registry(
     'dataset',
     parent=MMDET_DATASETS,
     scope='mmleuk',
-    locations=['mmleuk.datasets'])
+    locations=['mmleuk.datasets'],
+)
 TRANSFORMS = Registry(
     'transform',
     parent=MMDET_TRANSFORMS,
     scope='mmleuk',
-    locations=['mmleuk.datasets.transforms'])
+    locations=['mmleuk.datasets.transforms'],
+)
 MODELS = Registry(
-    'model', parent=MMDET_MODELS, scope='mmleuk', locations=['mmleuk.models'])
+    'model', parent=MMDET_MODELS, scope='mmleuk', locations=['mmleuk.models']
+)
 TASK_UTILS = Registry(
     'task util',
     parent=MMDET_TASK_UTILS,
     scope='mmleuk',
-    locations=['mmleuk.models'])
+    locations=['mmleuk.models'],
+)
 METRICS = Registry(
     'metric',
     parent=MMDET_METRICS,
     scope='mmleuk',
-    locations=['mmleuk.evaluation'])
+    locations=['mmleuk.evaluation'],
+)

@@ -20,6 +20,7 @@ class Attribute:
         json_key (str): Key of the attribute in the annotation files.
             Defaults to ``name``.
     """
+
     name: str
     values: Tuple[str, ...]
     title: str = ''
@@ -29,12 +30,14 @@ class Attribute:
         if not self.name.isidentifier():
             raise ValueError(
                 f'an attribute has the name {self.name!r}, expected an '
-                'identifier such as "cell_size"')
+                'identifier such as "cell_size"'
+            )
         object.__setattr__(self, 'values', tuple(self.values))
         if len(self.values) < 2:
             raise ValueError(
                 f'the attribute {self.name!r} has the values {self.values}, '
-                'expected at least two')
+                'expected at least two'
+            )
         object.__setattr__(self, 'title', self.title or self.name)
         object.__setattr__(self, 'json_key', self.json_key or self.name)
 
@@ -57,12 +60,14 @@ class AttributeSchema:
     def __init__(self, attributes: Sequence) -> None:
         self.attributes = tuple(
             item if isinstance(item, Attribute) else Attribute(**item)
-            for item in attributes)
+            for item in attributes
+        )
         if not self.attributes:
             raise ValueError('a schema needs at least one attribute, got none')
         if len(set(self.names)) != len(self.names):
             raise ValueError(
-                f'attribute names must differ, got {list(self.names)}')
+                f'attribute names must differ, got {list(self.names)}'
+            )
 
     def __len__(self) -> int:
         return len(self.attributes)
@@ -74,8 +79,10 @@ class AttributeSchema:
         return self.attributes[index]
 
     def __eq__(self, other: object) -> bool:
-        return (isinstance(other, AttributeSchema)
-                and self.attributes == other.attributes)
+        return (
+            isinstance(other, AttributeSchema)
+            and self.attributes == other.attributes
+        )
 
     def __repr__(self) -> str:
         sizes = ', '.join(f'{a.name}: {len(a.values)}' for a in self)
@@ -119,10 +126,12 @@ class AttributeSchema:
         if len(codes) != len(self):
             raise ValueError(
                 f'got {len(codes)} attribute codes {codes}, expected '
-                f'{len(self)}: {", ".join(self.names)}')
+                f'{len(self)}: {", ".join(self.names)}'
+            )
         return tuple(
             int(code) if code is not None and 0 <= code < size else MISSING
-            for code, size in zip(codes, self.sizes))
+            for code, size in zip(codes, self.sizes)
+        )
 
     def describe(self, codes: Sequence[int]) -> Mapping[str, Optional[str]]:
         """Name the values of one cell.
@@ -147,28 +156,33 @@ LLD_ATTRIBUTES = [
     dict(
         name='cell_size',
         title='Cell Size',
-        values=('small', 'medium', 'large')),
+        values=('small', 'medium', 'large'),
+    ),
     dict(
         name='nuclear_chromatin',
         title='Nuclear Chromatin',
         json_key='nuclear_chromatio',
-        values=('open', 'coarse')),
+        values=('open', 'coarse'),
+    ),
     dict(
         name='nuclear_shape',
         title='Nuclear Shape',
-        values=('regular', 'irregular')),
+        values=('regular', 'irregular'),
+    ),
     dict(
         name='nucleolus',
         title='Nucleolus',
-        values=('inconspicuous', 'prominent')),
-    dict(
-        name='cytoplasm', title='Cytoplasm', values=('scanty', 'abundant')),
+        values=('inconspicuous', 'prominent'),
+    ),
+    dict(name='cytoplasm', title='Cytoplasm', values=('scanty', 'abundant')),
     dict(
         name='cytoplasmic_basophilia',
         title='Cytoplasmic Basophilia',
-        values=('slight', 'moderate')),
+        values=('slight', 'moderate'),
+    ),
     dict(
         name='cytoplasmic_vacuoles',
         title='Cytoplasmic Vacuoles',
-        values=('absent', 'prominent')),
+        values=('absent', 'prominent'),
+    ),
 ]

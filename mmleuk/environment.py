@@ -1,0 +1,285 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+"""Checks that what mmleuk stands on is here and fits together.
+
+Nothing is imported for it: versions are read from the files that an import
+would run, so that ``import mmleuk`` stays quick. Two stacks bring the same
+modules under different distribution names (``mmcv`` and ``onedl-mmcv``), so
+the modules are asked, never the distributions. ``tools/setup`` loads this
+file by its path, before the package is installed: keep it to the standard
+library, and its syntax readable for the Pythons that it turns away.
+"""
+
+import re
+import runpy
+import sys
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import find_spec
+from pathlib import Path
+from typing import List, NamedTuple, Optional, Tuple
+
+Version = Tuple[int, ...]
+
+MINIMUM_PYTHON = (3, 10)
+# From torch 2.14 on its headers need C++20; mmcv's set-up forces C++17.
+TORCH_RANGE = ((2, 0), (2, 14))
+MMENGINE_RANGE = ((0, 10), (1,))
+MMDET_RANGE = ((3, 3), (4,))
+# MMDetection itself refuses mmcv 2.2; onedl-mmdetection, which goes on from
+# version 3.4, takes what onedl-mmcv has, from version 2.3.
+FIRST_ONEDL_MMDET = (3, 4)
+MMCV_RANGE = ((2, 0), (2, 2))
+MMCV_RANGE_ONEDL = ((2, 3), (3,))
+
+INSTALL_HINT = 'see docs/installation.md'
+
+
+class Module(NamedTuple):
+    """A module that ``import`` would find.
+
+    Args:
+        name (str): Its name.
+        folder (Path | None): Its folder; None where it is not made of files,
+            as the mocks of a documentation tool.
+        version (str | None): Its ``__version__``; None where unknown.
+    """
+
+    name: str
+    folder: Optional[Path]
+    version: Optional[str]
+
+    def __str__(self) -> str:
+        return f'{self.name} {self.version} ({self.folder})'
+
+
+def parse_version(text: str) -> Version:
+    """Read the leading numbers of a version.
+
+    Args:
+        text (str): E.g. ``'2.13.0+cpu'``.
+
+    Returns:
+        tuple[int]: E.g. ``(2, 13, 0)``.
+
+    Raises:
+        ValueError: If the text does not begin with a number.
+    """
+    match = re.match(r'\d+(\.\d+)*', text)
+    if match is None:
+        raise ValueError(f'got {text!r}, expected a version such as 2.13.0')
+    return tuple(int(number) for number in match[0].split('.'))
+
+
+def find_module(name: str) -> Optional[Module]:
+    """Find a top-level module and its version without importing it.
+
+    Args:
+        name (str): Name of the module.
+
+    Returns:
+        Module | None: The module, or None when there is none of this name.
+    """
+    if name in sys.modules:
+        module = sys.modules[name]
+        paths = getattr(module, '__path__', None)
+        version = getattr(module, '__version__', None)
+    else:
+        spec = find_spec(name)
+        # A folder of that name that holds no package is not the module.
+        if spec is None or spec.loader is None or _is_namespace(spec):
+            return None
+        paths, version = spec.submodule_search_locations, None
+    folder = Path(paths[0]) if isinstance(paths, list) and paths else None
+    if not isinstance(version, str) and folder is not None:
+        # torch and all of OpenMMLab keep their version in such a file, and
+        # it imports nothing of its package.
+        file = folder / 'version.py'
+        if file.is_file():
+            version = runpy.run_path(str(file)).get('__version__')
+    known = isinstance(version, str) and version[:1].isdigit()
+    return Module(name, folder, version if known else None)
+
+
+def _is_namespace(spec: ModuleSpec) -> bool:
+    # From Python 3.11 on such a spec has a loader, of a class that is private
+    # there: its paths tell.
+    paths = spec.submodule_search_locations
+    return paths is not None and not isinstance(paths, list)
+
+
+def has_compiled_ops(mmcv: Module) -> bool:
+    """Tell whether mmcv carries its compiled ops.
+
+    Args:
+        mmcv (Module): As from :func:`find_module`.
+
+    Returns:
+        bool: False for mmcv-lite and for a build that did not see torch.
+    """
+    if mmcv.folder is None:
+        return True
+    return PathFinder.find_spec('_ext', [str(mmcv.folder)]) is not None
+
+
+def _range_text(bounds: Tuple[Version, Version]) -> str:
+    low, high = ('.'.join(map(str, bound)) for bound in bounds)
+    return f'>={low},<{high}'
+
+
+def _outside(module: Module, bounds: Tuple[Version, Version]) -> bool:
+    if module.version is None:
+        return False
+    return not bounds[0] <= parse_version(module.version) < bounds[1]
+
+
+def check_python() -> Optional[str]:
+    """Check the version of Python.
+
+    Returns:
+        str | None: One sentence on what is wrong and the mend.
+    """
+    if sys.version_info[:2] >= MINIMUM_PYTHON:
+        return None
+    return (
+        f'mmleuk needs Python >= {_dots(MINIMUM_PYTHON)}, this is '
+        f'{_dots(sys.version_info[:3])} ({sys.executable}): make an '
+        'environment with a newer one (for the scripts: '
+        'PYTHON=python3.11 bash tools/check.sh).'
+    )
+
+
+def _dots(version) -> str:
+    return '.'.join(map(str, version))
+
+
+def check_torch() -> Optional[str]:
+    """Check that torch is here and that mmcv can be built for it.
+
+    Returns:
+        str | None: One sentence on what is wrong and the mend.
+    """
+    torch = find_module('torch')
+    if torch is None:
+        return (
+            'mmleuk needs torch, and there is none in this environment '
+            f'({sys.prefix}): install torch'
+            f'{_range_text(TORCH_RANGE)} before mmcv, {INSTALL_HINT}.'
+        )
+    if _outside(torch, TORCH_RANGE):
+        return (
+            f'mmleuk needs torch{_range_text(TORCH_RANGE)}, got {torch}: '
+            'mmcv can not be built for another (torch 2.14 asks for C++20, '
+            "mmcv's set-up for C++17); install torch 2.13.0 and build mmcv "
+            f'anew for it, {INSTALL_HINT}.'
+        )
+    return None
+
+
+def check_stack() -> Optional[str]:
+    """Check mmengine, mmcv with its ops, mmdet, and that they fit.
+
+    Returns:
+        str | None: One sentence on what is wrong and the mend.
+    """
+    modules = {
+        name: find_module(name) for name in ('mmengine', 'mmcv', 'mmdet')
+    }
+    missing: List[str] = [name for name in modules if modules[name] is None]
+    if missing:
+        return (
+            f'mmleuk needs mmengine, mmcv and mmdet, and there is no '
+            f'{" and no ".join(missing)} in this environment ({sys.prefix}): '
+            'install one of the stacks, openmmlab or onedl, '
+            f'{INSTALL_HINT}.'
+        )
+    mmengine, mmcv, mmdet = modules.values()
+    if not has_compiled_ops(mmcv):
+        return (
+            f'mmleuk needs mmcv with its compiled ops, and {mmcv} has none '
+            '(it is mmcv-lite, or it was built where torch could not be '
+            'seen): uninstall it, then "pip install --no-build-isolation '
+            f'--no-cache-dir {mmcv_requirement(mmdet)}" after torch, '
+            f'{INSTALL_HINT}.'
+        )
+    if _outside(mmdet, MMDET_RANGE):
+        return (
+            f'mmleuk needs mmdet{_range_text(MMDET_RANGE)}, got {mmdet}: '
+            'install mmdet 3.3.0 or onedl-mmdetection 3.5.1, '
+            f'{INSTALL_HINT}.'
+        )
+    bounds = mmcv_range(mmdet)
+    if _outside(mmcv, bounds):
+        return (
+            f'{mmdet} needs mmcv{_range_text(bounds)}, got {mmcv}: uninstall '
+            'that, then "pip install --no-build-isolation --no-cache-dir '
+            f'{mmcv_requirement(mmdet)}", {INSTALL_HINT}.'
+        )
+    if _outside(mmengine, MMENGINE_RANGE):
+        return (
+            f'mmleuk needs mmengine{_range_text(MMENGINE_RANGE)}, got '
+            f'{mmengine}: install mmengine 0.10.7 or, on the onedl stack, '
+            f'onedl-mmengine 0.10.12, {INSTALL_HINT}.'
+        )
+    if needs_pkg_resources(mmengine) and find_module('pkg_resources') is None:
+        return (
+            f'{mmengine} needs pkg_resources, which newer setuptools no '
+            'longer bring: "pip install \'setuptools<81\'", '
+            f'{INSTALL_HINT}.'
+        )
+    return None
+
+
+def _is_onedl(mmdet: Module) -> bool:
+    if mmdet.version is None:
+        return False
+    return parse_version(mmdet.version) >= FIRST_ONEDL_MMDET
+
+
+def mmcv_range(mmdet: Module) -> Tuple[Version, Version]:
+    """Give the versions of mmcv that fit an mmdet.
+
+    Returns:
+        tuple: The lowest version that fits, the lowest that no longer does.
+    """
+    return MMCV_RANGE_ONEDL if _is_onedl(mmdet) else MMCV_RANGE
+
+
+def mmcv_requirement(mmdet: Module) -> str:
+    """Name the mmcv to install beside an mmdet, as pip wants it."""
+    return 'onedl-mmcv==2.3.6' if _is_onedl(mmdet) else 'mmcv==2.1.0'
+
+
+def needs_pkg_resources(mmengine: Module) -> bool:
+    """Tell whether an mmengine imports ``pkg_resources``.
+
+    Args:
+        mmengine (Module): As from :func:`find_module`.
+
+    Returns:
+        bool: True for mmengine up to 0.10.7; onedl-mmengine goes on from
+        0.10.8 without it.
+    """
+    if mmengine.version is None:
+        return False
+    return parse_version(mmengine.version) < (0, 10, 8)
+
+
+def find_problem() -> Optional[str]:
+    """Look for what would keep mmleuk from working.
+
+    Returns:
+        str | None: One sentence on the first thing wrong and its mend, None
+        when all is well.
+    """
+    return check_python() or check_torch() or check_stack()
+
+
+def check_environment() -> None:
+    """Check what mmleuk stands on; takes milliseconds.
+
+    Raises:
+        ImportError: If something is missing or does not fit; the text is one
+            sentence that says what and how to mend it.
+    """
+    problem = find_problem()
+    if problem is not None:
+        raise ImportError(problem)

@@ -1,0 +1,548 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+import importlib
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SETUP = ROOT / 'tools' / 'setup'
+TORCH = dict(
+    version='2.13.0+cpu',
+    abi=1,
+    cuda=None,
+    gpu=False,
+    cuda_home=None,
+    include_paths=[],
+)
+needs_compiler = pytest.mark.skipif(
+    shutil.which('c++') is None, reason='no C++ compiler is here'
+)
+
+
+@pytest.fixture
+def mmcv_wheel(monkeypatch):
+    monkeypatch.syspath_prepend(str(SETUP))
+    return importlib.import_module('mmcv_wheel')
+
+
+@pytest.fixture
+def install(monkeypatch, mmcv_wheel):
+    """The module, with settings of its own and a pip that must not run."""
+    for name in ('STACK', 'TORCH_VERSION', 'TORCH_BUILD', 'TORCH_INDEX'):
+        monkeypatch.delenv(name, raising=False)
+    module = importlib.import_module('install')
+    monkeypatch.setattr(module, 'run_pip', refuse_pip)
+    return module
+
+
+def refuse_pip(*arguments, **_):
+    raise AssertionError(f'pip was called: {arguments}')
+
+
+class FakePip:
+    """Records what pip is asked to do.
+
+    Args:
+        offers (bool): Whether it finds a ready wheel.
+    """
+
+    def __init__(self, offers):
+        self.offers = offers
+        self.calls = []
+
+    def __call__(self, *arguments, allow_failure=False):
+        self.calls.append(arguments)
+        failed = '--only-binary' in arguments and not self.offers
+        return 'No matching distribution found' if failed else ''
+
+    @property
+    def verbs(self):
+        return [call[0] for call in self.calls]
+
+
+# Settings
+
+
+def test_defaults_are_the_pinned_cpu_build(install):
+    settings = install.read_settings()
+    assert settings.stack == 'openmmlab'
+    assert settings.torch_version == '2.13.0'
+    if sys.platform == 'linux':
+        # PyPI's GPU build, 2.13.0 without a local part, does not meet it.
+        assert settings.torch_requirement == 'torch==2.13.0+cpu'
+
+
+@pytest.mark.skipif(sys.platform == 'darwin', reason='no local parts there')
+@pytest.mark.parametrize(
+    ('build', 'requirement'),
+    [('cu126', 'torch==2.9.1+cu126'), ('pypi', 'torch==2.9.1')],
+)
+def test_torch_can_be_chosen(install, monkeypatch, build, requirement):
+    monkeypatch.setenv('TORCH_VERSION', '2.9.1')
+    monkeypatch.setenv('TORCH_BUILD', build)
+    assert install.read_settings().torch_requirement == requirement
+
+
+@pytest.mark.parametrize(
+    ('name', 'value', 'match'),
+    [
+        ('STACK', 'mmdet', 'STACK=openmmlab or STACK=onedl'),
+        ('TORCH_VERSION', '2.14.0', r'C\+\+20.*>=2.0,<2.14'),
+        ('TORCH_VERSION', '1.13.1', '>=2.0,<2.14'),
+    ],
+)
+def test_bad_settings_are_refused(install, monkeypatch, name, value, match):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(install.SetupError, match=match):
+        install.read_settings()
+
+
+def test_the_other_stack_is_refused(install):
+    settings = install.read_settings()
+    install.check_other_stack(settings, {'mmcv': '2.1.0', 'mmdet': '3.3.0'})
+    with pytest.raises(install.SetupError, match='VENV=.venv-openmmlab'):
+        install.check_other_stack(settings, {'onedl-mmengine': '0.10.12'})
+
+
+# What is kept, taken and replaced
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        dict(version='2.12.1+cpu'),
+        dict(version='2.13.0'),
+        dict(abi=0),
+        dict(cuda='12.6', gpu=True),
+    ],
+    ids=str,
+)
+def test_wheels_of_another_torch_lie_elsewhere(mmcv_wheel, change):
+    root = Path('wheels')
+    ours = mmcv_wheel.kept_folder(root, TORCH)
+    assert mmcv_wheel.kept_folder(root, {**TORCH, **change}) != ours
+
+
+def test_kept_wheel_is_of_the_same_name_and_version(mmcv_wheel, tmp_path):
+    wheel = tmp_path / 'mmcv-2.1.0-cp311-cp311-linux_x86_64.whl'
+    wheel.touch()
+    (tmp_path / f'{wheel.name}.partial').touch()
+    assert mmcv_wheel.kept_wheel(tmp_path, 'mmcv==2.1.0') == wheel
+    assert mmcv_wheel.kept_wheel(tmp_path, 'mmcv==2.2.0') is None
+    assert mmcv_wheel.kept_wheel(tmp_path, 'onedl-mmcv==2.1.0') is None
+
+
+def patch_mmcv(install, monkeypatch, tmp_path, offers, ops):
+    """Replaces what install_mmcv calls.
+
+    Args:
+        offers (bool): Whether pip finds a ready wheel.
+        ops (list): What the checks of the ops say, in order.
+    """
+    pip, built, answers = FakePip(offers), [], iter(ops)
+
+    def build_wheel(requirement, folder, torch, arguments):
+        folder.mkdir(parents=True, exist_ok=True)
+        name = requirement.replace('==', '-')
+        wheel = folder / f'{name}-py3-none-any.whl'
+        wheel.touch()
+        built.append(wheel)
+        return wheel
+
+    monkeypatch.setattr(install, 'run_pip', pip)
+    monkeypatch.setattr(install, 'WHEELS', tmp_path)
+    monkeypatch.setattr(install.mmcv_wheel, 'build_wheel', build_wheel)
+    monkeypatch.setattr(
+        install.mmcv_wheel, 'verify_ops', lambda: next(answers)
+    )
+    return pip, built
+
+
+def test_offered_wheel_that_works_is_taken(install, monkeypatch, tmp_path):
+    pip, built = patch_mmcv(install, monkeypatch, tmp_path, True, [None])
+    install.install_mmcv('mmcv==2.1.0', TORCH, [], replace=False)
+    assert pip.verbs == ['install']
+    assert '--no-cache-dir' in pip.calls[0]
+    assert not built
+
+
+def test_offered_wheel_of_another_torch_is_replaced(
+    install, monkeypatch, tmp_path, capsys
+):
+    error = 'ImportError: undefined symbol: _ZN3c10'
+    pip, built = patch_mmcv(
+        install, monkeypatch, tmp_path, True, [error, None]
+    )
+    install.install_mmcv('mmcv==2.1.0', TORCH, [], replace=False)
+    assert pip.verbs == ['install', 'uninstall', 'install']
+    assert pip.calls[-1][1] == str(built[0])
+    assert error in capsys.readouterr().out
+
+
+def test_built_wheel_serves_the_next_time(install, monkeypatch, tmp_path):
+    pip, built = patch_mmcv(
+        install, monkeypatch, tmp_path, False, [None, None]
+    )
+    for _ in range(2):
+        install.install_mmcv('mmcv==2.1.0', TORCH, [], replace=False)
+    assert len(built) == 1
+    assert pip.calls[-1][1] == str(built[0])
+
+
+def test_kept_wheel_that_fails_is_built_anew(install, monkeypatch, tmp_path):
+    answers = [None, 'ImportError: truncated', None]
+    _, built = patch_mmcv(install, monkeypatch, tmp_path, False, answers)
+    for _ in range(2):
+        install.install_mmcv('mmcv==2.1.0', TORCH, [], replace=False)
+    assert len(built) == 2
+
+
+def test_build_without_working_ops_is_not_kept(install, monkeypatch, tmp_path):
+    _, built = patch_mmcv(
+        install, monkeypatch, tmp_path, False, ['nms keeps [0, 1]']
+    )
+    with pytest.raises(install.SetupError, match='nms keeps'):
+        install.install_mmcv('mmcv==2.1.0', TORCH, [], replace=False)
+    assert not built[0].exists()
+
+
+def test_torch_comes_from_its_own_index_where_pip_has_none(
+    install, monkeypatch
+):
+    calls = []
+
+    def run_pip(*arguments, allow_failure):
+        calls.append(arguments)
+        found = 'https://mirror/cpu' in arguments
+        return '' if found else 'No matching distribution found for torch=='
+
+    monkeypatch.setattr(install, 'run_pip', run_pip)
+    monkeypatch.setenv('TORCH_INDEX', 'https://mirror/')
+    install.install_torch(install.read_settings(), [])
+    assert len(calls) == 2
+    monkeypatch.setenv('TORCH_INDEX', 'https://other')
+    with pytest.raises(install.SetupError, match='TORCH_BUILD=pypi'):
+        install.install_torch(install.read_settings(), [])
+
+
+# The whole of it, and nothing twice
+
+
+@pytest.fixture
+def stamp(install, monkeypatch, tmp_path):
+    file = tmp_path / 'mmleuk-setup.json'
+    monkeypatch.setattr(install, 'STAMP', file)
+    return file
+
+
+def test_an_environment_up_to_date_is_left_alone(install, stamp, capsys):
+    done = dict(
+        made_here=True,
+        fingerprint=install.fingerprint(install.read_settings()),
+    )
+    stamp.write_text(json.dumps(done))
+    install.main()
+    assert 'up to date' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ('name', 'value'),
+    [
+        ('STACK', 'onedl'),
+        ('TORCH_VERSION', '2.12.0'),
+        ('TORCH_BUILD', 'cu126'),
+    ],
+)
+def test_other_settings_are_another_set_up(install, monkeypatch, name, value):
+    before = install.fingerprint(install.read_settings())
+    monkeypatch.setenv(name, value)
+    assert install.fingerprint(install.read_settings()) != before
+
+
+def test_other_versions_are_another_set_up(install, monkeypatch):
+    settings = install.read_settings()
+    before = install.fingerprint(settings)
+    versions = {**install.installed(), 'torch': '2.13.1'}
+    monkeypatch.setattr(install, 'installed', lambda: versions)
+    assert install.fingerprint(settings) != before
+
+
+def test_own_environment_keeps_what_it_holds(install, stamp, monkeypatch):
+    pip = FakePip(offers=True)
+    pinned = []
+
+    def record(*arguments, allow_failure=False):
+        file = Path(arguments[arguments.index('--constraint') + 1])
+        pinned.extend(file.read_text().splitlines())
+        return pip(*arguments, allow_failure=allow_failure)
+
+    monkeypatch.setattr(install, 'run_pip', record)
+    stack = install.read_settings()
+    if any(name.startswith('onedl') for name in install.installed()):
+        stack = stack._replace(stack='onedl')
+    install.set_up(stack, made_here=False, stamp={})
+    # Only mmleuk itself, without the extra of a stack, everything pinned.
+    assert len(pip.calls) == 1
+    assert pip.calls[0][2] == f'{ROOT}[dev,lite0]'
+    torch = importlib.import_module('torch')
+    assert f'torch=={torch.__version__}' in pinned
+
+
+def test_own_mmcv_of_another_torch_is_named(install, stamp, monkeypatch):
+    monkeypatch.setattr(
+        install.mmcv_wheel, 'verify_ops', lambda: 'undefined symbol: _ZN2at'
+    )
+    stack = install.read_settings()
+    if any(name.startswith('onedl') for name in install.installed()):
+        stack = stack._replace(stack='onedl')
+    with pytest.raises(install.SetupError, match='built for another torch'):
+        install.set_up(stack, made_here=False, stamp={})
+
+
+def test_failure_is_one_line(install, stamp, monkeypatch, capsys):
+    monkeypatch.setenv('STACK', 'other')
+    with pytest.raises(SystemExit) as error:
+        install.main()
+    assert str(error.value) == (
+        'Set-up failed. STACK=other is unknown: set STACK=openmmlab or '
+        'STACK=onedl.'
+    )
+
+
+def test_base_dependencies_leave_the_stack_alone():
+    tomllib = pytest.importorskip(
+        'tomllib', reason='tomllib is not there, it came with Python 3.11'
+    )
+    text = (ROOT / 'pyproject.toml').read_text(encoding='utf-8')
+    project = tomllib.loads(text)['project']
+    names = ' '.join(project['dependencies'])
+    for name in ('torch', 'mmcv', 'mmengine', 'mmdet', 'opencv'):
+        assert name not in names
+    extras = project['optional-dependencies']
+    assert {'openmmlab', 'onedl', 'dev', 'lite0'} <= set(extras)
+    for name, others in (('openmmlab', 'onedl'), ('onedl', 'mmdet')):
+        assert not any(x.startswith(others) for x in extras[name])
+
+
+# The shell before there is an environment
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A folder with what runs before the environment is made."""
+    folder = tmp_path / 'clone'
+    shutil.copytree(SETUP, folder / 'tools' / 'setup')
+    shutil.copy(ROOT / 'tools' / 'check.sh', folder / 'tools')
+    (folder / 'mmleuk').mkdir()
+    shutil.copy(ROOT / 'mmleuk' / 'environment.py', folder / 'mmleuk')
+    shutil.copy(ROOT / 'pyproject.toml', folder)
+    return folder
+
+
+def run_check(clone, **variables):
+    environment = dict(os.environ, **variables)
+    for name in ('VIRTUAL_ENV', 'STACK', 'TORCH_VERSION'):
+        environment.pop(name, None)
+    environment.update(variables)
+    return subprocess.run(
+        ['bash', 'tools/check.sh'],
+        cwd=clone,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+def write_script(file, text):
+    file.write_text(f'#!/bin/sh\n{text}\n')
+    file.chmod(0o755)
+    return str(file)
+
+
+def test_old_python_is_refused(clone, tmp_path):
+    python = write_script(
+        tmp_path / 'python3.8',
+        'if [ "$1" = --version ]; then echo Python 3.8.10; else exit 1; fi',
+    )
+    result = run_check(clone, PYTHON=python)
+    assert result.returncode == 1
+    assert result.stderr.count('\n') == 1
+    assert 'Python >= 3.10' in result.stderr
+    assert 'is Python 3.8.10' in result.stderr
+    assert 'PYTHON=python3.11 bash tools/check.sh' in result.stderr
+    assert not (clone / '.venv').exists()
+
+
+def test_python_without_venv_is_refused(clone, tmp_path):
+    python = write_script(
+        tmp_path / 'python3',
+        f'case "$2" in *venv*) exit 1;; *) exec {sys.executable} "$@";; esac',
+    )
+    result = run_check(clone, PYTHON=python)
+    assert result.returncode == 1
+    assert 'apt install python3-venv' in result.stderr
+
+
+def test_folder_that_is_no_environment_is_refused(clone):
+    (clone / '.venv').mkdir()
+    result = run_check(clone)
+    assert result.returncode == 1
+    assert 'is no environment' in result.stderr
+
+
+def test_environment_is_made_and_marked(clone):
+    # Ends at the settings, before anything is installed.
+    result = run_check(clone, TORCH_VERSION='2.14.0', PYTHON=sys.executable)
+    assert result.returncode == 1
+    assert 'C++20' in result.stderr
+    stamp = json.loads((clone / '.venv' / 'mmleuk-setup.json').read_text())
+    assert stamp == dict(made_here=True)
+
+
+def test_foreign_active_environment_is_left_alone(clone, tmp_path):
+    (clone / '.venv').mkdir()
+    result = run_check(clone, VIRTUAL_ENV=str(tmp_path))
+    assert f'VENV={tmp_path}' in result.stdout
+
+
+# Building
+
+
+@pytest.mark.parametrize('compiler', ['no-such-compiler', 'ccache no-such'])
+def test_missing_compiler_is_named(mmcv_wheel, monkeypatch, compiler):
+    if shutil.which(compiler.split()[0]):
+        pytest.skip(f'{compiler.split()[0]} is here')
+    monkeypatch.setenv('CXX', compiler)
+    with pytest.raises(mmcv_wheel.SetupError, match=r'apt install g\+\+'):
+        mmcv_wheel.cxx_compiler()
+
+
+def test_missing_python_headers_are_named(mmcv_wheel, monkeypatch, tmp_path):
+    monkeypatch.setenv('CXX', sys.executable)
+    monkeypatch.setattr(
+        mmcv_wheel.sysconfig, 'get_path', lambda name: str(tmp_path)
+    )
+    with pytest.raises(mmcv_wheel.SetupError, match='python3.*-dev'):
+        mmcv_wheel.cxx_compiler()
+
+
+@needs_compiler
+def test_missing_cuda_toolkit_is_named(mmcv_wheel, tmp_path):
+    torch = dict(TORCH, version='2.13.0+cu126', cuda='12.6', gpu=True)
+    with pytest.raises(mmcv_wheel.SetupError, match='CUDA toolkit 12.6'):
+        mmcv_wheel.build_wheel('mmcv==2.1.0', tmp_path, torch, [])
+
+
+def test_progress_counts_files(mmcv_wheel, capsys):
+    progress = mmcv_wheel.Progress()
+    progress.feed('running build_ext\n')
+    for number in range(1, 13):
+        progress.feed(f'  [{number}/12] c++ -MMD -MF a.o.d\n')
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(',')[0].strip() for line in lines] == [
+        '10 of 12 files',
+        '12 of 12 files',
+    ]
+
+
+@pytest.fixture
+def tiny_source(tmp_path, monkeypatch):
+    """An index with a source distribution named as mmcv, of one small file.
+
+    Its set-up compiles as mmcv's does; its version makes sure that no real
+    one is taken.
+    """
+    pytest.importorskip('ninja', reason='ninja is not there')
+    pytest.importorskip('wheel', reason='wheel is not there')
+    source = tmp_path / 'mmcv-0.0.1'
+    source.mkdir()
+    (source / 'setup.py').write_text(
+        'from setuptools import setup\n'
+        'from torch.utils.cpp_extension import BuildExtension, CppExtension\n'
+        "extension = CppExtension('_ext', ['tiny.cpp'],\n"
+        "    extra_compile_args=dict(cxx=['-std=c++17']))\n"
+        'for name in ("include_dirs", "libraries"):\n'
+        '    setattr(extension, name, [])\n'
+        "setup(name='mmcv', version='0.0.1', ext_modules=[extension],\n"
+        '    cmdclass=dict(build_ext=BuildExtension))\n'
+    )
+    (source / 'PKG-INFO').write_text(
+        'Metadata-Version: 2.1\nName: mmcv\nVersion: 0.0.1\n'
+    )
+    # Compiles only where the header was forced in.
+    (source / 'tiny.cpp').write_text(
+        '#ifndef FROM_TORCH_TYPES\n#error no header\n#endif\n'
+        '#include <Python.h>\n'
+        'PyMODINIT_FUNC PyInit__ext() { return answer(); }\n'
+    )
+    links = tmp_path / 'links'
+    links.mkdir()
+    with tarfile.open(links / 'mmcv-0.0.1.tar.gz', 'w:gz') as archive:
+        archive.add(source, arcname=source.name)
+    monkeypatch.setenv('PIP_FIND_LINKS', str(links))
+    monkeypatch.setenv('PIP_NO_INDEX', '1')
+    monkeypatch.delenv('CFLAGS', raising=False)
+    return source
+
+
+@pytest.fixture
+def tiny_torch(tmp_path):
+    """A torch whose headers are one line."""
+    include = tmp_path / 'include'
+    (include / 'torch').mkdir(parents=True)
+    (include / 'torch' / 'types.h').write_text(
+        '#define FROM_TORCH_TYPES\n'
+        'struct _object;\n'
+        'static inline _object* answer() { return nullptr; }\n'
+    )
+    return dict(TORCH, include_paths=[str(include)])
+
+
+@needs_compiler
+def test_build_uses_the_precompiled_header(
+    mmcv_wheel, tiny_source, tiny_torch, tmp_path, capsys
+):
+    folder = tmp_path / 'kept'
+    pip = [sys.executable, '-m', 'pip', '--disable-pip-version-check']
+    wheel = mmcv_wheel.build_wheel('mmcv==0.0.1', folder, tiny_torch, pip)
+    assert wheel == mmcv_wheel.kept_wheel(folder, 'mmcv==0.0.1')
+    log = (folder / 'mmcv-0.0.1.log').read_text()
+    assert '-O2 -g0' in log
+    # The header is gone but for its precompiled form's name in the flags.
+    assert '-include' in log
+    output = capsys.readouterr().out
+    assert 'could not use' not in output
+    assert '1 of 1 files' in output
+
+
+@needs_compiler
+def test_failed_build_names_the_first_error(
+    mmcv_wheel, tiny_source, tiny_torch, tmp_path
+):
+    header = Path(tiny_torch['include_paths'][0]) / 'torch' / 'types.h'
+    header.write_text('struct _object;\n')
+    pip = [sys.executable, '-m', 'pip', '--disable-pip-version-check']
+    with pytest.raises(mmcv_wheel.SetupError, match='#error no header'):
+        mmcv_wheel.build_wheel('mmcv==0.0.1', tmp_path, tiny_torch, pip)
+    assert mmcv_wheel.kept_wheel(tmp_path, 'mmcv==0.0.1') is None
+
+
+def test_ops_of_this_environment_work(mmcv_wheel):
+    assert mmcv_wheel.verify_ops() is None
+
+
+def test_broken_ops_are_reported(mmcv_wheel, tmp_path, monkeypatch):
+    (tmp_path / 'mmcv').mkdir()
+    (tmp_path / 'mmcv' / '__init__.py').write_text('')
+    (tmp_path / 'mmcv' / 'ops.py').write_text(
+        'raise ImportError("undefined symbol: _ZN2at")'
+    )
+    monkeypatch.setenv('PYTHONPATH', str(tmp_path))
+    assert 'undefined symbol: _ZN2at' in mmcv_wheel.verify_ops()

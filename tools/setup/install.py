@@ -1,0 +1,481 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+"""Installs torch, mmcv, one of the two stacks and mmleuk into this Python.
+
+Called by ``tools/setup/prepare.sh`` with the Python of the environment to
+fill; nothing is installed a second time. Settings come as environment
+variables:
+
+- ``STACK``: ``openmmlab`` (default) or ``onedl``.
+- ``TORCH_VERSION``: version of torch, 2.13.0 by default.
+- ``TORCH_BUILD``: ``cpu`` (default), a GPU build such as ``cu126`` or
+  ``rocm6.4``, or ``pypi`` for whatever PyPI has for this computer.
+- ``TORCH_INDEX``: where torch's builds lie when pip's own indexes have none.
+
+An environment that was not made by ``prepare.sh`` is its owner's: what is in
+it stays as it is, and only what is missing is added.
+"""
+
+import contextlib
+import hashlib
+import importlib
+import json
+import os
+import platform
+import runpy
+import subprocess
+import sys
+import tempfile
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Dict, Iterator, List, NamedTuple, Optional
+
+import mmcv_wheel
+from mmcv_wheel import SetupError
+
+ROOT = Path(__file__).resolve().parents[2]
+WHEELS = ROOT / '.wheels'
+# Written by prepare.sh when it makes the environment, then by this file.
+STAMP = Path(sys.prefix) / 'mmleuk-setup.json'
+ENVIRONMENT = runpy.run_path(str(ROOT / 'mmleuk' / 'environment.py'))
+
+TORCH_VERSION = '2.13.0'
+TORCH_INDEX = 'https://download.pytorch.org/whl'
+EXTRAS = ['dev', 'lite0']
+PIP = [sys.executable, '-m', 'pip', '--disable-pip-version-check']
+
+
+class Stack(NamedTuple):
+    """One of the two families of distributions, at the tested versions.
+
+    Args:
+        mmcv (str): Requirement of mmcv, which has to be built.
+        others (list[str]): The other requirements.
+    """
+
+    mmcv: str
+    others: List[str]
+
+
+STACKS = dict(
+    openmmlab=Stack('mmcv==2.1.0', ['mmengine==0.10.7', 'mmdet==3.3.0']),
+    onedl=Stack(
+        'onedl-mmcv==2.3.6',
+        ['onedl-mmengine==0.10.12', 'onedl-mmdetection==3.5.1'],
+    ),
+)
+# What a change of makes another set-up necessary.
+WATCHED = [
+    'torch',
+    'setuptools',
+    'mmleuk',
+    'mmcv',
+    'mmengine',
+    'mmdet',
+    'onedl-mmcv',
+    'onedl-mmengine',
+    'onedl-mmdetection',
+]
+
+
+class Settings(NamedTuple):
+    """What the user chose by environment variables.
+
+    Args:
+        stack (str): A key of ``STACKS``.
+        torch_version (str): Version of torch without a local part.
+        torch_build (str): ``cpu``, ``pypi`` or a GPU build as ``cu126``.
+        torch_index (str): Address over the folders of torch's builds.
+    """
+
+    stack: str
+    torch_version: str
+    torch_build: str
+    torch_index: str
+
+    @property
+    def torch_requirement(self) -> str:
+        """str: The requirement that only the chosen build meets."""
+        # PyPI's torch for Linux is a GPU build of the same version; only the
+        # local part keeps pip from it. Those for macOS have none.
+        if self.torch_build == 'pypi' or platform.system() == 'Darwin':
+            return f'torch=={self.torch_version}'
+        return f'torch=={self.torch_version}+{self.torch_build}'
+
+
+def read_settings() -> Settings:
+    """Read and check the settings.
+
+    Raises:
+        SetupError: If there is no such stack or mmcv can not be built for
+            that torch.
+    """
+    settings = Settings(
+        os.environ.get('STACK') or 'openmmlab',
+        os.environ.get('TORCH_VERSION') or TORCH_VERSION,
+        os.environ.get('TORCH_BUILD') or 'cpu',
+        (os.environ.get('TORCH_INDEX') or TORCH_INDEX).rstrip('/'),
+    )
+    if settings.stack not in STACKS:
+        raise SetupError(
+            f'STACK={settings.stack} is unknown: set STACK=openmmlab or '
+            'STACK=onedl.'
+        )
+    low, high = ENVIRONMENT['TORCH_RANGE']
+    if not low <= ENVIRONMENT['parse_version'](settings.torch_version) < high:
+        raise SetupError(
+            f'TORCH_VERSION={settings.torch_version} can not be used, '
+            'because mmcv can not be built for it (torch 2.14 asks for '
+            "C++20, mmcv's set-up for C++17): set a version "
+            f'>={".".join(map(str, low))},<{".".join(map(str, high))}, or '
+            f'none for {TORCH_VERSION}.'
+        )
+    return settings
+
+
+def installed() -> Dict[str, str]:
+    """List the watched distributions of this environment.
+
+    Returns:
+        dict[str, str]: Version by name.
+    """
+    found = {}
+    for name in WATCHED:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
+def fingerprint(settings: Settings) -> str:
+    """Digest all that decides whether this environment is up to date."""
+    digest = hashlib.sha256(repr((settings, str(ROOT))).encode())
+    sources = sorted(Path(__file__).parent.glob('*.py'))
+    for file in [*sources, ROOT / 'pyproject.toml']:
+        digest.update(file.read_bytes())
+    versions = installed()
+    digest.update(repr(sorted(versions.items())).encode())
+    if 'mmleuk' in versions:
+        # Names the clone that an editable install points at.
+        origin = metadata.distribution('mmleuk').read_text('direct_url.json')
+        digest.update((origin or '').encode())
+    return digest.hexdigest()
+
+
+def read_stamp() -> Optional[Dict]:
+    """Read what is known of this environment.
+
+    Returns:
+        dict | None: ``made_here`` (bool: by prepare.sh), and after a set-up
+        ``fingerprint`` and ``mmcv_built_for``; None when nothing is known.
+    """
+    if not STAMP.is_file():
+        return None
+    return json.loads(STAMP.read_text(encoding='utf-8'))
+
+
+def run_pip(*arguments: str, allow_failure: bool = False) -> str:
+    """Run pip.
+
+    Args:
+        *arguments (str): Its command line.
+        allow_failure (bool): Whether to return in place of raising.
+
+    Returns:
+        str: Its output; empty where it succeeded.
+
+    Raises:
+        SetupError: If pip fails.
+    """
+    # Twice quiet: errors only.
+    result = subprocess.run(
+        [*PIP, *arguments, '-qq'],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    # This process looks for modules too and would remember that they lacked.
+    importlib.invalidate_caches()
+    if result.returncode == 0:
+        return ''
+    if not allow_failure:
+        raise SetupError(
+            f'"pip {" ".join(arguments)}" failed:\n{result.stdout.rstrip()}'
+        )
+    return result.stdout or 'pip failed without a word'
+
+
+@contextlib.contextmanager
+def step(title: str) -> Iterator[None]:
+    """Say what begins and, after it, how long it took."""
+    print(f'- {title}', flush=True)
+    start = time.monotonic()
+    yield
+    print(f'  took {time.monotonic() - start:.0f} s', flush=True)
+
+
+@contextlib.contextmanager
+def constraints(lines: List[str]) -> Iterator[List[str]]:
+    """Write a file of constraints.
+
+    Args:
+        lines (list[str]): Requirements that pip may not break.
+
+    Yields:
+        list[str]: The arguments for pip.
+    """
+    with tempfile.TemporaryDirectory(prefix='mmleuk-setup-') as folder:
+        file = Path(folder) / 'constraints.txt'
+        file.write_text('\n'.join([*lines, '']), encoding='utf-8')
+        yield ['--constraint', str(file)]
+
+
+def everything_installed() -> List[str]:
+    """Pin every distribution of this environment as it is."""
+    return [
+        f'{distribution.metadata["Name"]}=={distribution.version}'
+        for distribution in metadata.distributions()
+        # A half-removed one has no name.
+        if distribution.metadata['Name'] not in (None, 'mmleuk')
+    ]
+
+
+def install_torch(settings: Settings, pinned: List[str]) -> None:
+    """Install torch from pip's indexes or else from torch's own.
+
+    Args:
+        settings (Settings): The user's choice.
+        pinned (list[str]): Requirements that must stay.
+
+    Raises:
+        SetupError: If there is no such build in either.
+    """
+    requirement = settings.torch_requirement
+    with constraints(pinned) as arguments:
+        command = ['install', requirement, *arguments]
+        error = run_pip(*command, allow_failure=True)
+        if error and 'No matching distribution found for torch' in error:
+            index = f'{settings.torch_index}/{settings.torch_build}'
+            print(f'  from {index}', flush=True)
+            error = run_pip(
+                *command, '--extra-index-url', index, allow_failure=True
+            )
+    if error:
+        raise SetupError(
+            f'{requirement} could not be installed, pip said\n'
+            f'{error.rstrip()}\n'
+            'Set PIP_FIND_LINKS to a folder with its wheel, TORCH_INDEX to a '
+            'mirror, TORCH_VERSION to another version, or TORCH_BUILD=pypi '
+            "for PyPI's build (on Linux 2 to 3 GB, with CUDA)."
+        )
+
+
+def install_mmcv(
+    requirement: str, torch: Dict, pinned: List[str], replace: bool
+) -> None:
+    """Install an mmcv whose ops work with the torch that is here.
+
+    A wheel kept from an earlier build comes first, then one that pip is
+    offered (``PIP_FIND_LINKS``); its name does not tell which torch it was
+    built for, so its ops have to prove themselves. The last way is to build.
+
+    Args:
+        requirement (str): E.g. ``mmcv==2.1.0``.
+        torch (dict): As from ``mmcv_wheel.describe_torch``.
+        pinned (list[str]): Requirements that must stay.
+        replace (bool): Whether the one that is here was built for another
+            torch.
+
+    Raises:
+        SetupError: If it can not be built or its ops do not work.
+    """
+    name = requirement.split('==')[0]
+    folder = mmcv_wheel.kept_folder(WHEELS, torch)
+    if replace:
+        run_pip('uninstall', '--yes', name)
+    with constraints(pinned) as arguments:
+        kept = mmcv_wheel.kept_wheel(folder, requirement)
+        if kept is not None:
+            print(f'  the wheel built before: {kept}', flush=True)
+            run_pip('install', str(kept), *arguments)
+            if mmcv_wheel.verify_ops() is None:
+                return
+            kept.unlink()
+            run_pip('uninstall', '--yes', name)
+        offered = ['--only-binary', name, '--no-cache-dir', *arguments]
+        if not run_pip('install', requirement, *offered, allow_failure=True):
+            error = mmcv_wheel.verify_ops()
+            if error is None:
+                print('  a ready wheel that pip was offered', flush=True)
+                return
+            print(f'  the wheel that pip was offered fails: {error}')
+            run_pip('uninstall', '--yes', name)
+        print(
+            f'  no ready wheel for torch {torch["version"]}: building one, '
+            'about 4 minutes on two cores',
+            flush=True,
+        )
+        wheel = mmcv_wheel.build_wheel(requirement, folder, torch, PIP)
+        run_pip('install', str(wheel), *arguments)
+    error = mmcv_wheel.verify_ops()
+    if error is not None:
+        wheel.unlink()
+        raise SetupError(
+            f'The ops of {requirement}, just built for torch '
+            f'{torch["version"]}, do not work: {error}'
+        )
+
+
+def check_other_stack(settings: Settings, versions: Dict[str, str]) -> None:
+    """Refuse an environment that holds the other stack.
+
+    Raises:
+        SetupError: If it does.
+    """
+    for name, stack in STACKS.items():
+        if name == settings.stack:
+            continue
+        for requirement in [stack.mmcv, *stack.others]:
+            other = requirement.split('==')[0]
+            if other in versions:
+                raise SetupError(
+                    f'{sys.prefix} holds {other} of the stack {name}, and '
+                    'both stacks in one environment overwrite each other: '
+                    f'set STACK={name}, or name another environment, such '
+                    f'as VENV=.venv-{settings.stack}.'
+                )
+
+
+def check_own_mmcv(torch: Dict) -> None:
+    """Check the mmcv of an environment that is not ours to change.
+
+    Args:
+        torch (dict): As from ``mmcv_wheel.describe_torch``.
+
+    Raises:
+        SetupError: If it has no ops or they do not work.
+    """
+    error = mmcv_wheel.verify_ops()
+    if error is not None:
+        raise SetupError(
+            f'The ops of the mmcv in {sys.prefix} do not work ({error}): it '
+            'has none, or it was built for another torch than '
+            f'{torch["version"]}; uninstall it and run this again.'
+        )
+
+
+def set_up(settings: Settings, made_here: bool, stamp: Dict) -> None:
+    """Fill the environment.
+
+    Args:
+        settings (Settings): The user's choice.
+        made_here (bool): Whether prepare.sh made the environment, so that
+            what is in it may be replaced.
+        stamp (dict): What is known of it.
+
+    Raises:
+        SetupError: If a part can not be installed or does not fit.
+    """
+    versions = installed()
+    check_other_stack(settings, versions)
+    stack = STACKS[settings.stack]
+    pinned = [] if made_here else everything_installed()
+    wanted = settings.torch_requirement.split('==')[1]
+    if 'torch' in versions and not made_here:
+        print(f'- torch {versions["torch"]}: is here and stays')
+    elif versions.get('torch') == wanted:
+        print(f'- torch {wanted}: is here')
+    else:
+        size = '200 MB' if settings.torch_build == 'cpu' else '2 to 3 GB'
+        with step(f'torch {wanted} ({size}): about 1 minute'):
+            install_torch(settings, pinned)
+    problem = ENVIRONMENT['check_torch']()
+    if problem:
+        raise SetupError(problem)
+    torch = mmcv_wheel.describe_torch()
+
+    if made_here:
+        pinned = [
+            f'torch=={torch["version"]}',
+            'setuptools<81',
+            stack.mmcv,
+            *stack.others,
+        ]
+    mmcv_here = ENVIRONMENT['find_module']('mmcv') is not None
+    if made_here or not mmcv_here:
+        with step('what mmcv is built with: some seconds'):
+            with constraints(pinned) as arguments:
+                run_pip(
+                    'install',
+                    'setuptools',
+                    'wheel',
+                    'ninja',
+                    'psutil',
+                    'packaging',
+                    *arguments,
+                )
+    mmcv_version = versions.get(stack.mmcv.split('==')[0])
+    built_for = stamp.get('mmcv_built_for')
+    if mmcv_here and not made_here:
+        check_own_mmcv(torch)
+        print('- mmcv: is here and stays')
+    elif (
+        mmcv_version == stack.mmcv.split('==')[1]
+        and built_for == torch['version']
+        and mmcv_wheel.verify_ops() is None
+    ):
+        print(f'- {stack.mmcv}: is here')
+    else:
+        with step(f'{stack.mmcv} with its ops'):
+            install_mmcv(
+                stack.mmcv, torch, pinned, replace=mmcv_version is not None
+            )
+    stamp['mmcv_built_for'] = torch['version']
+
+    extras = list(EXTRAS)
+    if ENVIRONMENT['find_module']('mmdet') is None or made_here:
+        extras.insert(0, settings.stack)
+    with step(f'mmleuk[{",".join(extras)}] and what it needs: about 1 minute'):
+        with constraints(pinned) as arguments:
+            run_pip(
+                'install',
+                '--editable',
+                f'{ROOT}[{",".join(extras)}]',
+                *arguments,
+            )
+    problem = ENVIRONMENT['find_problem']()
+    if problem:
+        raise SetupError(problem)
+
+
+def main() -> None:
+    """Set the environment up, or say in one sentence why that fails."""
+    try:
+        problem = ENVIRONMENT['check_python']()
+        if problem:
+            raise SetupError(problem)
+        # ninja and the compilers of an environment lie beside its Python.
+        folder = str(Path(sys.executable).parent)
+        os.environ['PATH'] = folder + os.pathsep + os.environ['PATH']
+        settings = read_settings()
+        stamp = read_stamp() or dict(made_here=False)
+        if stamp.get('fingerprint') == fingerprint(settings):
+            print(f'Set-up: {sys.prefix} is up to date.')
+            return
+        print(
+            f'Set-up of {sys.prefix} (Python {platform.python_version()}, '
+            f'stack {settings.stack}):\nabout 2 minutes, and 4 more where '
+            'mmcv has to be compiled on two cores.',
+            flush=True,
+        )
+        start = time.monotonic()
+        set_up(settings, stamp['made_here'], stamp)
+        stamp['fingerprint'] = fingerprint(settings)
+        STAMP.write_text(json.dumps(stamp), encoding='utf-8')
+        minutes = (time.monotonic() - start) / 60
+        print(f'Set-up is done, it took {minutes:.1f} minutes.', flush=True)
+    except SetupError as error:
+        sys.exit(f'Set-up failed. {error}')
+
+
+if __name__ == '__main__':
+    main()
