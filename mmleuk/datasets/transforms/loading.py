@@ -1,0 +1,150 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+import numpy as np
+from mmdet.datasets.transforms import LoadAnnotations
+
+from mmleuk.registry import TRANSFORMS
+from mmleuk.structures import (
+    MISSING,
+    encode_instances,
+    unannotated_area,
+)
+
+
+@TRANSFORMS.register_module()
+class LoadLLDAnnotations(LoadAnnotations):
+    """Load boxes, classes, attributes and annotated regions of an image.
+
+    Stands where a pipeline of MMDetection has ``LoadAnnotations`` and goes
+    together with :class:`PackLLDInputs`. In between go MMDetection's own
+    transforms, which know of boxes and labels alone. So the attributes ride
+    in the labels (see :func:`mmleuk.structures.encode_instances`) and the
+    regions on the boxes (see :class:`mmleuk.structures.RegionBoxes`).
+
+    The regions are in the coordinates of the boxes. A test pipeline that
+    loads annotations after ``Resize`` leaves both in the original image's
+    pixels, as MMDetection does for boxes.
+
+    Required Keys:
+
+    - ori_shape, or height and width
+    - instances
+
+      - bbox (list[float]): [x1, y1, x2, y2] in pixels.
+      - bbox_label (int)
+      - ignore_flag (int)
+      - attributes (Sequence[int], optional): One code per attribute, -1 where
+        missing. Without it all are missing.
+
+    - annotated_regions (list[list[float]], optional): Rectangles
+      [x1, y1, x2, y2] in pixels. None or absent: all of the image is
+      annotated; empty: nothing in it is.
+
+    Added Keys:
+
+    - gt_bboxes (RegionBoxes[torch.float32])
+    - gt_bboxes_labels (np.int64): Packed, of use to PackLLDInputs alone.
+    - gt_ignore_flags (bool)
+    - num_attributes (int)
+
+    Args:
+        num_attributes (int): Number of attributes in the dataset's schema.
+            Defaults to 7.
+        with_bbox (bool): Must be True, as in MMDetection's configs.
+        with_label (bool): Must be True.
+        **kwargs: Further arguments of MMDetection's ``LoadAnnotations``,
+            without masks and without another type of box.
+
+    Raises:
+        ValueError: If an argument asks for less or more than boxes and
+            labels.
+    """
+
+    def __init__(
+        self,
+        num_attributes: int = 7,
+        with_bbox: bool = True,
+        with_label: bool = True,
+        **kwargs,
+    ) -> None:
+        super().__init__(
+            with_bbox=with_bbox,
+            with_label=with_label,
+            box_type=kwargs.pop('box_type', 'region_hbox'),
+            **kwargs,
+        )
+        if (
+            not (
+                self.with_bbox
+                and self.with_label
+                and self.box_type == 'region_hbox'
+            )
+            or self.with_mask
+        ):
+            raise ValueError(
+                f'got with_bbox={with_bbox}, with_label={with_label}, '
+                f'with_mask={self.with_mask}, box_type={self.box_type!r}, '
+                'expected boxes with labels, without masks, and no box_type: '
+                'attributes and regions ride on them'
+            )
+        # Fails here, not in a worker, where the schema is too long.
+        encode_instances(np.zeros(0), np.zeros((0, num_attributes)))
+        self.num_attributes = num_attributes
+
+    def _load_bboxes(self, results: dict) -> None:
+        """Load boxes, ignore flags and un-annotated area.
+
+        Raises:
+            ValueError: If a region is no rectangle. The message names the
+                image.
+        """
+        super()._load_bboxes(results)
+        img_shape = results.get('ori_shape')
+        if img_shape is None:
+            img_shape = (results['height'], results['width'])
+        try:
+            results['gt_bboxes'].unannotated = unannotated_area(
+                results.get('annotated_regions'), img_shape
+            )
+        except ValueError as error:
+            raise ValueError(
+                f'{results.get("img_path")}: {error}. Mend the annotation file'
+            ) from error
+
+    def _load_labels(self, results: dict) -> None:
+        """Load labels and attributes, packed together.
+
+        Raises:
+            ValueError: If the attributes of an instance do not fit the
+                schema. The message names the image and the instance.
+        """
+        super()._load_labels(results)
+        attributes = np.full(
+            (len(results['gt_bboxes_labels']), self.num_attributes),
+            MISSING,
+            np.int64,
+        )
+        for index, instance in enumerate(results.get('instances', [])):
+            codes = instance.get('attributes')
+            if codes is None:
+                continue
+            if len(codes) != self.num_attributes:
+                raise ValueError(
+                    f'{results.get("img_path")}: instance {index} has the '
+                    f'attributes {tuple(codes)}, expected '
+                    f'{self.num_attributes} codes. Set num_attributes of '
+                    "LoadLLDAnnotations to the length of the dataset's "
+                    'schema'
+                )
+            attributes[index] = codes
+        try:
+            results['gt_bboxes_labels'] = encode_instances(
+                results['gt_bboxes_labels'], attributes
+            )
+        except ValueError as error:
+            raise ValueError(f'{results.get("img_path")}: {error}') from error
+        results['num_attributes'] = self.num_attributes
+
+    def __repr__(self) -> str:
+        return (
+            f'{self.__class__.__name__}(num_attributes={self.num_attributes})'
+        )
