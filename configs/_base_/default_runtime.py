@@ -1,0 +1,12 @@
+_base_ = ['mmdet::_base_/default_runtime.py']
+
+default_hooks = dict(
+    logger=dict(interval=10),
+    # Keeps the disk small; --resume needs the last one alone.
+    checkpoint=dict(interval=1, max_keep_ckpts=1),
+)
+
+tta_model = dict(
+    type='mmleuk.AttributeTTAModel',
+    tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100),
+)

@@ -1,0 +1,36 @@
+_base_ = ['mmdet::_base_/models/faster-rcnn_r50_fpn.py']
+
+num_classes = 14
+
+model = dict(
+    rpn_head=dict(type='mmleuk.BF16RPNHead'),
+    roi_head=dict(
+        type='mmleuk.AttributeRoIHead',
+        bbox_roi_extractor=dict(type='mmleuk.RobustSingleRoIExtractor'),
+        bbox_head=dict(num_classes=num_classes),
+        # Texture lives at the fine strides: a cell of up to 224 px is pooled
+        # at stride 4, and at twice the resolution of the box branch.
+        attribute_roi_extractor=dict(
+            type='mmleuk.RobustSingleRoIExtractor',
+            roi_layer=dict(type='RoIAlign', output_size=14, sampling_ratio=0),
+            out_channels=256,
+            featmap_strides=[4, 8],
+            finest_scale=112,
+        ),
+        attribute_head=dict(type='mmleuk.AttributeHead', in_channels=256),
+    ),
+    train_cfg=dict(
+        # Ignored cells and un-annotated area are neither object nor
+        # background, which MMDetection leaves off by default.
+        rpn=dict(
+            assigner=dict(
+                type='mmleuk.RegionMaxIoUAssigner', ignore_iof_thr=0.5
+            )
+        ),
+        rcnn=dict(
+            assigner=dict(
+                type='mmleuk.RegionMaxIoUAssigner', ignore_iof_thr=0.5
+            )
+        ),
+    ),
+)

@@ -1,0 +1,32 @@
+# Frequently modified parameters. On the 87 train fields of pbc_fields an epoch
+# is 22 steps.
+max_epochs = 20
+# For batches of 4. AdamW, since features of a backbone without normalised
+# outputs differ in scale from level to level.
+base_lr = 3e-4
+
+train_cfg = dict(
+    type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=5
+)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
+    dict(
+        type='CosineAnnealingLR',
+        by_epoch=True,
+        begin=0,
+        end=max_epochs,
+        T_max=max_epochs,
+        convert_to_iter_based=True,
+    ),
+]
+
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='AdamW', lr=base_lr, weight_decay=0.01),
+    clip_grad=dict(max_norm=35),
+)
+
+auto_scale_lr = dict(enable=False, base_batch_size=4)

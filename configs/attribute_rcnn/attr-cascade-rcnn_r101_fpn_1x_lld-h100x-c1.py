@@ -1,0 +1,8 @@
+_base_ = ['./attr-cascade-rcnn_r50_fpn_1x_lld-h100x-c1.py']
+
+model = dict(
+    backbone=dict(
+        depth=101,
+        init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet101'),
+    )
+)

@@ -1,0 +1,115 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+"""Every config builds, trains for one step and predicts once."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
+from mmengine.model.utils import revert_sync_batchnorm
+from mmengine.optim import build_optim_wrapper
+from mmengine.structures import InstanceData
+
+CONFIG_DIR = Path(__file__).parents[2] / 'configs'
+CONFIGS = sorted(
+    str(path.relative_to(CONFIG_DIR))
+    for path in CONFIG_DIR.rglob('*.py')
+    if '_base_' not in path.parts
+)
+IMG_SHAPE = (64, 96)
+
+
+def load(name):
+    register_all_modules()
+    cfg = Config.fromfile(CONFIG_DIR / name)
+    drop_checkpoints(cfg.model)
+    return cfg
+
+
+def drop_checkpoints(cfg):
+    """Remove every `init_cfg` that would download or read weights."""
+    init_cfg = cfg.get('init_cfg')
+    if init_cfg and init_cfg.get('type') == 'Pretrained':
+        cfg.init_cfg = None
+    for value in cfg.values():
+        if isinstance(value, dict):
+            drop_checkpoints(value)
+
+
+def make_batch(num_classes):
+    samples = []
+    for num_cells in (2, 0):
+        corners = torch.rand(num_cells, 2) * 30
+        sample = DetDataSample(
+            metainfo=dict(
+                img_shape=IMG_SHAPE,
+                ori_shape=(128, 192),
+                scale_factor=(0.5, 0.5),
+                img_id=0,
+                img_path='field.png',
+            )
+        )
+        sample.gt_instances = InstanceData(
+            bboxes=torch.cat([corners, corners + 25], dim=1),
+            labels=torch.randint(0, num_classes, (num_cells,)),
+            attributes=torch.randint(-1, 2, (num_cells, 7)),
+        )
+        sample.ignored_instances = InstanceData(
+            bboxes=torch.tensor([[40.0, 0, 96, 64]]),
+            labels=torch.tensor([-1]),
+            attributes=torch.full((1, 7), -1),
+        )
+        samples.append(sample)
+    inputs = [
+        torch.randint(0, 255, (3, *IMG_SHAPE), dtype=torch.uint8)
+        for _ in samples
+    ]
+    return dict(inputs=inputs, data_samples=samples)
+
+
+def test_there_are_configs():
+    assert len(CONFIGS) >= 10
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_config(name):
+    torch.manual_seed(0)
+    cfg = load(name)
+    model = revert_sync_batchnorm(MODELS.build(cfg.model))
+    model.init_weights()
+    num_classes = 14
+    batch = make_batch(num_classes)
+
+    optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    model.train()
+    losses = model.train_step(batch, optim_wrapper)
+    assert losses['loss'].isfinite()
+    has_attributes = 'attribute_head' in cfg.model.roi_head
+    assert ('loss_attribute' in losses) == has_attributes
+
+    model.eval()
+    with torch.no_grad():
+        results = model.test_step(make_batch(num_classes))
+    for result in results:
+        instances = result.pred_instances
+        assert ('attribute_probs' in instances) == has_attributes
+        if has_attributes:
+            assert instances.attribute_labels.shape == (len(instances), 7)
+        assert instances.bboxes.isfinite().all()
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_datasets_and_model_agree(name):
+    """Classes of the data, of the head and the metric fit together."""
+    cfg = load(name)
+    heads = cfg.model.roi_head.bbox_head
+    for head in heads if isinstance(heads, list) else [heads]:
+        assert head.num_classes == 14
+    for part in ('train', 'val', 'test'):
+        assert cfg[f'{part}_dataloader'].dataset.type == 'mmleuk.LLDDataset'
+    assert cfg.val_evaluator.type == 'mmleuk.LLDMetric'
+    assert cfg.default_scope == 'mmdet'
+    assert 'custom_imports' not in cfg
