@@ -1,6 +1,7 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 """Every config builds, trains for one step and predicts once."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,23 @@ def test_config(name):
         if has_attributes:
             assert instances.attribute_labels.shape == (len(instances), 7)
         assert instances.bboxes.isfinite().all()
+
+
+def test_backbone_swap_of_the_readme(tmp_path):
+    """The child config that the README shows builds and trains."""
+    readme = (CONFIG_DIR.parent / 'README.md').read_text()
+    blocks = re.findall(r'```python\n(.*?)```', readme, re.DOTALL)
+    (block,) = [block for block in blocks if '_base_' in block]
+    parent = CONFIG_DIR / 'attribute_rcnn'
+    child = tmp_path / 'child.py'
+    child.write_text(block.replace("'./", f"'{parent}/"))
+    register_all_modules()
+    cfg = Config.fromfile(child)
+    drop_checkpoints(cfg.model)
+    model = MODELS.build(cfg.model)
+    optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    losses = model.train().train_step(make_batch(14), optim_wrapper)
+    assert losses['loss'].isfinite()
 
 
 @pytest.mark.parametrize('name', CONFIGS)
