@@ -20,13 +20,13 @@ SECONDS=0
 # MMEngine looks pkg_resources up, whose warning would open every step.
 export PYTHONWARNINGS='ignore:pkg_resources is deprecated:UserWarning'
 
-echo "The demo: about 8 minutes on two cores, its results go to $WORK_DIR."
+echo "The demo: about 7 minutes on two cores, its results go to $WORK_DIR."
 
 echo '- synthetic films: under a minute'
 python tools/dataset_converters/make_synthetic_films.py --preset demo \
     --out data/synthetic_films
 
-echo '- training: about 6 minutes'
+echo '- training: about 5 minutes'
 python tools/train.py "$CONFIG" --work-dir "$WORK_DIR"
 
 echo '- testing and drawing: about a minute'
