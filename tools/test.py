@@ -7,12 +7,9 @@ import os.path as osp
 
 from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmdet.evaluation import DumpDetResults
-from mmdet.utils import register_all_modules, setup_cache_size_limit_of_dynamo
 from mmengine.config import Config, ConfigDict, DictAction
-from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
 
-from mmleuk.engine import allow_own_checkpoints
+from mmleuk.engine.run_config import build_runner, load_run_config
 
 
 def parse_args() -> argparse.Namespace:
@@ -92,18 +89,7 @@ def load_config(args: argparse.Namespace) -> Config:
     Returns:
         Config: What the runner is built from.
     """
-    cfg = Config.fromfile(args.config)
-    cfg.launcher = args.launcher
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
-    cfg.setdefault('default_scope', 'mmdet')
-
-    if args.work_dir is not None:
-        cfg.work_dir = args.work_dir
-    elif cfg.get('work_dir') is None:
-        stem = osp.splitext(osp.basename(args.config))[0]
-        cfg.work_dir = osp.join('./work_dirs', stem)
-
+    cfg = load_run_config(args)
     cfg.load_from = args.checkpoint
     if args.show or args.show_dir:
         cfg = trigger_visualization_hook(cfg, args)
@@ -153,14 +139,8 @@ def set_pipeline(dataset: ConfigDict, pipeline: list) -> None:
 def main() -> None:
     """Test."""
     args = parse_args()
-    setup_cache_size_limit_of_dynamo()
-    register_all_modules(init_default_scope=False)
-    allow_own_checkpoints()
     cfg = load_config(args)
-    if 'runner_type' in cfg:
-        runner = RUNNERS.build(cfg)
-    else:
-        runner = Runner.from_cfg(cfg)
+    runner = build_runner(cfg)
     if args.out is not None:
         runner.test_evaluator.metrics.append(
             DumpDetResults(out_file_path=args.out)

@@ -5,9 +5,8 @@ import torch
 from mmdet.models.test_time_augs import DetTTAModel
 from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import bbox_overlaps
-from mmengine.structures import InstanceData
-from torch import Tensor
 
+from mmleuk.models.utils import attribute_fields
 from mmleuk.registry import MODELS
 from mmleuk.structures import LLD_ATTRIBUTES, AttributeSchema
 
@@ -68,12 +67,6 @@ class AttributeTTAModel(DetTTAModel):
         votes = scores * (labels == pred.labels[:, None])
         votes = votes * (bbox_overlaps(pred.bboxes, boxes) >= self.iou_thr)
         probs = votes @ probs / votes.sum(dim=1, keepdim=True)
-        self._set_attributes(pred, probs)
+        for name, values in attribute_fields(probs, self.schema.sizes).items():
+            pred[name] = values
         return merged
-
-    def _set_attributes(self, pred: InstanceData, probs: Tensor) -> None:
-        """Write probabilities (n, sum of values) and what follows of them."""
-        best = [b.max(dim=1) for b in probs.split(self.schema.sizes, dim=1)]
-        pred.attribute_labels = torch.stack([b.indices for b in best], dim=1)
-        pred.attribute_scores = torch.stack([b.values for b in best], dim=1)
-        pred.attribute_probs = probs

@@ -8,6 +8,7 @@ from mmdet.utils import ConfigType, OptConfigType, OptMultiConfig
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmleuk.models.utils import attribute_fields
 from mmleuk.registry import MODELS
 from mmleuk.structures import LLD_ATTRIBUTES, MISSING, AttributeSchema
 
@@ -143,12 +144,7 @@ class BaseAttributeHead(BaseModule, metaclass=ABCMeta):
             activate(branch)
             for branch in logits.float().split(self.schema.sizes, dim=1)
         ]
-        best = [branch.max(dim=1) for branch in probs]
-        return dict(
-            attribute_labels=torch.stack([b.indices for b in best], dim=1),
-            attribute_scores=torch.stack([b.values for b in best], dim=1),
-            attribute_probs=torch.cat(probs, dim=1),
-        )
+        return attribute_fields(torch.cat(probs, dim=1), self.schema.sizes)
 
 
 def _softmax(logits: Tensor) -> Tensor:
