@@ -5,23 +5,38 @@ from .attribute_schema import (
     Attribute,
     AttributeSchema,
 )
-from .ignored_instances import UNANNOTATED, covered_share, split_ignored
+from .hold_out import is_held_out
+from .ignored_instances import (
+    CANDIDATE,
+    UNANNOTATED,
+    covered_share,
+    greatest_chance,
+    ignored_boxes,
+    split_ignored,
+)
 from .instance_code import decode_instances, encode_instances
+from .matching import best_detections, match_detections
 from .region_boxes import RegionBoxes
 from .regions import check_regions, cover_rectangles, unannotated_area
 
 __all__ = [
+    'CANDIDATE',
     'LLD_ATTRIBUTES',
     'MISSING',
     'UNANNOTATED',
     'Attribute',
     'AttributeSchema',
     'RegionBoxes',
+    'best_detections',
     'check_regions',
     'cover_rectangles',
     'covered_share',
     'decode_instances',
     'encode_instances',
+    'greatest_chance',
+    'ignored_boxes',
+    'is_held_out',
+    'match_detections',
     'split_ignored',
     'unannotated_area',
 ]

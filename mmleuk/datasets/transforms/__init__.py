@@ -1,5 +1,14 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 from .formatting import PackLLDInputs
+from .hold_out_regions import HoldOutRegions
 from .loading import LoadLLDAnnotations
+from .region_crop import RegionCrop
+from .region_mosaic import CachedRegionMosaic
 
-__all__ = ['LoadLLDAnnotations', 'PackLLDInputs']
+__all__ = [
+    'CachedRegionMosaic',
+    'HoldOutRegions',
+    'LoadLLDAnnotations',
+    'PackLLDInputs',
+    'RegionCrop',
+]

@@ -39,9 +39,10 @@ class PackLLDInputs(PackDetInputs):
 
     Args:
         meta_keys (Sequence[str]): Keys of the results that go into the
-            metainfo where they are there. Defaults to MMDetection's and the
-            origin of the image. Evaluation also needs 'instances' and
-            'annotated_regions', as the dataset states them.
+            metainfo where they are there. Defaults to MMDetection's, the
+            origin of the image and the geometry of the view. Evaluation and
+            mining also need 'instances' and 'annotated_regions', as the
+            dataset states them.
         cover_step (float): Where a rotation made edges slant, the height in
             pixels of the rectangles that cover them. Smaller loses less
             annotated area and makes more rectangles. Defaults to 8.
@@ -66,6 +67,9 @@ class PackLLDInputs(PackDetInputs):
             'magnification',
             'diagnosis',
             'subset',
+            # Of use to the mining of un-annotated area.
+            'homography_matrix',
+            'held_out',
         ),
         cover_step: float = 8.0,
     ) -> None:

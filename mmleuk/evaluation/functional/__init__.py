@@ -8,17 +8,14 @@ from .attribute_scores import (
 )
 from .box_ap import evaluate_boxes
 from .excuse import covered_fraction, excused_detections
-from .matching import best_detections, match_detections
 
 __all__ = [
     'average_scores',
-    'best_detections',
     'best_overlap_f1',
     'covered_fraction',
     'end_to_end_macro_f1',
     'evaluate_boxes',
     'excused_detections',
     'macro_f1',
-    'match_detections',
     'matched_scores',
 ]

@@ -10,16 +10,19 @@ from mmengine.logging import MMLogger
 from terminaltables import AsciiTable
 
 from mmleuk.registry import METRICS
-from mmleuk.structures import MISSING, AttributeSchema
+from mmleuk.structures import (
+    MISSING,
+    AttributeSchema,
+    best_detections,
+    match_detections,
+)
 
 from ..functional import (
     average_scores,
-    best_detections,
     best_overlap_f1,
     end_to_end_macro_f1,
     evaluate_boxes,
     excused_detections,
-    match_detections,
     matched_scores,
 )
 

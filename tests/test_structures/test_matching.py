@@ -3,7 +3,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmleuk.evaluation import best_detections, match_detections
+from mmleuk.structures import best_detections, match_detections
 
 CELLS = np.array([[0.0, 0.0, 10.0, 10.0], [20.0, 0.0, 30.0, 10.0]])
 

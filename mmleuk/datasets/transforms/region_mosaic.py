@@ -1,0 +1,156 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+import random
+from typing import List, Optional, Tuple
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from mmleuk.registry import TRANSFORMS
+
+from .windows import Window, annotated_parts, cut_window
+
+
+@TRANSFORMS.register_module()
+class CachedRegionMosaic(BaseTransform):
+    """Fill one canvas with windows around the annotated regions of several.
+
+    Where a fifth of each field is labelled, four fifths of what a network
+    computes on it teach nothing. Here a grid of windows, each of another
+    field and placed around an annotated region of it, makes one image of the
+    size of a field, most of it annotated. Nothing is scaled, since the size
+    of a cell is evidence. A window shows what lies around its region, which
+    stays un-annotated, so that cells at the border of a region are seen
+    whole.
+
+    Like ``CachedMosaic`` of MMDetection, the other fields come from a cache
+    of those seen before.
+
+    Required Keys:
+
+    - img
+    - gt_bboxes (RegionBoxes[torch.float32])
+    - gt_bboxes_labels (np.int64)
+    - gt_ignore_flags (bool)
+
+    Modified Keys: those, img_shape. Removed: homography_matrix, since there
+    is none for the whole canvas.
+
+    Args:
+        img_scale (tuple[int, int]): Width and height of the canvas in pixels.
+        grid (tuple[int, int]): Windows across and down. Defaults to (2, 2).
+        min_visible (float): Cells of which a smaller share of the box lies in
+            a window become ignored instances. Defaults to 0.5.
+        max_cached_images (int): Most fields in the cache. Defaults to 40.
+        pad_val (int): Value of pixels that no window fills, where a field is
+            smaller than a window. Defaults to 114.
+    """
+
+    def __init__(
+        self,
+        img_scale: Tuple[int, int],
+        grid: Tuple[int, int] = (2, 2),
+        min_visible: float = 0.5,
+        max_cached_images: int = 40,
+        pad_val: int = 114,
+    ) -> None:
+        if max_cached_images < grid[0] * grid[1]:
+            raise ValueError(
+                f'got max_cached_images={max_cached_images}, expected at '
+                f'least {grid[0] * grid[1]}, the windows of the grid {grid}'
+            )
+        self.img_scale = img_scale
+        self.grid = grid
+        self.min_visible = min_visible
+        self.max_cached_images = max_cached_images
+        self.pad_val = pad_val
+        self.cache: List[dict] = []
+
+    def transform(self, results: dict) -> Optional[dict]:
+        """Make a canvas that shows this image and others.
+
+        Args:
+            results (dict): Results of the pipeline.
+
+        Returns:
+            dict | None: The canvas, None if nothing of the image is
+            annotated.
+        """
+        parts = annotated_parts(results)
+        if parts is not None and len(parts) == 0:
+            return None
+        self.cache.append(results)
+        if len(self.cache) > self.max_cached_images:
+            # The new one is last and stays.
+            self.cache.pop(random.randrange(len(self.cache) - 1))
+
+        width, height = self.img_scale
+        columns = np.linspace(0, width, self.grid[0] + 1).astype(int)
+        rows = np.linspace(0, height, self.grid[1] + 1).astype(int)
+        num_others = self.grid[0] * self.grid[1] - 1
+        chosen = random.choices(self.cache, k=num_others)
+        chosen.insert(random.randrange(num_others + 1), results)
+
+        canvas = np.full(
+            (height, width, 3), self.pad_val, dtype=results['img'].dtype
+        )
+        boxes, labels, flags = [], [], []
+        for index, source in enumerate(chosen):
+            row, column = divmod(index, self.grid[0])
+            x1, x2 = columns[column : column + 2]
+            y1, y2 = rows[row : row + 2]
+            window = self._place(source, x2 - x1, y2 - y1)
+            view = cut_window(source, window, self.min_visible)
+            view_height, view_width = view['img_shape']
+            canvas[y1 : y1 + view_height, x1 : x1 + view_width] = view['img']
+            view['gt_bboxes'].translate_([x1, y1])
+            boxes.append(view['gt_bboxes'])
+            labels.append(view['gt_bboxes_labels'])
+            flags.append(view['gt_ignore_flags'])
+
+        mosaic = dict(results)
+        mosaic.pop('homography_matrix', None)
+        mosaic['img'] = canvas
+        mosaic['img_shape'] = canvas.shape[:2]
+        mosaic['gt_bboxes'] = type(boxes[0]).cat(boxes)
+        mosaic['gt_bboxes_labels'] = np.concatenate(labels)
+        mosaic['gt_ignore_flags'] = np.concatenate(flags)
+        return mosaic
+
+    def _place(self, results: dict, width: int, height: int) -> Window:
+        """Place a window so that it shows most of an annotated region.
+
+        Args:
+            results (dict): Results of one field.
+            width (int): Width of the window in pixels.
+            height (int): Height of the window in pixels.
+
+        Returns:
+            tuple[int, int, int, int]: The window, inside the image.
+        """
+        parts = annotated_parts(results)
+        img_height, img_width = results['img_shape'][:2]
+        if parts is None:
+            part = (0, 0, img_width, img_height)
+        else:
+            part = random.choice(parts)
+        x1, x2 = self._interval(part[0], part[2], width, img_width)
+        y1, y2 = self._interval(part[1], part[3], height, img_height)
+        return x1, y1, x2, y2
+
+    @staticmethod
+    def _interval(
+        low: float, high: float, length: int, img_length: int
+    ) -> Tuple[int, int]:
+        """Draw an interval that holds [low, high] or lies in it."""
+        first, last = sorted((low, high - length))
+        start = int(round(random.uniform(first, last)))
+        start = max(0, min(start, img_length - length))
+        return start, min(start + length, img_length)
+
+    def __repr__(self) -> str:
+        return (
+            f'{self.__class__.__name__}(img_scale={self.img_scale}, '
+            f'grid={self.grid}, min_visible={self.min_visible}, '
+            f'max_cached_images={self.max_cached_images}, '
+            f'pad_val={self.pad_val})'
+        )
