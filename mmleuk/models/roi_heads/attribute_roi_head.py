@@ -9,6 +9,7 @@ from mmdet.structures.bbox import bbox2roi, get_box_tensor, scale_boxes
 from mmdet.utils import ConfigType, InstanceList, OptConfigType
 from mmengine.model import ModuleList
 from torch import Tensor
+from torch.nn.functional import pad
 
 from mmleuk.registry import MODELS
 from mmleuk.structures import MISSING
@@ -148,6 +149,10 @@ class AttributeRoIHeadMixin:
                 drawn = torch.randperm(len(rois), device=rois.device)
                 drawn = drawn[: self.attribute_max_rois]
                 boxes.append(rois[drawn])
+                # Cells that a sampler found itself stand behind the labelled
+                # ones, and their attributes are not known.
+                found = sampled.num_gts - len(codes)
+                codes = pad(codes, (0, 0, 0, found), value=MISSING)
                 targets.append(codes[sampled.pos_assigned_gt_inds[drawn]])
         metas = [sample.metainfo for sample in batch_data_samples]
         logits = self._attribute_forward(x, boxes, metas)

@@ -399,10 +399,12 @@ def test_positive_rois_can_be_limited():
         SimpleNamespace(
             pos_priors=samples[0].gt_instances.bboxes[gt_inds],
             pos_assigned_gt_inds=gt_inds,
+            num_gts=len(samples[0].gt_instances),
         ),
         SimpleNamespace(
             pos_priors=samples[1].gt_instances.bboxes,
             pos_assigned_gt_inds=torch.tensor([0]),
+            num_gts=len(samples[1].gt_instances),
         ),
     ]
     seen = {}

@@ -4,9 +4,16 @@ from typing import Optional
 import torch
 from mmdet.models.task_modules import AssignResult, MaxIoUAssigner
 from mmengine.structures import InstanceData
+from torch import Tensor
 
 from mmleuk.registry import TASK_UTILS
-from mmleuk.structures import covered_share, split_ignored
+from mmleuk.structures import (
+    CANDIDATE,
+    UNANNOTATED,
+    covered_share,
+    greatest_chance,
+    ignored_boxes,
+)
 
 
 @TASK_UTILS.register_module()
@@ -29,6 +36,18 @@ class RegionMaxIoUAssigner(MaxIoUAssigner):
     in the image has a quarter of its area or more inside, so nothing there is
     missed while ``bg_coverage_thr`` exceeds 0.75.
 
+    Where there are ignored instances the result has two extra properties, for
+    a sampler that can do with some of the un-annotated area:
+
+    - ``is_unannotated``, bool, shape (n, ): the priors of the second kind,
+      less those of the first;
+    - ``hidden_chance``, shape (n, ): the chance that such a prior hides a
+      cell and is no background after all, by the ``chances`` of the ignored
+      instances (see :mod:`mmleuk.structures.ignored_instances`). It is 1
+      where these say nothing, and of no meaning for other priors.
+
+    No value is copied to the host beyond what ``MaxIoUAssigner`` copies.
+
     Args:
         *args: Arguments of ``MaxIoUAssigner``.
         ignore_iof_thr (float): Greatest overlap of a background prior with an
@@ -37,6 +56,8 @@ class RegionMaxIoUAssigner(MaxIoUAssigner):
             background, as in MMDetection. Defaults to 0.5.
         bg_coverage_thr (float): Least coverage of a background prior, in
             [0, 1]. 0: un-annotated area is background. Defaults to 0.9.
+        candidate_iou_thr (float): IoU from which a prior shares the chance of
+            a candidate to hold a cell. Defaults to 0.3.
         **kwargs: Arguments of ``MaxIoUAssigner``.
 
     Raises:
@@ -48,6 +69,7 @@ class RegionMaxIoUAssigner(MaxIoUAssigner):
         *args,
         ignore_iof_thr: float = 0.5,
         bg_coverage_thr: float = 0.9,
+        candidate_iou_thr: float = 0.3,
         **kwargs,
     ) -> None:
         super().__init__(*args, ignore_iof_thr=ignore_iof_thr, **kwargs)
@@ -57,6 +79,7 @@ class RegionMaxIoUAssigner(MaxIoUAssigner):
                 'expected a share in [0, 1]'
             )
         self.bg_coverage_thr = bg_coverage_thr
+        self.candidate_iou_thr = candidate_iou_thr
 
     def assign(
         self,
@@ -72,9 +95,10 @@ class RegionMaxIoUAssigner(MaxIoUAssigner):
                 (x1, y1, x2, y2) in pixels.
             gt_instances (:obj:`InstanceData`): ``bboxes`` of shape (k, 4) and
                 ``labels`` of shape (k, ).
-            gt_instances_ignore (:obj:`InstanceData`, optional): Ignored cells
-                and un-annotated rectangles, ``bboxes`` of shape (m, 4) and
-                ``labels`` of shape (m, ). Without labels all are cells.
+            gt_instances_ignore (:obj:`InstanceData`, optional): Ignored cells,
+                un-annotated rectangles and candidates, ``bboxes`` of shape
+                (m, 4), ``labels`` of shape (m, ) and ``chances`` of shape
+                (m, ). Without labels all are cells.
             **kwargs: Passed on.
 
         Returns:
@@ -84,21 +108,48 @@ class RegionMaxIoUAssigner(MaxIoUAssigner):
         assign_result = super().assign(
             pred_instances, gt_instances, None, **kwargs
         )
+        boxes, labels = ignored_boxes(gt_instances_ignore)
+        if boxes.numel() == 0:
+            return assign_result
         priors = pred_instances.priors
-        cells, unannotated = split_ignored(gt_instances_ignore)
-        unknown = torch.zeros_like(assign_result.gt_inds, dtype=torch.bool)
-        if self.ignore_iof_thr > 0 and cells.numel() > 0:
-            if self.ignore_wrt_candidates:
-                overlaps = self.iou_calculator(priors, cells, mode='iof')
-            else:
-                overlaps = self.iou_calculator(cells, priors, mode='iof').T
-            unknown |= overlaps.max(dim=1).values > self.ignore_iof_thr
-        if unannotated.numel() > 0:
-            # The margin is for rounding: a prior that just touches the area
-            # must pass a threshold of 1.
-            unknown |= (
-                covered_share(priors, unannotated)
-                > 1 - self.bg_coverage_thr + 1e-5
-            )
-        assign_result.gt_inds[unknown & (assign_result.gt_inds == 0)] = -1
+        background = assign_result.gt_inds == 0
+        on_cell = self._is_on_cell(priors, boxes, labels >= 0)
+        # The margin is for rounding: a prior that just touches the area must
+        # pass a threshold of 1.
+        unannotated = (
+            covered_share(priors, boxes, labels == UNANNOTATED)
+            > 1 - self.bg_coverage_thr + 1e-5
+        )
+        assign_result.gt_inds = torch.where(
+            background & (on_cell | unannotated), -1, assign_result.gt_inds
+        )
+
+        assign_result.set_extra_property(
+            'is_unannotated', background & unannotated & ~on_cell
+        )
+        hidden = torch.ones_like(priors[:, 0])
+        if 'chances' in gt_instances_ignore:
+            chances = gt_instances_ignore.chances.to(hidden)
+            unseen = (chances * (labels == UNANNOTATED)).amax()
+            hidden = greatest_chance(
+                priors,
+                boxes,
+                chances * (labels == CANDIDATE),
+                self.candidate_iou_thr,
+            ).clamp(min=unseen)
+        assign_result.set_extra_property('hidden_chance', hidden)
         return assign_result
+
+    def _is_on_cell(
+        self, priors: Tensor, boxes: Tensor, is_cell: Tensor
+    ) -> Tensor:
+        """Find the priors that overlap an ignored cell, bool, shape (n, )."""
+        if self.ignore_iof_thr <= 0:
+            return torch.zeros(
+                len(priors), dtype=torch.bool, device=priors.device
+            )
+        if self.ignore_wrt_candidates:
+            overlaps = self.iou_calculator(priors, boxes, mode='iof')
+        else:
+            overlaps = self.iou_calculator(boxes, priors, mode='iof').T
+        return (overlaps * is_cell).amax(dim=1) > self.ignore_iof_thr

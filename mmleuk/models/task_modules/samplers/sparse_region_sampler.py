@@ -1,0 +1,419 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+from typing import Dict, Optional, Tuple
+
+import torch
+from mmdet.models.task_modules import AssignResult, RandomSampler
+from mmdet.models.task_modules.samplers import SamplingResult
+from mmdet.structures.bbox import bbox2roi, bbox_overlaps, get_box_tensor
+from mmengine.logging import MessageHub
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from mmleuk.models.utils import training_progress
+from mmleuk.registry import TASK_UTILS
+
+
+@TASK_UTILS.register_module()
+class SparseRegionSampler(RandomSampler):
+    """Sample priors of a field that is annotated in part.
+
+    Goes together with :class:`RegionMaxIoUAssigner`, which leaves the priors
+    on un-annotated area neither positive nor negative and says what chance
+    each has to be no background after all (``hidden_chance``). Of these the
+    sampler takes
+
+    - **background**: a prior whose chance is at most ``max_hidden_chance``
+      becomes a negative with the probability ``1 - hidden_chance``. Drawing
+      it that often is weighting its loss by that much, in expectation, in
+      every head that samples. With no word on the chance (no mining) it is 1,
+      and nothing un-annotated becomes a negative;
+    - **cells**: those that were mined before (ground truth whose field
+      ``chances`` is below 1) come as positives of the assigner. With
+      ``self_mining`` the sampler finds more itself, by the scores that the
+      head gives the proposals now.
+
+    Self-mining runs the box head on the proposals without gradient, as
+    ``OHEMSampler`` does, and needs the same context: a RoI head of
+    MMDetection, plain or cascade. Un-annotated proposals that it scores
+    ``score_thr`` or more become a cell of that class, one a place; the chance
+    of any other to hide a cell is the largest score of a class around it.
+
+    Where all of an image is annotated, the result is that of
+    ``RandomSampler`` with the same seed. Nothing is copied to the host beyond
+    what ``RandomSampler`` copies, save the counts once in ``log_interval``
+    calls.
+
+    Args:
+        num (int): Number of priors to sample of an image.
+        pos_fraction (float): Greatest share of positives.
+        neg_pos_ub (int): Greatest number of negatives to one positive, -1 for
+            any. Defaults to -1.
+        add_gt_as_proposals (bool): Whether labelled and mined cells join the
+            priors. Defaults to True.
+        max_hidden_chance (float): Greatest chance to hide a cell of a prior
+            that may become background. Defaults to 0.2.
+        max_vouched_share (float): Greatest share of un-annotated priors among
+            the negatives while there are annotated ones for the rest.
+            Defaults to 0.8.
+        balance_classes (bool): Where there are more positives than places,
+            whether each class gets the same number of places (in
+            expectation) in place of each positive. Defaults to False.
+        warmup (float): Share of the training before any un-annotated prior is
+            sampled, positives by ``self_mining`` included. Defaults to 0.
+        self_mining (dict, optional): Settings of the self-mining:
+            ``score_thr`` (float, default 0.9), ``iou_thr`` (float, default
+            0.5, from which two boxes are one cell) and ``max_per_img`` (int,
+            default 64). None: none.
+        context (nn.Module, optional): The head that samples. MMDetection's
+            heads give themselves.
+        name (str, optional): Prefix of the logged counts. Defaults to 'rcnn'
+            for RoI heads and 'rpn' for others.
+        log_interval (int): Calls between two reports of the counts into the
+            runner's log, 0 for none. Defaults to 200.
+        **kwargs: Further arguments of ``RandomSampler``.
+    """
+
+    def __init__(
+        self,
+        num: int,
+        pos_fraction: float,
+        neg_pos_ub: int = -1,
+        add_gt_as_proposals: bool = True,
+        max_hidden_chance: float = 0.2,
+        max_vouched_share: float = 0.8,
+        balance_classes: bool = False,
+        warmup: float = 0.0,
+        self_mining: Optional[dict] = None,
+        context: Optional[torch.nn.Module] = None,
+        name: Optional[str] = None,
+        log_interval: int = 200,
+        **kwargs,
+    ) -> None:
+        super().__init__(
+            num=num,
+            pos_fraction=pos_fraction,
+            neg_pos_ub=neg_pos_ub,
+            add_gt_as_proposals=add_gt_as_proposals,
+            **kwargs,
+        )
+        for key, value in (
+            ('max_hidden_chance', max_hidden_chance),
+            ('max_vouched_share', max_vouched_share),
+            ('warmup', warmup),
+        ):
+            if not 0 <= value <= 1:
+                raise ValueError(
+                    f'got {key}={value}, expected a number in [0, 1]'
+                )
+        self.max_hidden_chance = max_hidden_chance
+        self.max_vouched_share = max_vouched_share
+        self.balance_classes = balance_classes
+        self.warmup = warmup
+        self.context = context
+        is_roi_head = hasattr(context, 'bbox_roi_extractor')
+        self.self_mining = None
+        if self_mining is not None:
+            if not is_roi_head:
+                raise TypeError(
+                    f'self_mining got the context {type(context).__name__}, '
+                    'expected a RoI head of MMDetection: only it scores '
+                    'classes. Leave self_mining out of the sampler of the RPN'
+                )
+            self.self_mining = dict(
+                dict(score_thr=0.9, iou_thr=0.5, max_per_img=64), **self_mining
+            )
+        self.name = name or ('rcnn' if is_roi_head else 'rpn')
+        self.log_interval = log_interval
+        self._counts: Dict[str, Tensor] = {}
+        self._num_calls = 0
+
+    def sample(
+        self,
+        assign_result: AssignResult,
+        pred_instances: InstanceData,
+        gt_instances: InstanceData,
+        **kwargs,
+    ) -> SamplingResult:
+        """Sample positives and negatives of one image.
+
+        Args:
+            assign_result (:obj:`AssignResult`): What the assigner says.
+            pred_instances (:obj:`InstanceData`): ``priors`` of shape (n, 4).
+            gt_instances (:obj:`InstanceData`): ``bboxes`` of shape (k, 4),
+                ``labels`` of shape (k, ) and, where some were mined,
+                ``chances`` of shape (k, ).
+            **kwargs: ``feats`` (list[Tensor]), the features of the image,
+                which self-mining needs.
+
+        Returns:
+            :obj:`SamplingResult`: The sampled priors. Self-mined cells stand
+            behind the labelled ones in its ground truth.
+        """
+        hidden = assign_result.get_extra_property('hidden_chance')
+        if hidden is None:
+            return super().sample(
+                assign_result, pred_instances, gt_instances, **kwargs
+            )
+        chances = gt_instances.get('chances')
+        if chances is None:
+            chances = hidden.new_ones(assign_result.num_gts)
+        if self._is_warm():
+            if self.self_mining is not None and len(hidden) > 0:
+                assign_result, gt_instances, hidden, mined_scores = self._mine(
+                    assign_result,
+                    pred_instances,
+                    gt_instances,
+                    hidden,
+                    kwargs['feats'],
+                )
+                chances = torch.cat([chances, mined_scores])
+            self._vouch(assign_result, hidden)
+        result = super().sample(
+            assign_result, pred_instances, gt_instances, **kwargs
+        )
+        if self.log_interval > 0:
+            self._count(assign_result, result, chances)
+        return result
+
+    def _is_warm(self) -> bool:
+        """Whether the warm-up is over."""
+        return self.warmup == 0 or training_progress() >= self.warmup
+
+    def _vouch(self, assign_result: AssignResult, hidden: Tensor) -> None:
+        """Draw the un-annotated priors that count as background.
+
+        Args:
+            assign_result (:obj:`AssignResult`): ``gt_inds`` is set to 0 for
+                them.
+            hidden (Tensor): Chance of each prior to be no background, shape
+                (n, ).
+        """
+        drawn = torch.rand_like(hidden) >= hidden
+        vouched = (
+            (assign_result.gt_inds == -1)
+            & assign_result.get_extra_property('is_unannotated')
+            & (hidden <= self.max_hidden_chance)
+            & drawn
+        )
+        assign_result.gt_inds = torch.where(vouched, 0, assign_result.gt_inds)
+        assign_result.set_extra_property('vouched', vouched)
+
+    def _mine(
+        self,
+        assign_result: AssignResult,
+        pred_instances: InstanceData,
+        gt_instances: InstanceData,
+        hidden: Tensor,
+        feats: list,
+    ) -> Tuple[AssignResult, InstanceData, Tensor, Tensor]:
+        """Find cells on un-annotated area by the scores of the box head.
+
+        The number of boxes is fixed, so that the host waits for none of it:
+        those that are no cells stay in the list, and no prior has them.
+
+        Returns:
+            tuple: The assign result, ground truth with the candidates behind
+            it, the chance of each prior to be no background, and the score of
+            each candidate.
+        """
+        cfg = self.self_mining
+        priors = get_box_tensor(pred_instances.priors)
+        open_priors = assign_result.get_extra_property('is_unannotated')
+        scores, labels, boxes = self._detect(priors, feats)
+        top_scores, top = (scores * open_priors).topk(
+            min(cfg['max_per_img'], len(priors))
+        )
+        boxes, labels = boxes[top], labels[top]
+
+        # One box a place: none that scores more lies there (a suppression in
+        # one go, as in YOLACT, section 5).
+        ious = bbox_overlaps(boxes, boxes).triu(diagonal=1)
+        is_first = (ious >= cfg['iou_thr']).sum(dim=0) == 0
+        truth = get_box_tensor(gt_instances.bboxes).to(boxes)
+        is_new = (bbox_overlaps(boxes, truth) >= cfg['iou_thr']).sum(1) == 0
+        is_cell = is_first & is_new & (top_scores >= cfg['score_thr'])
+
+        overlaps = bbox_overlaps(priors, boxes) * is_cell
+        best, best_box = overlaps.max(dim=1)
+        is_positive = open_priors & (best >= cfg['iou_thr'])
+        num_gts = assign_result.num_gts
+        mined_result = _MinedAssignResult(
+            num_gts + len(boxes),
+            torch.where(
+                is_positive, num_gts + best_box + 1, assign_result.gt_inds
+            ),
+            torch.where(is_positive, best, assign_result.max_overlaps),
+            torch.where(is_positive, labels[best_box], assign_result.labels),
+        )
+        mined_result.set_extra_property('is_unannotated', open_priors)
+        mined_result.is_real = torch.cat([is_cell.new_ones(num_gts), is_cell])
+        extended = InstanceData(
+            bboxes=torch.cat([truth, boxes]),
+            labels=torch.cat([gt_instances.labels, labels]),
+        )
+        # A prior may be background only if neither it nor a candidate that it
+        # touches looks like a cell.
+        around = (bbox_overlaps(priors, boxes) >= 0.3) * top_scores
+        chance = torch.maximum(scores, around.amax(dim=1))
+        hidden = torch.where(open_priors, chance, hidden)
+        return mined_result, extended, hidden, top_scores * is_cell
+
+    @torch.no_grad()
+    def _detect(
+        self, priors: Tensor, feats: list
+    ) -> Tuple[Tensor, Tensor, Tensor]:
+        """Score, label and regress priors by the box head.
+
+        Args:
+            priors (Tensor): Priors, shape (n, 4).
+            feats (list[Tensor]): Features of the image, each (1, C, H, W).
+
+        Returns:
+            tuple[Tensor, Tensor, Tensor]: Largest score of a class, shape
+            (n, ), that class, shape (n, ), and the box, shape (n, 4).
+        """
+        rois = bbox2roi([priors])
+        stage = getattr(self.context, 'current_stage', None)
+        if stage is None:
+            head = self.context.bbox_head
+            outputs = self.context._bbox_forward(feats, rois)
+        else:
+            head = self.context.bbox_head[stage]
+            outputs = self.context._bbox_forward(stage, feats, rois)
+        logits = outputs['cls_score'].float()
+        if head.custom_cls_channels:
+            probs = head.loss_cls.get_activation(logits)[:, :-1]
+        else:
+            probs = logits.softmax(dim=-1)[:, :-1]
+        scores, labels = probs.max(dim=1)
+        deltas = outputs['bbox_pred'].float()
+        if not head.reg_class_agnostic:
+            deltas = deltas.view(len(priors), -1, 4)
+            deltas = deltas[
+                torch.arange(len(labels), device=labels.device), labels
+            ]
+        boxes = get_box_tensor(head.bbox_coder.decode(priors, deltas))
+        return scores, labels, boxes
+
+    def _sample_pos(
+        self, assign_result: AssignResult, num_expected: int, **kwargs
+    ) -> Tensor:
+        """Sample positives, each class alike with ``balance_classes``.
+
+        Args:
+            assign_result (:obj:`AssignResult`): The assign result.
+            num_expected (int): Number of places.
+            **kwargs: Unused.
+
+        Returns:
+            Tensor: Indices of the sampled priors.
+        """
+        if not self.balance_classes:
+            return super()._sample_pos(assign_result, num_expected, **kwargs)
+        (pos_inds,) = torch.nonzero(assign_result.gt_inds > 0, as_tuple=True)
+        if len(pos_inds) <= num_expected:
+            return pos_inds
+        labels = assign_result.labels[pos_inds]
+        frequency = (labels[:, None] == labels).sum(dim=1)
+        chosen = torch.multinomial(1.0 / frequency, num_expected)
+        return pos_inds[chosen]
+
+    def _sample_neg(
+        self, assign_result: AssignResult, num_expected: int, **kwargs
+    ) -> Tensor:
+        """Sample negatives, un-annotated ones beyond their share come last.
+
+        Args:
+            assign_result (:obj:`AssignResult`): The assign result.
+            num_expected (int): Number of places.
+            **kwargs: Unused.
+
+        Returns:
+            Tensor: Indices of the sampled priors.
+        """
+        vouched = assign_result.get_extra_property('vouched')
+        if vouched is None:
+            return super()._sample_neg(assign_result, num_expected, **kwargs)
+        (neg_inds,) = torch.nonzero(assign_result.gt_inds == 0, as_tuple=True)
+        # Ground truth that was added as proposals stands in front.
+        added = len(assign_result.gt_inds) - len(vouched)
+        is_vouched = vouched[(neg_inds - added).clamp(min=0)]
+        # Ranks in random order, each kind for itself.
+        noise = torch.rand(len(neg_inds), device=neg_inds.device)
+        order = (noise + is_vouched).argsort()
+        num_annotated = (~is_vouched).sum()
+        rank = torch.arange(len(neg_inds), device=neg_inds.device)
+        places = int(num_expected * self.max_vouched_share)
+        in_excess = rank >= num_annotated + places
+        # Both kinds compete for the places by their noise alone; what exceeds
+        # the share of the un-annotated comes last.
+        keys = noise[order] + 2 * in_excess
+        size = min(num_expected, len(neg_inds))
+        chosen = order[keys.topk(size, largest=False).indices]
+        return neg_inds[chosen]
+
+    def _count(
+        self,
+        assign_result: AssignResult,
+        result: SamplingResult,
+        chances: Tensor,
+    ) -> None:
+        """Add up what was decided, and report it now and then.
+
+        Args:
+            assign_result (:obj:`AssignResult`): After sampling.
+            result (:obj:`SamplingResult`): The sampled priors.
+            chances (Tensor): Chance of each cell of the ground truth to be
+                what its label says, shape (k, ).
+        """
+        mined = chances[result.pos_assigned_gt_inds] < 1
+        counts = dict(
+            positives_labelled=(~mined).sum(),
+            positives_mined=mined.sum(),
+            ignored=(assign_result.gt_inds == -1).sum(),
+            cells_mined=((chances < 1) & (chances > 0)).sum(),
+            mined_score=torch.where(chances < 1, chances, 0.0).sum(),
+        )
+        vouched = assign_result.get_extra_property('vouched')
+        if vouched is not None:
+            added = len(assign_result.gt_inds) - len(vouched)
+            inds = (result.neg_inds - added).clamp(min=0)
+            counts['negatives_vouched'] = vouched[inds].sum()
+        counts['negatives'] = torch.as_tensor(len(result.neg_inds))
+        for key, value in counts.items():
+            self._counts[key] = self._counts.get(key, 0) + value
+        self._num_calls += 1
+        if self._num_calls < self.log_interval:
+            return
+        totals = {key: float(value) for key, value in self._counts.items()}
+        cells = totals['cells_mined']
+        totals['mined_score'] *= self._num_calls / max(cells, 1.0)
+        hub = MessageHub.get_current_instance()
+        for key, value in totals.items():
+            hub.update_scalar(
+                f'train/{self.name}_{key}', value / self._num_calls
+            )
+        self._counts, self._num_calls = {}, 0
+
+
+class _MinedAssignResult(AssignResult):
+    """An assign result in which some of the ground truth is not real.
+
+    Attributes:
+        is_real (Tensor): Which of the boxes are cells, bool, shape (num_gts,).
+            The others are never positives when ground truth joins the priors.
+    """
+
+    is_real: Tensor
+
+    def add_gt_(self, gt_labels: Tensor) -> None:
+        """Add the ground truth to the priors, the real boxes as positives.
+
+        Args:
+            gt_labels (Tensor): Labels of all boxes, shape (num_gts, ).
+        """
+        super().add_gt_(gt_labels)
+        num_gts = len(gt_labels)
+        self.gt_inds[:num_gts] = torch.where(
+            self.is_real, self.gt_inds[:num_gts], -1
+        )
