@@ -10,6 +10,7 @@ message on the scope.
 """
 
 from mmdet.registry import DATASETS as MMDET_DATASETS
+from mmdet.registry import HOOKS as MMDET_HOOKS
 from mmdet.registry import METRICS as MMDET_METRICS
 from mmdet.registry import MODELS as MMDET_MODELS
 from mmdet.registry import TASK_UTILS as MMDET_TASK_UTILS
@@ -42,4 +43,10 @@ METRICS = Registry(
     parent=MMDET_METRICS,
     scope='mmleuk',
     locations=['mmleuk.evaluation'],
+)
+HOOKS = Registry(
+    'hook',
+    parent=MMDET_HOOKS,
+    scope='mmleuk',
+    locations=['mmleuk.engine.hooks'],
 )

@@ -4,6 +4,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmdet.registry import MODELS
@@ -21,6 +22,7 @@ CONFIGS = sorted(
     if '_base_' not in path.parts
 )
 IMG_SHAPE = (64, 96)
+BRANCHES = ('sup', 'unsup_teacher', 'unsup_student')
 
 
 def load(name):
@@ -71,6 +73,29 @@ def make_batch(num_classes):
     return dict(inputs=inputs, data_samples=samples)
 
 
+def detector_of(cfg):
+    """The config of the detector, which a semi-supervised one wraps."""
+    return cfg.model.get('detector', cfg.model)
+
+
+def make_train_batch(cfg, num_classes):
+    """A batch as the data preprocessor of the config wants it."""
+    batch = make_batch(num_classes)
+    if cfg.model.data_preprocessor.type != 'MultiBranchDataPreprocessor':
+        return batch
+    views = [make_batch(num_classes) for _ in range(2)]
+    for view in views:
+        for sample in view['data_samples']:
+            del sample.gt_instances, sample.ignored_instances
+            scale = np.diag([0.5, 0.5, 1]).astype(np.float32)
+            sample.set_metainfo(dict(homography_matrix=scale))
+    branches = dict(zip(BRANCHES, [batch, *views]))
+    return {
+        key: {name: branch[key] for name, branch in branches.items()}
+        for key in batch
+    }
+
+
 def test_there_are_configs():
     assert len(CONFIGS) >= 10
 
@@ -82,14 +107,16 @@ def test_config(name):
     model = revert_sync_batchnorm(MODELS.build(cfg.model))
     model.init_weights()
     num_classes = 14
-    batch = make_batch(num_classes)
+    batch = make_train_batch(cfg, num_classes)
 
     optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     model.train()
     losses = model.train_step(batch, optim_wrapper)
     assert losses['loss'].isfinite()
-    has_attributes = 'attribute_head' in cfg.model.roi_head
-    assert ('loss_attribute' in losses) == has_attributes
+    has_attributes = 'attribute_head' in detector_of(cfg).roi_head
+    assert has_attributes == any(
+        name.endswith('loss_attribute') for name in losses
+    )
 
     model.eval()
     with torch.no_grad():
@@ -123,11 +150,13 @@ def test_backbone_swap_of_the_readme(tmp_path):
 def test_datasets_and_model_agree(name):
     """Classes of the data, of the head and the metric fit together."""
     cfg = load(name)
-    heads = cfg.model.roi_head.bbox_head
+    heads = detector_of(cfg).roi_head.bbox_head
     for head in heads if isinstance(heads, list) else [heads]:
         assert head.num_classes == 14
     for part in ('train', 'val', 'test'):
-        assert cfg[f'{part}_dataloader'].dataset.type == 'mmleuk.LLDDataset'
+        outer = cfg[f'{part}_dataloader'].dataset
+        for dataset in outer.get('datasets', [outer]):
+            assert dataset.type == 'mmleuk.LLDDataset'
     assert cfg.val_evaluator.type == 'mmleuk.LLDMetric'
     assert cfg.default_scope == 'mmdet'
     assert 'custom_imports' not in cfg

@@ -1,0 +1,136 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+from typing import Dict, Optional, Tuple
+
+import torch
+from mmdet.models.detectors import SoftTeacher
+from mmdet.structures import SampleList
+from mmdet.utils import InstanceList
+from torch import Tensor
+
+from mmleuk.models.utils import training_progress
+from mmleuk.registry import MODELS
+from mmleuk.structures import MISSING
+
+
+@MODELS.register_module()
+class AttributeSoftTeacher(SoftTeacher):
+    """:class:`SoftTeacher` for detectors that name attributes, with burn-in.
+
+    What it adds to MMDetection's form of `End-to-End Semi-Supervised Object
+    Detection with Soft Teacher <https://arxiv.org/abs/2106.09018>`_:
+
+    - the cells that the teacher finds have no attributes: attributes are
+      learned from labelled images alone;
+    - the teacher stays in evaluation mode. MMDetection's is put into training
+      mode with the student, so that its batch statistics differ from those
+      that it is evaluated with;
+    - a batch without any proposal gives a loss of zero instead of an error;
+    - burn-in, of which MMDetection has none, since it trains ten thousand
+      times as long: a teacher of random heads finds no cell, and the student
+      would learn from it that there is only background.
+
+    ``semi_train_cfg`` takes two settings more than that of
+    :class:`SoftTeacher`:
+
+    - burn_in (float): Share of the training, in [0, 1], in which the student
+      learns from labelled images alone. Defaults to 0. Progress is read from
+      MMEngine's runner; without one it counts as 0.
+    - num_sup (int, optional): Number of the batch's labelled images that the
+      student goes on to learn from after burn-in. With as many others as
+      there are un-labelled images, it learns from the same number of images
+      in every step. Defaults to all.
+    """
+
+    def train(self, mode: bool = True) -> 'AttributeSoftTeacher':
+        """Set the mode of the student; the teacher evaluates always.
+
+        Args:
+            mode (bool): Whether the student trains.
+
+        Returns:
+            AttributeSoftTeacher: Itself.
+        """
+        super().train(mode)
+        self.teacher.eval()
+        return self
+
+    def loss(
+        self,
+        multi_batch_inputs: Dict[str, Tensor],
+        multi_batch_data_samples: Dict[str, SampleList],
+    ) -> dict:
+        """Compute the losses of labelled and, after burn-in, other images.
+
+        Args:
+            multi_batch_inputs (dict[str, Tensor]): Images of the branches
+                'sup', 'unsup_teacher' and 'unsup_student', each (N, C, H, W).
+            multi_batch_data_samples (dict[str, list[:obj:`DetDataSample`]]):
+                Their samples.
+
+        Returns:
+            dict[str, Tensor]: Losses, prefixed by ``sup_`` and ``unsup_``.
+        """
+        if training_progress() < self.semi_train_cfg.get('burn_in', 0):
+            return self.loss_by_gt_instances(
+                multi_batch_inputs['sup'], multi_batch_data_samples['sup']
+            )
+        num_sup = self.semi_train_cfg.get('num_sup')
+        return super().loss(
+            dict(multi_batch_inputs, sup=multi_batch_inputs['sup'][:num_sup]),
+            dict(
+                multi_batch_data_samples,
+                sup=multi_batch_data_samples['sup'][:num_sup],
+            ),
+        )
+
+    @torch.no_grad()
+    def get_pseudo_instances(
+        self, batch_inputs: Tensor, batch_data_samples: SampleList
+    ) -> Tuple[SampleList, Optional[dict]]:
+        """Let the teacher find cells, whose attributes stay unknown.
+
+        Args:
+            batch_inputs (Tensor): Images of the teacher, (N, C, H, W).
+            batch_data_samples (list[:obj:`DetDataSample`]): Their samples.
+
+        Returns:
+            tuple[list[:obj:`DetDataSample`], dict]: The samples with the
+            cells as ``gt_instances``, in pixels of the stored images, and
+            what the parent keeps of the teacher's pass.
+        """
+        batch_data_samples, batch_info = super().get_pseudo_instances(
+            batch_inputs, batch_data_samples
+        )
+        for data_sample in batch_data_samples:
+            cells = data_sample.gt_instances
+            if 'attribute_labels' in cells:
+                cells.attributes = torch.full_like(
+                    cells.attribute_labels, MISSING
+                )
+        return batch_data_samples, batch_info
+
+    def rcnn_cls_loss_by_pseudo_instances(
+        self,
+        x: Tuple[Tensor],
+        unsup_rpn_results_list: InstanceList,
+        batch_data_samples: SampleList,
+        batch_info: dict,
+    ) -> dict:
+        """Compute the classification loss of the un-labelled images.
+
+        Args:
+            x (tuple[Tensor]): Levels of the neck, each (N, C, H, W).
+            unsup_rpn_results_list (list[:obj:`InstanceData`]): Proposals.
+            batch_data_samples (list[:obj:`DetDataSample`]): Samples with the
+                teacher's cells.
+            batch_info (dict): What is kept of the teacher's pass.
+
+        Returns:
+            dict[str, Tensor]: ``loss_cls`` and, with proposals, ``acc`` and
+            ``loss_bbox``.
+        """
+        if all(len(proposals) == 0 for proposals in unsup_rpn_results_list):
+            return dict(loss_cls=sum(level.mean() for level in x) * 0)
+        return super().rcnn_cls_loss_by_pseudo_instances(
+            x, unsup_rpn_results_list, batch_data_samples, batch_info
+        )

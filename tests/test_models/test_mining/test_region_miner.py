@@ -1,0 +1,330 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+import copy
+
+import numpy as np
+import pytest
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.structures import InstanceData
+
+from mmleuk.models.mining import RegionMiner
+from mmleuk.registry import MODELS
+from mmleuk.structures import CANDIDATE, MISSING, UNANNOTATED
+
+SCHEMA = [
+    dict(name='size', values=('small', 'large')),
+    dict(name='vacuoles', values=('absent', 'prominent')),
+]
+SIZE = 200
+REGION = [0.0, 0, 100, 200]
+
+
+def cell(x, y, label=0, ignore=0, attributes=(0, 1), side=20):
+    return dict(
+        bbox=[x, y, x + side, y + side],
+        bbox_label=label,
+        ignore_flag=ignore,
+        attributes=attributes,
+    )
+
+
+def detections(rows):
+    """Rows: x, y, label, score, and the codes of the attributes."""
+    rows = [(*row, 0, 1)[:6] for row in rows]
+    table = torch.tensor(rows, dtype=torch.float32).reshape(-1, 6)
+    return InstanceData(
+        bboxes=torch.cat([table[:, :2], table[:, :2] + 20], dim=1),
+        labels=table[:, 2].long(),
+        scores=table[:, 3],
+        attribute_labels=table[:, 4:].long(),
+        attribute_scores=torch.full((len(table), 2), 0.8),
+    )
+
+
+def looked_at(rows, instances=(), regions=(REGION,), path='a.png'):
+    sample = DetDataSample(
+        metainfo=dict(
+            img_path=path,
+            ori_shape=(SIZE, SIZE),
+            instances=list(instances),
+            annotated_regions=None if regions is None else list(regions),
+        )
+    )
+    sample.pred_instances = detections(rows)
+    return sample
+
+
+def view(matrix=None, path='a.png', boxes=(), **metainfo):
+    matrix = np.eye(3) if matrix is None else np.asarray(matrix, float)
+    sample = DetDataSample(
+        metainfo=dict(
+            img_path=path,
+            img_shape=(SIZE, SIZE),
+            homography_matrix=matrix.astype(np.float32),
+            **metainfo,
+        )
+    )
+    sample.gt_instances = InstanceData(
+        bboxes=torch.tensor(boxes).reshape(-1, 4).float(),
+        labels=torch.zeros(len(boxes)).long(),
+        attributes=torch.zeros(len(boxes), 2).long(),
+    )
+    sample.ignored_instances = InstanceData(
+        bboxes=torch.tensor([[100.0, 0, 200, 200]]),
+        labels=torch.tensor([UNANNOTATED]),
+        attributes=torch.full((1, 2), MISSING),
+    )
+    return sample
+
+
+def make_miner(**kwargs):
+    return RegionMiner(num_classes=3, attributes=SCHEMA, **kwargs)
+
+
+def test_mined_by_score_alone():
+    """Without held-out fields a score is a chance."""
+    miner = make_miner(target_precision=0.9, attribute_precision=0.75)
+    rows = [(120, 20, 1, 0.95, 1, 0), (150, 150, 2, 0.5), (10, 10, 0, 0.99)]
+    miner.judge(looked_at(rows), held_out=False)
+    summary = miner.calibrate()
+    assert (summary['mined'], summary['candidates']) == (1, 1)
+    (sample,) = miner.label([view(boxes=[[40, 40, 60, 60]])])
+    truth, ignored = sample.gt_instances, sample.ignored_instances
+    assert truth.bboxes.tolist() == [[40, 40, 60, 60], [120, 20, 140, 40]]
+    assert truth.labels.tolist() == [0, 1]
+    assert truth.attributes.tolist() == [[0, 0], [1, 0]]
+    assert truth.chances.tolist() == pytest.approx([1, 0.95])
+    assert ignored.labels.tolist() == [UNANNOTATED, CANDIDATE]
+    assert ignored.bboxes[1].tolist() == [150, 150, 170, 170]
+    # Nothing is known of cells that the teacher does not see.
+    assert ignored.chances.tolist() == [1, 0.5]
+
+
+def test_views():
+    miner = make_miner(target_precision=0.9)
+    miner.judge(looked_at([(120, 20, 1, 0.95), (150, 150, 2, 0.5)]), False)
+    miner.calibrate()
+    flip = [[-1, 0, SIZE], [0, 1, 0], [0, 0, 1]]
+    (sample,) = miner.label([view(flip)])
+    assert sample.gt_instances.bboxes.tolist() == [[60, 20, 80, 40]]
+    half = np.diag([0.5, 0.5, 1])
+    (sample,) = miner.label([view(half)])
+    assert sample.gt_instances.bboxes.tolist() == [[60, 10, 70, 20]]
+    # A quarter of the cell is left: nobody's. The other is out of sight.
+    shift = [[1, 0, -130], [0, 1, -30], [0, 0, 1]]
+    (sample,) = miner.label([view(shift)])
+    assert len(sample.gt_instances) == 0
+    ignored = sample.ignored_instances
+    assert ignored.labels.tolist() == [UNANNOTATED, CANDIDATE, CANDIDATE]
+    assert ignored.bboxes[1].tolist() == [0, 0, 10, 10]
+
+
+def test_samples_without_an_entry_or_a_homography_stay():
+    miner = make_miner()
+    miner.judge(looked_at([(120, 20, 1, 0.99)]), False)
+    miner.calibrate()
+    mosaic = view(boxes=[[40, 40, 60, 60]])
+    mosaic = DetDataSample(
+        metainfo=dict(img_path='a.png', img_shape=(SIZE, SIZE)),
+        gt_instances=mosaic.gt_instances,
+        ignored_instances=mosaic.ignored_instances,
+    )
+    for sample in miner.label([mosaic, view(path='b.png')]):
+        assert 'chances' not in sample.ignored_instances
+        assert (sample.gt_instances.chances == 1).all()
+    assert len(mosaic.gt_instances) == 1
+
+
+def test_fields_that_are_annotated_as_a_whole_are_not_banked():
+    miner = make_miner()
+    miner.judge(looked_at([(120, 20, 1, 0.99)], regions=None), False)
+    assert len(miner.bank) == 0
+    with pytest.raises(RuntimeError, match='bank of detections is empty'):
+        miner.calibrate()
+
+
+def test_labelled_cells_are_not_mined_again():
+    """One that reaches over the border, and an ignored one."""
+    miner = make_miner(target_precision=0.5)
+    instances = [cell(88, 20), cell(150, 50, ignore=1)]
+    rows = [(92, 20, 1, 0.99), (150, 50, 1, 0.99), (120, 120, 1, 0.99)]
+    miner.judge(looked_at(rows, instances), False)
+    assert miner.calibrate()['mined'] == 1
+    (sample,) = miner.label([view()])
+    assert sample.gt_instances.bboxes.tolist() == [[120, 120, 140, 140]]
+    assert CANDIDATE not in sample.ignored_instances.labels.tolist()
+
+
+def test_one_box_a_cell():
+    miner = make_miner(target_precision=0.5)
+    rows = [(120, 20, 1, 0.8), (121, 20, 2, 0.9), (160, 20, 1, 0.7)]
+    miner.judge(looked_at(rows), False)
+    miner.calibrate()
+    (sample,) = miner.label([view()])
+    assert sorted(sample.gt_instances.labels.tolist()) == [1, 2]
+    assert sample.gt_instances.bboxes[:, 0].tolist() == [121, 160]
+
+
+def test_judged_on_held_out_regions():
+    miner = make_miner(hold_out=dict(share=0.5))
+    instances = [
+        cell(10, 10, label=0, attributes=(0, MISSING)),
+        cell(40, 40, label=1),
+        cell(60, 100, ignore=1),
+        cell(10, 150, label=2),
+    ]
+    rows = [
+        (11, 10, 0, 0.9, 0, 0),  # right
+        (41, 40, 2, 0.8, 1, 1),  # a cell of another type
+        (61, 100, 1, 0.7),  # an ignored one: not judged
+        (70, 20, 1, 0.6),  # no cell
+        (89, 150, 1, 0.5),  # too near to the border
+        (150, 150, 1, 0.4),  # outside
+    ]
+    miner.judge(looked_at(rows, instances), held_out=True)
+    found = miner.bank.get('a.png')
+    judged = found[found.is_judged]
+    assert judged.scores.tolist() == pytest.approx([0.9, 0.8, 0.6])
+    assert judged.true_labels.tolist() == [0, 1, -1]
+    assert judged.true_attributes.tolist() == [
+        [0, MISSING],
+        [0, 1],
+        [MISSING, MISSING],
+    ]
+    assert (found.num_cells, found.num_seen) == (3, 2)
+    miner.calibrate()
+    counts = miner.calibrators['cell_type'].counts.sum(dim=1)
+    assert counts.tolist() == [[0, 1], [1, 0], [1, 0]]
+    counts = miner.calibrators['presence'].counts.sum(dim=1)
+    assert counts.tolist() == [[1, 2]]
+    counts = miner.calibrators['attribute'].counts.sum(dim=1)
+    assert counts.tolist() == [[1, 1], [0, 1]]
+    # One and a half unseen cells in half a field, each 1 % of it.
+    assert miner.unseen_chance.item() == pytest.approx(1.5 / 0.5 * 0.01)
+
+    # The same field, of which the loss knows the labels, judges nothing.
+    miner.judge(looked_at(rows, instances), held_out=False)
+    miner.calibrate()
+    assert miner.calibrators['cell_type'].counts.sum() == 0
+
+
+def world(rng, miner, num_fields, power=1.0):
+    """Fields in which a detection is right with the chance score ** power.
+
+    Every field has detections inside and outside of its region; returns
+    whether those outside are cells of their type.
+    """
+    truths = {}
+    for number in range(num_fields):
+        instances, rows, right = [], [], []
+        for y in range(0, 180, 40):
+            for x in (10, 50, 120, 160):
+                score = rng.uniform(0.3, 0.99)
+                is_right = rng.uniform() < score**power
+                rows.append((x, y, 1, score, 0, 1))
+                right.append(is_right)
+                if is_right and x < 100:
+                    instances.append(cell(x, y, label=1))
+        path = f'{number}.png'
+        truths[path] = rows, right
+        sample = looked_at(rows, instances, path=path)
+        miner.judge(sample, held_out=number % 2 == 0)
+    return truths
+
+
+def test_mines_at_the_precision_that_was_asked_for():
+    """Whatever a score is worth in this world."""
+    for power in (0.3, 1.0, 4.0):
+        rng = np.random.default_rng(0)
+        miner = make_miner(
+            hold_out=dict(share=0.5), target_precision=0.9, num_stds=0
+        )
+        truths = world(rng, miner, 200, power)
+        summary = miner.calibrate()
+        mined, right = 0, 0
+        for path, (rows, is_right) in truths.items():
+            (sample,) = miner.label([view(path=path, held_out=False)])
+            places = {(x, y): r for (x, y, *_), r in zip(rows, is_right)}
+            for box in sample.gt_instances.bboxes.tolist():
+                mined += 1
+                right += places[tuple(box[:2])]
+        assert mined == summary['mined'] > 20
+        # Every single one reaches the target, so that they do on average;
+        # two standard deviations are for the luck of so few.
+        luck = 2 * (0.9 * 0.1 / mined) ** 0.5
+        assert right / mined >= 0.9 - luck
+        assert right / mined == pytest.approx(
+            summary['estimated_precision'], abs=luck + 0.02
+        )
+
+
+def test_held_out_views_are_mined_all_over():
+    miner = make_miner(
+        hold_out=dict(share=1), target_precision=0.5, num_stds=0
+    )
+    miner.judge(
+        looked_at([(20, 20, 1, 0.9), (150, 150, 1, 0.9)], [cell(20, 20, 1)]),
+        held_out=True,
+    )
+    miner.calibrate()
+    (sample,) = miner.label([view(held_out=True)])
+    assert len(sample.gt_instances) == 2
+    # After their release, the label speaks where there is one.
+    (sample,) = miner.label([view(held_out=False)])
+    assert sample.gt_instances.bboxes[:, 0].tolist() == [150]
+
+
+@pytest.mark.parametrize('precision', [None, 0.5])
+def test_attributes(precision):
+    miner = make_miner(target_precision=0.5, attribute_precision=precision)
+    miner.judge(looked_at([(120, 20, 1, 0.9, 1, 0)]), False)
+    miner.calibrate()
+    (sample,) = miner.label([view()])
+    expected = [[1, 0]] if precision else [[MISSING, MISSING]]
+    assert sample.gt_instances.attributes.tolist() == expected
+
+
+def test_background_can_stay_unknown():
+    miner = make_miner(mine_background=False)
+    miner.judge(looked_at([(120, 20, 1, 0.5)]), False)
+    miner.calibrate()
+    (sample,) = miner.label([view()])
+    assert 'chances' not in sample.ignored_instances
+    assert sample.ignored_instances.labels.tolist() == [UNANNOTATED]
+
+
+def test_teacher_without_attributes_and_without_detections():
+    miner = make_miner(hold_out=dict(share=1), target_precision=0.5)
+    sample = looked_at([(20, 20, 1, 0.9), (150, 150, 1, 0.9)], [cell(20, 20)])
+    del sample.pred_instances.attribute_labels
+    del sample.pred_instances.attribute_scores
+    miner.judge(sample, held_out=True)
+    miner.judge(looked_at([], [cell(20, 20)], path='b.png'), held_out=True)
+    miner.judge(looked_at([], regions=[], path='c.png'), held_out=True)
+    miner.calibrate()
+    assert miner.calibrators['attribute'].counts.sum() == 0
+    for path in ('a.png', 'b.png', 'c.png'):
+        (labelled,) = miner.label([view(path=path)])
+        assert (labelled.gt_instances.attributes == MISSING).all()
+
+
+def test_state_survives_a_checkpoint():
+    miner = make_miner(hold_out=dict(share=0.5), target_precision=0.6)
+    world(np.random.default_rng(0), miner, 10)
+    miner.calibrate()
+    other = MODELS.build(
+        dict(
+            type='mmleuk.RegionMiner',
+            num_classes=3,
+            attributes=SCHEMA,
+            hold_out=dict(share=0.5),
+            target_precision=0.6,
+        )
+    )
+    other.load_state_dict(copy.deepcopy(miner.state_dict()))
+    (one,) = miner.label([view(path='3.png')])
+    (same,) = other.label([view(path='3.png')])
+    assert len(one.gt_instances) > 0
+    for key in ('gt_instances', 'ignored_instances'):
+        for (_, a), (_, b) in zip(one.get(key).items(), same.get(key).items()):
+            assert torch.equal(a, b)
