@@ -1,0 +1,28 @@
+_base_ = ['./attr-faster-rcnn_lite0_fpn_pbc-fields.py']
+
+# What the setting for two CPU cores leaves out: larger fields, MMDetection's
+# own widths, and a backbone that trains as a whole.
+scale = (512, 512)
+neck_channels = 256
+roi_channels = 24 + 40 + neck_channels
+
+model = dict(
+    backbone=dict(frozen_stages=-1),
+    neck=dict(neck=dict(out_channels=neck_channels)),
+    rpn_head=dict(in_channels=neck_channels, feat_channels=neck_channels),
+    roi_head=dict(
+        bbox_roi_extractor=dict(out_channels=neck_channels),
+        bbox_head=dict(in_channels=neck_channels, fc_out_channels=1024),
+        attribute_roi_extractor=dict(out_channels=roi_channels),
+        attribute_head=dict(in_channels=roi_channels),
+    ),
+)
+
+train_pipeline = [*_base_.train_pipeline]
+train_pipeline[3] = dict(type='Resize', scale=scale, keep_ratio=True)
+test_pipeline = [*_base_.test_pipeline]
+test_pipeline[1] = dict(type='Resize', scale=scale, keep_ratio=True)
+
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader
