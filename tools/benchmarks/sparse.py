@@ -1,0 +1,394 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+"""Compare methods that learn from fields annotated in one rectangle each.
+
+Trains method x data x labelled share x seed, every method on the same budget
+of image pixels, scores the last epoch of each on validation data, and writes
+``table.md``, ``curve.png`` and ``curve.svg``::
+
+    python tools/benchmarks/sparse.py --methods crop mined --shares 0.2 0.1
+
+A run leaves one ``result.json``. Started again, the benchmark goes on with
+the run that was interrupted and repeats none that is finished. It refuses to
+mix results of changed configs.
+
+Validation data are for the comparison alone. Settings are chosen with
+``--choose``, which holds every fourth train field out, trains on the others
+and scores on those, with results in a folder of their own::
+
+    python tools/benchmarks/sparse.py --choose --methods self-training \
+        --shares 0.2 --cfg-options self_training.labeller_share=0.5
+"""
+
+import argparse
+import hashlib
+import json
+import os.path as osp
+import re
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Sequence, Tuple
+
+import runs
+import sparse_report
+from mmengine.config import Config, DictAction
+from sparse_data import SOURCES, Annotations, use_annotations, use_budget
+
+from mmleuk.engine.write_once import write_once
+
+# Configs by method; each has one for every data set.
+FULL = 'full'
+METHODS = {
+    FULL: 'baselines/full_lite0_fpn',
+    'naive': 'baselines/naive_lite0_fpn',
+    'ignore': 'baselines/ignore_lite0_fpn',
+    'crop': 'baselines/crop_lite0_fpn',
+    'self-training': 'baselines/self-training_lite0_fpn',
+    'sla-det': 'baselines/sla-det_lite0_fpn',
+    'soft-teacher': 'baselines/soft-teacher_lite0_fpn',
+    'self-mined': 'region_sparse/self-mined-attr-faster-rcnn_lite0_fpn',
+    'mined': 'region_sparse/mined-attr-faster-rcnn_lite0_fpn',
+}
+# How configs name the data: with all labels, with sparse ones.
+DATA_NAMES = dict(
+    pbc=('pbc-fields', 'pbc-fields-sparse'),
+    bccd=('bccd-fields', 'bccd-fields-sparse'),
+    synthetic=('synthetic', 'synthetic-sparse'),
+)
+# The method that has a tool of its own, and its setting.
+SELF_TRAINED = 'self-training'
+SELF_TRAINING = 'self_training'
+
+
+class Run(NamedTuple):
+    """One cell of the matrix.
+
+    Args:
+        method (str): Key of ``METHODS``.
+        data (str): Key of ``SOURCES``.
+        share (float): Annotated share of each train field.
+        seed (int): Seed of the training.
+    """
+
+    method: str
+    data: str
+    share: float
+    seed: int
+
+    def __str__(self) -> str:
+        return (
+            f'{self.method} on {self.data}, share {self.share:g}, seed '
+            f'{self.seed}'
+        )
+
+    @property
+    def config(self) -> Path:
+        """Path: The config of the method."""
+        data = DATA_NAMES[self.data][self.method != FULL]
+        return runs.ROOT / 'configs' / f'{METHODS[self.method]}_{data}.py'
+
+    def folder(self, base: Path, cfg_options: Sequence[str]) -> Path:
+        """Name the working directory.
+
+        Args:
+            base (Path): Folder of all runs.
+            cfg_options (Sequence[str]): The ``key=value`` overrides.
+
+        Returns:
+            Path: The directory.
+        """
+        folder = base / self.data / self.method
+        if self.method != FULL:
+            folder /= f'share_{self.share:g}'
+        if cfg_options:
+            folder /= slug(cfg_options)
+        return folder / f'seed_{self.seed}'
+
+
+# A run, its config and its working directory.
+Job = Tuple[Run, Path, Path]
+
+
+def slug(cfg_options: Sequence[str]) -> str:
+    """Turn overrides into the name of a folder."""
+    text = ' '.join(sorted(cfg_options))
+    name = re.sub(r'[^\w.=-]+', '_', text)
+    if name == text and len(name) <= 80:
+        return name
+    # Characters were lost: the digest tells apart what would look alike.
+    return f'{name[:80]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}'
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line.
+
+    Returns:
+        argparse.Namespace: The arguments.
+    """
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        '--methods', nargs='+', choices=METHODS, default=list(METHODS)
+    )
+    parser.add_argument('--data', nargs='+', choices=SOURCES, default=['pbc'])
+    parser.add_argument(
+        '--shares',
+        type=float,
+        nargs='+',
+        default=[0.2, 0.1, 0.05],
+        help=f'annotated shares of a field, above 0 and below 1; {FULL!r} '
+        'has all labels whatever they are',
+    )
+    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
+    parser.add_argument('--work-dir', default='work_dirs/benchmark_sparse')
+    parser.add_argument(
+        '--choose',
+        action='store_true',
+        help='score on held-out train fields in place of validation data',
+    )
+    parser.add_argument(
+        '--report-only',
+        action='store_true',
+        help='train nothing, report on the results that are there',
+    )
+    parser.add_argument(
+        '--jobs', type=int, default=1, help='runs at a time, for large GPUs'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        default=[],
+        metavar='KEY=VALUE',
+        help='overrides for every run; runs of other overrides are apart',
+    )
+    args = parser.parse_args()
+    if not all(0 < share < 1 for share in args.shares):
+        parser.error(
+            f'--shares are {args.shares}, expected numbers above 0 and below 1'
+        )
+    return args
+
+
+def parse_options(cfg_options: Sequence[str]) -> dict:
+    """Read ``key=value`` overrides as the runners do."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='*', action=DictAction)
+    arguments = ['--cfg-options', *cfg_options]
+    return parser.parse_args(arguments).cfg_options or {}
+
+
+def list_runs(args: argparse.Namespace) -> List[Run]:
+    """List the matrix, one seed after the other.
+
+    Args:
+        args (argparse.Namespace): The command line.
+
+    Returns:
+        list[Run]: The runs.
+
+    Raises:
+        FileNotFoundError: If a method has no config for a data set.
+    """
+    matrix = [
+        Run(method, data, 1 if method == FULL else share, seed)
+        for seed in args.seeds
+        for data in args.data
+        for share in args.shares
+        for method in args.methods
+    ]
+    matrix = list(dict.fromkeys(matrix))
+    missing = {run.config: run for run in matrix if not run.config.is_file()}
+    if missing:
+        raise FileNotFoundError(
+            'there are no configs '
+            + ', '.join(osp.relpath(config) for config in missing)
+            + ': write them, or leave out their methods (--methods) or data '
+            '(--data)'
+        )
+    return matrix
+
+
+def prepare(
+    run: Run,
+    work_dir: Path,
+    annotations: Annotations,
+    cfg_options: Sequence[str],
+) -> Path:
+    """Write the config of one run.
+
+    Args:
+        run (Run): The run.
+        work_dir (Path): Its working directory.
+        annotations (Annotations): The annotation files of its data.
+        cfg_options (Sequence[str]): The ``key=value`` overrides.
+
+    Returns:
+        Path: The config, which has all settings in it.
+
+    Raises:
+        FileExistsError: If the directory holds a run of other settings.
+    """
+    cfg = Config.fromfile(run.config)
+    cfg.merge_from_dict(parse_options(cfg_options))
+    cfg.merge_from_dict({'randomness.seed': run.seed})
+    use_annotations(cfg, annotations, run.share)
+    use_budget(cfg, annotations, run.share)
+    folder = work_dir / 'config'
+    if SELF_TRAINING in cfg:
+        # The data of the labeller are those of the config, and its path is
+        # relative to it.
+        path = run.config.parent / cfg[SELF_TRAINING].labeller
+        labeller = Config.fromfile(path)
+        use_budget(labeller, annotations, run.share)
+        write_once(folder / path.name, labeller.pretty_text)
+        cfg[SELF_TRAINING].labeller = path.name
+    return write_once(folder / run.config.name, cfg.pretty_text)
+
+
+def tool(name: str) -> str:
+    """Path of one of the project's tools."""
+    return str(runs.ROOT / 'tools' / name)
+
+
+def score(config: Path, work_dir: Path) -> Dict[str, float]:
+    """Score the weights that a run ended with.
+
+    Args:
+        config (Path): Its config.
+        work_dir (Path): Its working directory.
+
+    Returns:
+        dict[str, float]: Scores by metric key: those that it logged, or else
+        those of a test.
+    """
+    scores = runs.read_final_scores(work_dir)
+    if scores is not None:
+        return scores
+    checkpoint = Path((work_dir / 'last_checkpoint').read_text()).name
+    folder = work_dir / 'test'
+    command = [tool('test.py'), str(config), str(work_dir / checkpoint)]
+    command += ['--work-dir', str(folder)]
+    runs.run_logged([sys.executable, *command], folder)
+    scores = json.loads(max(folder.glob('*/*.json')).read_text())
+    return {k: v for k, v in scores.items() if k.startswith('lld/')}
+
+
+def train(
+    run: Run, config: Path, work_dir: Path, cfg_options: Sequence[str]
+) -> dict:
+    """Do one run, or the rest of it.
+
+    Args:
+        run (Run): The run.
+        config (Path): What :func:`prepare` wrote.
+        work_dir (Path): Its working directory.
+        cfg_options (Sequence[str]): Overrides that are in the config, for the
+            result.
+
+    Returns:
+        dict: ``method``, ``data``, ``share``, ``seed``, ``cfg_options``,
+        ``minutes`` and ``scores``.
+    """
+    command = [str(config), '--work-dir', str(work_dir)]
+    if run.method == SELF_TRAINED:
+        # It goes on by itself.
+        command.insert(0, tool('self_train.py'))
+    else:
+        command = [tool('train.py'), *command, '--resume']
+    return runs.run(
+        [sys.executable, *command],
+        work_dir,
+        dict(run._asdict(), cfg_options=sorted(cfg_options)),
+        resumes=True,
+        score=lambda folder: score(config, folder),
+    )
+
+
+def prepare_all(args: argparse.Namespace, base: Path) -> List[Job]:
+    """Write the configs of all runs.
+
+    All of them before the first training: a config that is missing or has
+    changed shows at once.
+
+    Args:
+        args (argparse.Namespace): The command line.
+        base (Path): Folder of the results.
+
+    Returns:
+        list[tuple]: Each run, its config and its working directory.
+    """
+    annotations = {
+        data: Annotations(
+            SOURCES[data], base / 'annotations' / data, args.choose
+        )
+        for data in args.data
+    }
+    jobs = []
+    for run in list_runs(args):
+        folder = run.folder(base / 'runs', args.cfg_options)
+        config = prepare(run, folder, annotations[run.data], args.cfg_options)
+        jobs.append((run, config, folder))
+    return jobs
+
+
+def train_all(args: argparse.Namespace, jobs: Sequence[Job]) -> List[str]:
+    """Do all runs that are missing.
+
+    Args:
+        args (argparse.Namespace): The command line.
+        jobs (Sequence[tuple]): What :func:`prepare_all` returned.
+
+    Returns:
+        list[str]: What failed; the other runs are done all the same.
+    """
+    failures: List[str] = []
+
+    def work(job: Job) -> None:
+        run, config, folder = job
+        try:
+            result = train(run, config, folder, args.cfg_options)
+        except RuntimeError as error:
+            failures.append(f'{run}: {error}')
+            print(f'{run}: failed', flush=True)
+            return
+        print(
+            f'{run}: AP {result["scores"]["lld/bbox_mAP"]:.3f} in '
+            f'{result["minutes"]:.1f} minutes',
+            flush=True,
+        )
+
+    pool = ThreadPoolExecutor(args.jobs)
+    try:
+        for future in [pool.submit(work, job) for job in jobs]:
+            future.result()
+    finally:
+        # After an interruption no other run may start.
+        pool.shutdown(cancel_futures=True)
+    return failures
+
+
+def main() -> None:
+    """Do all runs that are missing and report on all that are there."""
+    args = parse_args()
+    base = Path(args.work_dir)
+    if args.choose:
+        base /= 'choose'
+    failures: List[str] = []
+    if not args.report_only:
+        try:
+            jobs = prepare_all(args, base)
+        except (FileExistsError, FileNotFoundError, ValueError) as error:
+            sys.exit(str(error))
+        failures = train_all(args, jobs)
+    results = sparse_report.load_results(base)
+    if results:
+        sparse_report.write_report(
+            results, base, list(METHODS), list(SOURCES), FULL
+        )
+    else:
+        failures.append(f'{base} holds no results')
+    if failures:
+        sys.exit('\n'.join(failures))
+
+
+if __name__ == '__main__':
+    main()

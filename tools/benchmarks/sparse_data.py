@@ -1,0 +1,255 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+"""Annotation files of the sparse benchmark, and configs that read them."""
+
+import copy
+import json
+import os.path as osp
+from pathlib import Path
+from typing import Any, Iterator, NamedTuple, Optional, Set
+
+from mmengine.config import Config, ConfigDict
+
+from mmleuk.datasets.readers.lld_json import load_json
+from mmleuk.datasets.sparsify import sparsify
+from mmleuk.engine.schedule import scale_schedule
+from mmleuk.engine.write_once import write_once
+
+# The share that the sparse files that come with data are annotated at.
+READY_SHARE = 0.2
+# Seed of the rectangles of all other shares: runs differ in the training's.
+CUT_SEED = 0
+# Which of so many train fields is held out to choose settings on.
+HOLD_OUT_EVERY = 4
+
+# Setting of configs that train on crops.
+CROPS = 'crops_in_a_field'
+DATASET_TYPE = 'LLDDataset'
+# Parts of a config that training reads, besides its dataloaders.
+TRAINING = ('custom_hooks', 'model', 'train_cfg')
+EVALUATION = ('val_dataloader', 'test_dataloader')
+# Where a dataset finds its images, and how it reads its annotations.
+PLACE = ('data_root', 'data_prefix', 'subset', 'split', 'ann_format')
+
+
+class Source(NamedTuple):
+    """Fields to train on, with all labels and with some.
+
+    Args:
+        full (str): File of all labels, as full configs name it, relative to
+            the current folder.
+        sparse (str): File of the labels inside a rectangle, as sparse configs
+            name it.
+        ready (bool): Whether ``sparse`` comes with the data. If not it is
+            a mere name, and the labels are cut at every share.
+    """
+
+    full: str
+    sparse: str
+    ready: bool = True
+
+
+SOURCES = dict(
+    pbc=Source(
+        'data/pbc_fields/json_labels/train.json',
+        'data/pbc_fields/json_labels/train_sparse.json',
+    ),
+    bccd=Source(
+        'data/bccd_fields/json_labels/train.json',
+        'data/bccd_fields/json_labels/train_sparse.json',
+    ),
+    synthetic=Source(
+        'data/synthetic_films/H_100X_C1/json_labels/train.json',
+        'data/synthetic_films/H_100X_C1/json_labels/train_sparse.json',
+        ready=False,
+    ),
+)
+
+
+def held_out_names(dataset: dict) -> Set[str]:
+    """Choose the fields to hold out: every fourth in the order of the file.
+
+    Args:
+        dataset (dict): The full labels, COCO-like.
+
+    Returns:
+        set[str]: Their file names.
+    """
+    names = list(dict.fromkeys(im['file_name'] for im in dataset['images']))
+    return set(names[HOLD_OUT_EVERY - 1 :: HOLD_OUT_EVERY])
+
+
+def keep_fields(dataset: dict, names: Set[str], outside: bool = False) -> dict:
+    """Keep the annotations of some fields.
+
+    Args:
+        dataset (dict): Annotations, COCO-like.
+        names (set[str]): File names.
+        outside (bool): Whether to keep all other fields instead. Defaults to
+            False.
+
+    Returns:
+        dict: The annotations of these fields.
+    """
+    images = [
+        image
+        for image in dataset['images']
+        if (image['file_name'] in names) != outside
+    ]
+    ids = {image['id'] for image in images}
+    annotations = [a for a in dataset['annotations'] if a['image_id'] in ids]
+    return {**dataset, 'images': images, 'annotations': annotations}
+
+
+class Annotations:
+    """The annotation files of one data set.
+
+    Args:
+        source (Source): Its files.
+        folder (Path): Where files that are cut from these go.
+        choosing (bool): Whether every fourth field is held out.
+    """
+
+    def __init__(self, source: Source, folder: Path, choosing: bool) -> None:
+        self.source = source
+        self.folder = folder
+        self.choosing = choosing
+
+    def train(self, share: float) -> Path:
+        """Find or make the labels to train on.
+
+        Args:
+            share (float): Annotated share of each field; 1 for all labels.
+
+        Returns:
+            Path: The file, absolute.
+        """
+        ready = {1: self.source.full}
+        if self.source.ready:
+            ready[READY_SHARE] = self.source.sparse
+        if share in ready and not self.choosing:
+            return Path(ready[share]).absolute()
+        full = load_json(self.source.full)
+        if share in ready:
+            dataset = load_json(ready[share])
+        else:
+            dataset = sparsify(full, share=share, seed=CUT_SEED)
+        if self.choosing:
+            dataset = keep_fields(dataset, held_out_names(full), outside=True)
+        return self._write(f'train_{share:g}.json', dataset)
+
+    def held_out(self) -> Path:
+        """Make the full labels of the fields that are held out.
+
+        Returns:
+            Path: The file, absolute.
+        """
+        full = load_json(self.source.full)
+        dataset = keep_fields(full, held_out_names(full))
+        return self._write('held_out.json', dataset)
+
+    def _write(self, name: str, dataset: dict) -> Path:
+        """Write a file, once and for all runs."""
+        return write_once(self.folder / name, json.dumps(dataset)).absolute()
+
+
+def iter_datasets(node: Any) -> Iterator[ConfigDict]:
+    """Find the configs of all LLD datasets, inside wrappers and lists."""
+    if isinstance(node, dict):
+        name = node.get('type')
+        if isinstance(name, str) and name.split('.')[-1] == DATASET_TYPE:
+            yield node
+        for value in node.values():
+            yield from iter_datasets(value)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            yield from iter_datasets(value)
+
+
+def annotation_file(dataset: ConfigDict) -> Optional[str]:
+    """Tell which file a dataset reads.
+
+    Args:
+        dataset (ConfigDict): Its config.
+
+    Returns:
+        str | None: The path, absolute, None for several files.
+    """
+    folder = dataset.get('data_root', '')
+    name = dataset.get('ann_file', '')
+    subset = dataset.get('subset')
+    if subset is not None:
+        if not isinstance(subset, str):
+            return None
+        folder = osp.join(folder, subset)
+        split = dataset.get('split', 'train')
+        name = name or osp.join('json_labels', f'{split}.json')
+    return osp.abspath(osp.join(folder, name))
+
+
+def use_annotations(
+    cfg: Config, annotations: Annotations, share: float
+) -> None:
+    """Let all training data of a config be that of one share, in place.
+
+    Args:
+        cfg (Config): The config of a method.
+        annotations (Annotations): The files.
+        share (float): Annotated share of each field; 1 for all labels.
+
+    Raises:
+        ValueError: If the config does not read the file that it should or, of
+            a sparse method, reads the full labels.
+    """
+    full, sparse = map(osp.abspath, annotations.source[:2])
+    expected = full if share == 1 else sparse
+    training = {
+        key: value
+        for key, value in cfg.items()
+        if key in TRAINING
+        or (key.endswith('dataloader') and key not in EVALUATION)
+    }
+    datasets = list(iter_datasets(training))
+    read = {annotation_file(dataset): None for dataset in datasets}
+    if list(read) != [expected]:
+        raise ValueError(
+            f'{cfg.filename} trains on {list(map(str, read))}, expected '
+            f'{expected} alone'
+        )
+    place = {k: v for k, v in datasets[0].items() if k in PLACE}
+    for dataset in datasets:
+        dataset.ann_file = str(annotations.train(share))
+    if not annotations.choosing:
+        return
+    for loader in EVALUATION:
+        dataset = cfg[loader].dataset
+        for key in PLACE:
+            dataset.pop(key, None)
+        dataset.update(
+            copy.deepcopy(place), ann_file=str(annotations.held_out())
+        )
+
+
+def use_budget(cfg: Config, annotations: Annotations, share: float) -> None:
+    """Give a config the budget of pixels that all methods have, in place.
+
+    What a config states is meant for ``READY_SHARE`` of all fields:
+
+    - One that trains on crops of the annotated rectangles says by
+      ``crops_in_a_field`` how many of them have a field's pixels. Of smaller
+      rectangles more make a batch, and more epochs the same training.
+    - One that counts its steps, not epochs, takes fewer where fields are held
+      out.
+
+    Args:
+        cfg (Config): The config of a method.
+        annotations (Annotations): Its annotation files.
+        share (float): Annotated share of each field.
+    """
+    if CROPS in cfg:
+        factor = 1 / share / cfg[CROPS]
+        loader = cfg.train_dataloader
+        loader.batch_size = round(loader.batch_size * factor)
+        scale_schedule(cfg, factor, units=['epochs'])
+        cfg[CROPS] = round(1 / share, 3)
+    if annotations.choosing and 'max_iters' in cfg.train_cfg:
+        scale_schedule(cfg, 1 - 1 / HOLD_OUT_EVERY, units=['iterations'])
