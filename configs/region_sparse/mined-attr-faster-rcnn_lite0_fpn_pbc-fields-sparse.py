@@ -11,8 +11,8 @@ _base_ = [
 burn_in_epochs = 5
 # Epochs between two looks of the teacher at all fields.
 mining_interval = 2
-# First epoch that learns from the held-out labels too. Later looks of the
-# teacher are judged by what it learned from, so that this comes last.
+# First epoch that learns from the held-out labels too; the teacher, which they
+# can't judge any more, has had its last look.
 release_epoch = 10
 # Share of fields whose labels judge the teacher until then.
 hold_out = dict(share=0.2, seed=0)
@@ -77,5 +77,6 @@ custom_hooks = [
         dataloader=mining_dataloader,
         begin=burn_in_epochs,
         interval=mining_interval,
+        end=release_epoch,
     ),
 ]

@@ -169,7 +169,7 @@ def test_without_matplotlib_the_table_is_written(
     report, tmp_path, monkeypatch
 ):
     monkeypatch.setitem(sys.modules, 'matplotlib', None)
-    with pytest.raises(SystemExit, match=r"pip install 'mmleuk\[plot\]'"):
+    with pytest.raises(ImportError, match=r"pip install 'mmleuk\[plot\]'"):
         report.write_report(RESULTS, tmp_path, METHODS, DATA, 'full')
     assert 'mined' in (tmp_path / 'table.md').read_text()
 

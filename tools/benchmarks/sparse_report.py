@@ -9,6 +9,8 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import runs
 
+from mmleuk.visualization import load_pyplot
+
 AP = 'lld/bbox_mAP'
 ATTRIBUTES = 'lld/attr_macro_f1'
 # Title of each column and the score that it holds.
@@ -244,29 +246,6 @@ def spread_out(heights: Sequence[float], distance: float) -> List[float]:
     return moved
 
 
-def load_pyplot() -> Any:
-    """Import matplotlib for drawing into files.
-
-    Returns:
-        module: ``matplotlib.pyplot``.
-
-    Raises:
-        SystemExit: If it is not installed.
-    """
-    try:
-        import matplotlib
-    except ImportError:
-        raise SystemExit(
-            'the curves are drawn by matplotlib, which is not installed: '
-            "pip install 'mmleuk[plot]' (or -e '.[plot]' in a clone), then "
-            'run this again with --report-only'
-        ) from None
-    matplotlib.use('Agg')
-    from matplotlib import pyplot
-
-    return pyplot
-
-
 def draw_curves(groups: Results, full: str) -> Any:
     """Draw scores against the labelled share, one line a method.
 
@@ -279,7 +258,7 @@ def draw_curves(groups: Results, full: str) -> Any:
         standard deviations over seeds.
     """
     pyplot = load_pyplot()
-    pyplot.rcParams.update({'svg.fonttype': 'none', 'font.size': 9})
+    pyplot.rcParams['font.size'] = 9
     figure, grid = pyplot.subplots(
         len(groups),
         len(CURVES),
@@ -444,7 +423,7 @@ def write_report(
         full (str): Name of the method that has all labels.
 
     Raises:
-        SystemExit: If matplotlib is not installed; the table is written.
+        ImportError: If matplotlib is not installed; the table is written.
     """
     groups = group_results(results, methods, data)
     table = make_table(groups, full)

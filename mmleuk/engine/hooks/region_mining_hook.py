@@ -28,6 +28,9 @@ class RegionMiningHook(Hook):
             Before, the student learns from labels alone.
         interval (int): Epochs (or iterations) between two passes. Defaults to
             1.
+        end (int, optional): First epoch (or iteration) without a pass before
+            it. Once the held-out labels are part of the loss they judge no
+            more: end when, or before, they are. None: never.
         by_epoch (bool): Whether these are epochs. Defaults to True.
     """
 
@@ -36,6 +39,7 @@ class RegionMiningHook(Hook):
         dataloader: dict,
         begin: int,
         interval: int = 1,
+        end: Optional[int] = None,
         by_epoch: bool = True,
     ) -> None:
         if begin < 0 or interval < 1:
@@ -46,6 +50,7 @@ class RegionMiningHook(Hook):
         self.dataloader_cfg = dataloader
         self.begin = begin
         self.interval = interval
+        self.end = end
         self.by_epoch = by_epoch
         self._dataloader = None
 
@@ -60,7 +65,9 @@ class RegionMiningHook(Hook):
         )
 
     def _is_due(self, now: int) -> bool:
-        return now >= self.begin and (now - self.begin) % self.interval == 0
+        if now < self.begin or (self.end is not None and now >= self.end):
+            return False
+        return (now - self.begin) % self.interval == 0
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Mine before an epoch that is due.

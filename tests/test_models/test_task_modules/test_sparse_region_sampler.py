@@ -317,7 +317,9 @@ def test_self_mining_needs_a_roi_head():
         )
 
 
-@pytest.mark.parametrize('key', ['max_hidden_chance', 'max_vouched_share', 'warmup'])
+@pytest.mark.parametrize(
+    'key', ['max_hidden_chance', 'max_vouched_share', 'warmup']
+)
 def test_shares_out_of_range(key):
     with pytest.raises(ValueError, match=rf'got {key}=2, expected'):
         SparseRegionSampler(**SAMPLING, **{key: 2})
