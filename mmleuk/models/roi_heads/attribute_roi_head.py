@@ -86,6 +86,10 @@ class AttributeRoIHeadMixin:
         itself; this call is the one place where it hands them out. They are
         noted for the rest of that same ``loss``.
 
+        Where a batch has no RoI to learn from (nothing in it is annotated)
+        the parent has no ``loss_cls``; a zero that reaches the classifier
+        stands in for it, as DDP wants it.
+
         Args:
             *args: Those of the parent, the last of which is the list of
                 :obj:`SamplingResult`.
@@ -94,7 +98,11 @@ class AttributeRoIHeadMixin:
             dict: What the parent returns.
         """
         self._sampling_results = args[-1]
-        return super().bbox_loss(*args)
+        results = super().bbox_loss(*args)
+        results['loss_bbox'].setdefault(
+            'loss_cls', results['cls_score'].sum() * 0
+        )
+        return results
 
     def loss(
         self,

@@ -172,8 +172,10 @@ def test_loss_and_predict(cascade, rois, cells, proposals, amp):
         assert losses['loss_attribute'] == 0
     else:
         assert losses['loss_attribute'] > 0
-    for name, parameter in head.attribute_head.named_parameters():
-        assert parameter.grad is not None, name
+    for name, parameter in head.named_parameters():
+        # MMDetection leaves further stages out where one has no RoI.
+        if not name.startswith('bbox_head.1.'):
+            assert parameter.grad is not None, name
 
     head.eval()
     with torch.no_grad(), autocast:
