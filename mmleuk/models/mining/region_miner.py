@@ -34,6 +34,10 @@ class RegionMiner(BaseModule):
 
     - a detection whose chance to be a cell of its type is
       ``target_precision`` or more becomes ground truth;
+    - with ``draw_types``, so does one that is a cell of some type with that
+      chance. Its type is drawn anew for each view: the likeliest with its own
+      chance, the runner-up with its, and else it is a candidate. In
+      expectation that is a soft label, in any head and with any loss;
     - one of its attributes is part of that ground truth where its own chance
       is ``attribute_precision`` or more;
     - any other detection becomes a candidate, and the rest of the un-annotated
@@ -50,18 +54,26 @@ class RegionMiner(BaseModule):
         calibrator (dict): Config of a :class:`ScoreCalibrator`.
         target_precision (float): Least chance of a mined cell. Defaults to
             0.95.
+        draw_types (bool): Whether cells of doubtful type are mined, with a
+            type that is drawn. Defaults to True.
         num_stds (float): Standard deviations by which the bound on that
             chance stays below its estimate. Defaults to 0.5.
         attribute_precision (float, optional): Least chance of a mined
             attribute; None mines none. Defaults to 0.9.
         mine_background (bool): Whether un-annotated area can become
             background. Defaults to True.
+        nms_iou_thr (float): IoU from which the better of two detections stands
+            for both, whatever their classes: more than neighbouring cells
+            overlap, less than a cell and a box on a part of it. Defaults to
+            0.3.
         min_visible (float): Least visible share of a mined cell in a view;
             below, it is a candidate. Defaults to 0.5.
     """
 
-    # From this IoU on two boxes are the same cell, as in the metric.
+    # From this IoU on a detection is right, as in the metric.
     iou_thr = 0.5
+    # From this IoU on boxes of several classes are one look at one place.
+    place_iou_thr = 0.7
     # Judging needs certainty that a label is not missing for lying across the
     # border: the centre is this share of the box's side inside the region.
     border = 0.1
@@ -73,18 +85,23 @@ class RegionMiner(BaseModule):
         hold_out: Optional[dict] = None,
         calibrator: dict = dict(type='mmleuk.ScoreCalibrator'),
         target_precision: float = 0.95,
+        draw_types: bool = True,
         num_stds: float = 0.5,
         attribute_precision: Optional[float] = 0.9,
         mine_background: bool = True,
+        nms_iou_thr: float = 0.3,
         min_visible: float = 0.5,
     ) -> None:
         super().__init__()
+        self.num_classes = num_classes
         self.schema = AttributeSchema(attributes)
         self.hold_out = hold_out
         self.target_precision = target_precision
+        self.draw_types = draw_types
         self.num_stds = num_stds
         self.attribute_precision = attribute_precision
         self.mine_background = mine_background
+        self.nms_iou_thr = nms_iou_thr
         self.min_visible = min_visible
         self.bank = DetectionBank()
         self.calibrators = torch.nn.ModuleDict()
@@ -164,8 +181,11 @@ class RegionMiner(BaseModule):
 
         Returns:
             :obj:`InstanceData`: ``bboxes``, ``labels`` and ``scores``,
-            ``attribute_labels`` and ``attribute_scores`` (MISSING and 0 where
-            the teacher names no attributes).
+            ``other_labels`` and ``other_scores`` of the best box of another
+            class there (score 0 where there is none), ``presence_scores``,
+            the sum of the scores of all classes there, ``attribute_labels``
+            and ``attribute_scores`` (MISSING and 0 where the teacher names
+            no attributes).
         """
         boxes = get_box_tensor(detections.bboxes).float()
         kept = InstanceData(
@@ -173,6 +193,19 @@ class RegionMiner(BaseModule):
             labels=detections.labels,
             scores=detections.scores.float(),
         )
+        # Every class had its own NMS, so that its best box of a place is left.
+        # Of one proposal they differ little, while a box on a part of a cell
+        # is a place of its own.
+        same_place = bbox_overlaps(boxes, boxes) >= self.place_iou_thr
+        by_class = torch.zeros(len(boxes), self.num_classes).scatter_reduce(
+            1,
+            kept.labels.expand(len(boxes), -1),
+            same_place * kept.scores,
+            'amax',
+        )
+        kept.presence_scores = by_class.sum(dim=1).clamp(max=1)
+        by_class.scatter_(1, kept.labels[:, None], 0)
+        kept.other_scores, kept.other_labels = by_class.max(dim=1)
         shape = (len(boxes), len(self.schema))
         if 'attribute_labels' in detections:
             kept.attribute_labels = detections.attribute_labels
@@ -182,7 +215,7 @@ class RegionMiner(BaseModule):
             kept.attribute_scores = torch.zeros(shape)
         if len(boxes) == 0:
             return kept
-        _, order = nms(boxes, kept.scores, self.iou_thr)
+        _, order = nms(boxes, kept.scores, self.nms_iou_thr)
         return kept[order]
 
     def calibrate(self) -> Dict[str, float]:
@@ -216,7 +249,9 @@ class RegionMiner(BaseModule):
                 found.scores, found.labels, found.true_labels == found.labels
             )
             self.calibrators['presence'].observe(
-                found.scores, torch.zeros_like(found.labels), is_cell
+                found.presence_scores,
+                torch.zeros_like(found.labels),
+                is_cell,
             )
             known = found.true_attributes != MISSING
             known &= found.attribute_labels != MISSING
@@ -242,20 +277,32 @@ class RegionMiner(BaseModule):
         scores, labels = entry.scores, entry.labels
         if not self.calibrators:
             entry.chances = scores
-            entry.presence = scores
+            entry.other_chances = entry.other_scores
+            entry.presence = entry.presence_scores
+            entry.least_presence = entry.presence_scores
             attribute_chances = entry.attribute_scores
         else:
             entry.chances = self.calibrators['cell_type'].chances(
                 scores, labels, self.num_stds
             )
+            entry.other_chances = self.calibrators['cell_type'].chances(
+                entry.other_scores, entry.other_labels, self.num_stds
+            )
+            one_group = torch.zeros_like(labels)
             entry.presence = self.calibrators['presence'].chances(
-                scores, torch.zeros_like(labels)
+                entry.presence_scores, one_group
+            )
+            entry.least_presence = self.calibrators['presence'].chances(
+                entry.presence_scores, one_group, self.num_stds
             )
             groups = torch.arange(len(self.schema)).expand(len(entry), -1)
             attribute_chances = self.calibrators['attribute'].chances(
                 entry.attribute_scores.flatten(), groups.flatten()
             )
             attribute_chances = attribute_chances.view(groups.shape)
+        entry.other_chances = torch.minimum(
+            entry.other_chances, 1 - entry.chances
+        ) * (entry.other_scores > 0)
         codes = torch.full_like(entry.attribute_labels, MISSING)
         if self.attribute_precision is not None:
             codes = torch.where(
@@ -267,12 +314,12 @@ class RegionMiner(BaseModule):
 
     def _summary(self, entries: List[InstanceData]) -> Dict[str, float]:
         """Sum up what the bank holds."""
-        is_mined = [
-            (e.is_outside & (e.chances >= self.target_precision))
-            for e in entries
-        ]
+        is_mined = [e.is_outside & self._is_certain(e) for e in entries]
         chances = torch.cat(
             [e.chances[mined] for e, mined in zip(entries, is_mined)]
+        )
+        drawn = sum(
+            int((e.is_outside & self._is_drawn(e)).sum()) for e in entries
         )
         annotated = sum(e.annotated_area for e in entries)
         expected = (len(entries) - annotated) / max(annotated, 1e-6)
@@ -283,10 +330,11 @@ class RegionMiner(BaseModule):
         num_outside = sum(int(e.is_outside.sum()) for e in entries)
         summary = dict(
             mined=len(chances),
+            mined_with_drawn_type=drawn,
             # The annotated area tells how many cells the rest should hold.
-            mined_of_expected=len(chances) / max(expected, 1e-6),
+            mined_of_expected=(len(chances) + drawn) / max(expected, 1e-6),
             estimated_precision=float(chances.mean()) if len(chances) else 0.0,
-            candidates=num_outside - len(chances),
+            candidates=num_outside - len(chances) - drawn,
             mined_attributes=float((codes != MISSING).float().mean())
             if len(codes)
             else 0.0,
@@ -336,16 +384,14 @@ class RegionMiner(BaseModule):
         boxes[:, 1::2] = boxes[:, 1::2].clamp(0, height)
         visible = _sizes(boxes) / _sizes(whole).clamp(min=1e-6)
         in_view = visible > 0
-        is_mined = (
-            in_view
-            & (visible >= self.min_visible)
-            & (entry.chances >= self.target_precision)
-        )
+        is_mined, labels = self._draw_types(entry)
+        is_mined &= visible >= self.min_visible
+        is_mined &= in_view
 
         gt_instances = data_sample.gt_instances
         mined = InstanceData(
             bboxes=boxes[is_mined],
-            labels=entry.labels[is_mined],
+            labels=labels[is_mined],
             chances=entry.chances[is_mined].clamp(max=1 - 1e-6),
         )
         if 'attributes' in gt_instances:
@@ -372,6 +418,36 @@ class RegionMiner(BaseModule):
                 (len(candidates), ignored.attributes.size(1)), MISSING
             )
         data_sample.ignored_instances = _join(ignored, candidates)
+
+    def _is_certain(self, entry: InstanceData) -> Tensor:
+        """Find detections that are cells of their type, bool, shape (n, )."""
+        return entry.chances >= self.target_precision
+
+    def _is_drawn(self, entry: InstanceData) -> Tensor:
+        """Find cells whose type is to be drawn, bool, shape (n, )."""
+        if not self.draw_types:
+            return torch.zeros_like(entry.labels, dtype=torch.bool)
+        is_cell = entry.least_presence >= self.target_precision
+        return is_cell & ~self._is_certain(entry)
+
+    def _draw_types(self, entry: InstanceData) -> Tuple[Tensor, Tensor]:
+        """Choose what is ground truth in one view, and of which type.
+
+        Args:
+            entry (:obj:`InstanceData`): Detections of one field.
+
+        Returns:
+            tuple[Tensor, Tensor]: Whether each is ground truth, bool, shape
+            (n, ), and its label, shape (n, ).
+        """
+        drawn = torch.rand(len(entry))
+        is_drawn = self._is_drawn(entry)
+        is_other = is_drawn & (drawn >= entry.chances)
+        is_none = is_other & (drawn >= entry.chances + entry.other_chances)
+        return (
+            (self._is_certain(entry) | is_drawn) & ~is_none,
+            torch.where(is_other, entry.other_labels, entry.labels),
+        )
 
 
 def _join(instances: InstanceData, more: InstanceData) -> InstanceData:
