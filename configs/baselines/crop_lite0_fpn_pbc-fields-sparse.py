@@ -1,26 +1,2 @@
 _base_ = './ignore_lite0_fpn_pbc-fields-sparse.py'
-
-# Learns from the annotated rectangles alone, cut out of their fields. A
-# rectangle has a fifth of a field's pixels, so that five times as many make a
-# batch of the same size, and five times as many epochs the same training.
-crops_in_a_field = 5
-max_epochs = _base_.max_epochs * crops_in_a_field
-
-load, annotate, photometric, resize, flip, pack = _base_.train_pipeline
-train_pipeline = [
-    load,
-    annotate,
-    photometric,
-    resize,
-    dict(type='mmleuk.RegionCrop'),
-    flip,
-    pack,
-]
-train_dataloader = dict(
-    batch_size=4 * crops_in_a_field, dataset=dict(pipeline=train_pipeline)
-)
-
-train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
-warmup, cosine = _base_.param_scheduler
-cosine.update(end=max_epochs, T_max=max_epochs)
-param_scheduler = [warmup, cosine]
+exec(open('{{ fileDirname }}/../_base_/methods/crop.py').read())

@@ -1,7 +1,2 @@
 _base_ = './ignore_lite0_fpn_pbc-fields-sparse.py'
-
-# Takes all that is not annotated for background.
-assigner = dict(bg_coverage_thr=0)
-model = dict(
-    train_cfg=dict(rpn=dict(assigner=assigner), rcnn=dict(assigner=assigner))
-)
+exec(open('{{ fileDirname }}/../_base_/methods/naive.py').read())

@@ -1,23 +1,2 @@
-_base_ = [
-    '../_base_/models/attr-faster-rcnn_lite0_fpn.py',
-    '../_base_/datasets/pbc-fields-sparse.py',
-    '../_base_/schedules/schedule_lite0_12e.py',
-    '../_base_/default_runtime.py',
-]
-
-# Frequently modified parameters: from which share of the training on the model
-# is good enough to believe its own scores, and which.
-warmup = 0.4
-score_thr = 0.9
-
-model = dict(
-    train_cfg=dict(
-        rcnn=dict(
-            sampler=dict(
-                type='mmleuk.SparseRegionSampler',
-                warmup=warmup,
-                self_mining=dict(score_thr=score_thr),
-            )
-        )
-    )
-)
+_base_ = '../baselines/ignore_lite0_fpn_pbc-fields-sparse.py'
+exec(open('{{ fileDirname }}/../_base_/methods/self-mined.py').read())

@@ -15,6 +15,8 @@ from mmengine.model.utils import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmengine.structures import InstanceData
 
+from mmleuk.datasets import LLD_CLASSES
+
 CONFIG_DIR = Path(__file__).parents[2] / 'configs'
 CONFIGS = sorted(
     str(path.relative_to(CONFIG_DIR))
@@ -73,6 +75,13 @@ def make_batch(num_classes):
     return dict(inputs=inputs, data_samples=samples)
 
 
+def num_classes_of(cfg):
+    """The number of classes of the training data, LLD's unless stated."""
+    outer = cfg.train_dataloader.dataset
+    metainfo = outer.get('datasets', [outer])[0].get('metainfo', {})
+    return len(metainfo.get('classes', LLD_CLASSES))
+
+
 def detector_of(cfg):
     """The config of the detector, which a semi-supervised one wraps."""
     return cfg.model.get('detector', cfg.model)
@@ -106,7 +115,7 @@ def test_config(name):
     cfg = load(name)
     model = revert_sync_batchnorm(MODELS.build(cfg.model))
     model.init_weights()
-    num_classes = 14
+    num_classes = num_classes_of(cfg)
     batch = make_train_batch(cfg, num_classes)
 
     optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
@@ -152,7 +161,7 @@ def test_datasets_and_model_agree(name):
     cfg = load(name)
     heads = detector_of(cfg).roi_head.bbox_head
     for head in heads if isinstance(heads, list) else [heads]:
-        assert head.num_classes == 14
+        assert head.num_classes == num_classes_of(cfg)
     for part in ('train', 'val', 'test'):
         outer = cfg[f'{part}_dataloader'].dataset
         for dataset in outer.get('datasets', [outer]):

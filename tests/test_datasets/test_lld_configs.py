@@ -1,4 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmleuk.datasets.naming import LLD_SUBSETS
+from mmleuk.datasets.synthetic import PRESETS, write_films
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / 'configs/_base_/datasets'
@@ -100,4 +102,23 @@ def test_bccd_fields(name):
     assert (len(train), len(val)) == (150, 44)
     assert len(train.metainfo['classes']) == 3
     assert train.metainfo['classes'] == val.metainfo['classes']
-    assert train[0]['data_samples'].gt_instances.attributes.eq(-1).all()
+    packed = train[0]
+    assert packed['inputs'].shape == (3, 360, 480)
+    assert packed['data_samples'].gt_instances.attributes.eq(-1).all()
+
+
+@pytest.mark.parametrize('name', ['synthetic-40x', 'synthetic-40x-sparse'])
+def test_synthetic_films(name, tmp_path):
+    plan = replace(PRESETS['sparse40x'], train_fields=2, test_fields=1)
+    write_films(tmp_path, plan)
+    cfg = load(name)
+    for loader, fields in zip(LOADERS, (2, 1, 1)):
+        dataset_cfg = cfg[loader].dataset
+        assert dataset_cfg.data_root == 'data/synthetic_sparse/'
+        dataset_cfg.data_root = str(tmp_path)
+        dataset = DATASETS.build(dataset_cfg)
+        assert len(dataset) == fields
+        assert dataset[0]['inputs'].shape == (3, 400, 400)
+        regions = dataset.get_data_info(0)['annotated_regions']
+        is_sparse = 'sparse' in name and loader == 'train_dataloader'
+        assert (regions is not None) == is_sparse

@@ -688,6 +688,22 @@ class TestPlan:
     def test_subset_in_any_casing(self):
         assert FilmPlan(subsets=('h_100x_c1',)).subsets == ('H_100X_C1',)
 
+    def test_sparse40x_is_dense_and_has_every_class(self):
+        plan = PRESETS['sparse40x']
+        assert (plan.train_fields, plan.test_fields) == (60, 20)
+        (subset,) = plan.subsets
+        few = replace(plan, train_fields=2 * plan.train_patients)
+        fields = list(fields_of(few, subset, 'train'))
+        counts = [len(field.cells) for field in fields]
+        assert np.median(counts) > 20
+        for field in fields:
+            x1, y1, x2, y2 = field.region
+            height, width = field.image.shape[:2]
+            share = (x2 - x1) * (y2 - y1) / (height * width)
+            assert share == pytest.approx(0.2, abs=0.005)
+        cells = [cell.class_name for f in fields for cell in f.cells]
+        assert set(cells) == set(LLD_CLASSES)
+
     def test_demo_has_every_class_to_learn(self):
         plan = PRESETS['demo']
         assert (plan.train_fields, plan.test_fields) == (60, 20)

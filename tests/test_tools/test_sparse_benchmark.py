@@ -263,20 +263,25 @@ def test_a_wrong_share_is_named(run, capsys, share):
     assert 'above 0 and below 1' in capsys.readouterr().err
 
 
-@pytest.mark.parametrize('choosing', [True, False])
-def test_real_configs(benchmark, tmp_path, monkeypatch, choosing):
-    """All methods can be pointed to a share of pbc_fields."""
+@pytest.mark.parametrize(
+    'name, choosing',
+    [('pbc', True), ('pbc', False), ('bccd', False), ('synthetic', True)],
+)
+def test_real_configs(benchmark, tmp_path, monkeypatch, name, choosing):
+    """All methods can be pointed to a share of any data set."""
     monkeypatch.chdir(tmp_path)
-    write_labels(tmp_path)
-    annotations = benchmark.Annotations(
-        benchmark.SOURCES['pbc'], tmp_path / 'cut', choosing
-    )
+    source = benchmark.SOURCES[name]
+    write_labels(tmp_path, source.full, source.sparse)
+    annotations = benchmark.Annotations(source, tmp_path / 'cut', choosing)
     for method in benchmark.METHODS:
         share = 1 if method == 'full' else 0.1
-        run = benchmark.Run(method, 'pbc', share, 0)
+        run = benchmark.Run(method, name, share, 0)
         path = benchmark.prepare(run, tmp_path / method, annotations, [])
         text = path.read_text()
         assert 'train_sparse.json' not in text
-        assert choosing != ('json_labels/val.json' in text)
         # The file is a config, whole and of its own.
-        assert Config.fromfile(path).pretty_text == text
+        cfg = Config.fromfile(path)
+        assert cfg.pretty_text == text
+        stated = Config.fromfile(run.config).val_dataloader.to_dict()
+        assert choosing == (cfg.val_dataloader.to_dict() != stated)
+        assert choosing == ('held_out.json' in text)

@@ -1,6 +1,8 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 import importlib
 import json
+import runpy
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,7 +23,7 @@ def data(monkeypatch):
     return importlib.import_module('sparse_data')
 
 
-def write_labels(folder):
+def write_labels(folder, full=FULL, sparse=SPARSE):
     """Write the labels of ten fields of ten cells, full and sparse."""
     images, annotations = [], []
     for number in range(NUM_FIELDS):
@@ -41,15 +43,15 @@ def write_labels(folder):
         annotations=annotations,
         categories=[dict(id=3, name='neutrophil')],
     )
-    (folder / FULL).parent.mkdir(parents=True)
-    (folder / FULL).write_text(json.dumps(content))
+    (folder / full).parent.mkdir(parents=True)
+    (folder / full).write_text(json.dumps(content))
     # Told from what is cut by its one region, and in another order.
     region = [[0, 0, 20, 100]]
     content.update(
         images=[dict(im, annotated_regions=region) for im in images[::-1]],
         annotations=[a for a in annotations if a['bbox'][0] == 0],
     )
-    (folder / SPARSE).write_text(json.dumps(content))
+    (folder / sparse).write_text(json.dumps(content))
 
 
 @pytest.fixture
@@ -119,10 +121,42 @@ class TestAnnotations:
         regions = [image['annotated_regions'] for image in chosen['images']]
         assert regions == [[[0, 0, 20, 100]]] * 8
 
-    def test_synthetic_films_are_cut_at_every_share(self, data, annotations):
-        source = data.SOURCES['synthetic']._replace(full=FULL)
-        cut = data.Annotations(source, annotations().folder, False)
-        assert len(read(cut.train(0.2))['images']) == NUM_FIELDS
+    @pytest.mark.parametrize('share', [1, 0.2, 0.1])
+    @pytest.mark.parametrize('choosing', [False, True])
+    def test_missing_films_are_told_how_to_make(
+        self, annotations, share, choosing
+    ):
+        films = annotations(choosing, name='synthetic')
+        with pytest.raises(
+            FileNotFoundError,
+            match='there is no data/synthetic_sparse/.*make it by .python '
+            'tools/.* --preset sparse40x --out data/synthetic_sparse',
+        ):
+            films.train(share)
+
+    def test_missing_data_are_named(self, annotations, folder):
+        (folder / SPARSE).unlink()
+        assert annotations().train(1) == folder / FULL
+        with pytest.raises(FileNotFoundError, match='no data/pbc_.*get the'):
+            annotations().train(0.2)
+
+    def test_the_command_makes_the_films(self, data, folder, monkeypatch):
+        """The command of the message, for fewer fields."""
+        source = data.SOURCES['synthetic']
+        python, tool, *arguments = source.command.split()
+        assert python == 'python'
+        tool = FOLDER.parents[1] / tool
+        arguments += ['--train-fields', '1', '--test-fields', '0']
+        monkeypatch.setattr(sys, 'argv', [str(tool), *arguments])
+        runpy.run_path(str(tool), run_name='__main__')
+        films = data.Annotations(source, folder / 'annotations', False)
+        (full,) = read(films.train(1))['images']
+        assert 'annotated_regions' not in full
+        (sparse,) = read(films.train(0.2))['images']
+        ((x1, y1, x2, y2),) = sparse['annotated_regions']
+        area = (x2 - x1) * (y2 - y1)
+        share = area / (sparse['width'] * sparse['height'])
+        assert share == pytest.approx(data.READY_SHARE, abs=0.005)
 
 
 def make_dataset(ann_file='json_labels/train_sparse.json', **kwargs):
@@ -187,7 +221,6 @@ class TestUseAnnotations:
         source = data.Source(
             'films/H_100X_C1/json_labels/train.json',
             'films/H_100X_C1/json_labels/train_sparse.json',
-            ready=False,
         )
         subset = dict(
             type='mmleuk.LLDDataset', data_root='films/', subset='H_100X_C1'

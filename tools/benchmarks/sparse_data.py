@@ -37,15 +37,15 @@ class Source(NamedTuple):
     Args:
         full (str): File of all labels, as full configs name it, relative to
             the current folder.
-        sparse (str): File of the labels inside a rectangle, as sparse configs
-            name it.
-        ready (bool): Whether ``sparse`` comes with the data. If not it is
-            a mere name, and the labels are cut at every share.
+        sparse (str): File of the labels inside a rectangle of
+            ``READY_SHARE``, as sparse configs name it.
+        command (str, optional): What makes both. None if they come with the
+            data set.
     """
 
     full: str
     sparse: str
-    ready: bool = True
+    command: Optional[str] = None
 
 
 SOURCES = dict(
@@ -58,9 +58,10 @@ SOURCES = dict(
         'data/bccd_fields/json_labels/train_sparse.json',
     ),
     synthetic=Source(
-        'data/synthetic_films/H_100X_C1/json_labels/train.json',
-        'data/synthetic_films/H_100X_C1/json_labels/train_sparse.json',
-        ready=False,
+        'data/synthetic_sparse/H_40X_C1/json_labels/train.json',
+        'data/synthetic_sparse/H_40X_C1/json_labels/train_sparse.json',
+        'python tools/dataset_converters/make_synthetic_films.py '
+        '--preset sparse40x --out data/synthetic_sparse',
     ),
 )
 
@@ -122,15 +123,16 @@ class Annotations:
 
         Returns:
             Path: The file, absolute.
+
+        Raises:
+            FileNotFoundError: If the data set is not there.
         """
-        ready = {1: self.source.full}
-        if self.source.ready:
-            ready[READY_SHARE] = self.source.sparse
+        ready = {1: self.source.full, READY_SHARE: self.source.sparse}
         if share in ready and not self.choosing:
-            return Path(ready[share]).absolute()
-        full = load_json(self.source.full)
+            return self._find(ready[share])
+        full = load_json(str(self._find(self.source.full)))
         if share in ready:
-            dataset = load_json(ready[share])
+            dataset = load_json(str(self._find(ready[share])))
         else:
             dataset = sparsify(full, share=share, seed=CUT_SEED)
         if self.choosing:
@@ -142,10 +144,35 @@ class Annotations:
 
         Returns:
             Path: The file, absolute.
+
+        Raises:
+            FileNotFoundError: If the data set is not there.
         """
-        full = load_json(self.source.full)
+        full = load_json(str(self._find(self.source.full)))
         dataset = keep_fields(full, held_out_names(full))
         return self._write('held_out.json', dataset)
+
+    def _find(self, name: str) -> Path:
+        """Find a file of the data set.
+
+        Args:
+            name (str): Its path, relative to the current folder.
+
+        Returns:
+            Path: The file, absolute.
+
+        Raises:
+            FileNotFoundError: If it is not there.
+        """
+        path = Path(name).absolute()
+        if not path.is_file():
+            command = self.source.command
+            raise FileNotFoundError(
+                f'there is no {name}: '
+                + (f'make it by {command!r}' if command else 'get the data')
+                + ', or run from the folder that has it'
+            )
+        return path
 
     def _write(self, name: str, dataset: dict) -> Path:
         """Write a file, once and for all runs."""

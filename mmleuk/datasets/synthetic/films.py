@@ -129,6 +129,9 @@ PRESETS: Dict[str, FilmPlan] = {
     'sparse': FilmPlan(
         subsets=('H_40X_C1',), train_fields=80, size=(640, 640), sparse=True
     ),
+    # To compare methods on: many cells a field, which is no larger than what a
+    # CPU trains at.
+    'sparse40x': FilmPlan(subsets=('H_40X_C1',), size=(400, 400), sparse=True),
     'docs': FilmPlan(
         subsets=LLD_SUBSETS,
         train_fields=3,

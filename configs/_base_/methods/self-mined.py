@@ -1,0 +1,16 @@
+# Frequently modified parameters: from which share of the training on the model
+# is good enough to believe its own scores, and which.
+warmup = 0.4
+score_thr = 0.9
+
+model = dict(
+    train_cfg=dict(
+        rcnn=dict(
+            sampler=dict(
+                type='mmleuk.SparseRegionSampler',
+                warmup=warmup,
+                self_mining=dict(score_thr=score_thr),
+            )
+        )
+    )
+)

@@ -1,0 +1,6 @@
+_base_ = [
+    '../_base_/models/faster-rcnn_lite0_fpn-dense_bccd.py',
+    '../_base_/datasets/bccd-fields-sparse.py',
+    '../_base_/schedules/schedule_lite0_12e.py',
+    '../_base_/default_runtime.py',
+]

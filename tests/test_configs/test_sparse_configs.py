@@ -1,0 +1,115 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+"""Each method that learns from sparse labels is the same on all data."""
+
+import math
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+CONFIG_DIR = Path(__file__).parents[2] / 'configs'
+METHODS = [path.stem for path in CONFIG_DIR.glob('_base_/methods/*.py')]
+# Full and sparse labels, number of train fields, size of the stored fields.
+DATA = [
+    ('pbc-fields', 'pbc-fields-sparse', 87, (720, 726)),
+    ('bccd-fields', 'bccd-fields-sparse', 150, (640, 480)),
+    ('synthetic', 'synthetic-sparse', 60, (400, 400)),
+]
+EACH_DATA_SET = pytest.mark.parametrize('full, sparse, fields, size', DATA)
+
+
+def load(method, data):
+    (path,) = CONFIG_DIR.glob(f'*/{method}*_lite0_fpn_{data}.py')
+    return Config.fromfile(path)
+
+
+def iter_dicts(node):
+    """Go through all dicts in a config."""
+    if isinstance(node, dict):
+        yield node
+        node = list(node.values())
+    if isinstance(node, (list, tuple)):
+        for value in node:
+            yield from iter_dicts(value)
+
+
+def find(cfg, *types):
+    names = [f'{scope}{name}' for name in types for scope in ('', 'mmleuk.')]
+    return [d for d in iter_dicts(cfg.to_dict()) if d.get('type') in names]
+
+
+@pytest.mark.parametrize('method', METHODS)
+@EACH_DATA_SET
+def test_a_method_reads_the_data_of_its_config(
+    method, full, sparse, fields, size
+):
+    """In hooks, wrapped datasets and wrapped detectors, too."""
+    cfg = load(method, sparse)
+    plain = load('ignore', sparse)
+    own = plain.train_dataloader.dataset
+    for dataset in find(cfg, 'LLDDataset'):
+        for key in ('data_root', 'subset', 'metainfo'):
+            assert dataset.get(key) == own.get(key)
+        if not dataset.get('test_mode'):
+            assert dataset['ann_file'] == 'json_labels/train_sparse.json'
+    resizes = find(cfg, 'Resize')
+    assert {resize['scale'] for resize in resizes} == {plain.scale}
+    for head in find(cfg, 'Shared2FCBBoxHead', 'RegionMiner'):
+        assert head['num_classes'] == plain.num_classes
+    for generator in find(cfg, 'AnchorGenerator'):
+        assert (
+            generator['scales'] == plain.model.rpn_head.anchor_generator.scales
+        )
+
+
+@EACH_DATA_SET
+def test_all_methods_see_as_many_pixels(full, sparse, fields, size):
+    cfg = load('full', full)
+    batch_size = cfg.train_dataloader.batch_size
+    epochs = cfg.train_cfg.max_epochs
+    for method in METHODS:
+        own = load(method, sparse)
+        if method == 'soft-teacher':
+            steps = epochs * math.ceil(fields / batch_size)
+            assert own.train_cfg.max_iters == steps
+            continue
+        factor = own.get('crops_in_a_field', 1)
+        assert own.train_dataloader.batch_size == batch_size * factor
+        assert own.train_cfg.max_epochs == epochs * factor
+        _, cosine = own.param_scheduler
+        assert cosine.end == cosine.T_max == epochs * factor
+
+    # A mosaic is as large as a field.
+    (resize,) = find(Config(dict(p=cfg.train_pipeline)), 'Resize')
+    ratio = min(
+        max(resize['scale']) / max(size), min(resize['scale']) / min(size)
+    )
+    mosaics = find(load('mined', sparse), 'CachedRegionMosaic')
+    for mosaic in mosaics:
+        assert mosaic['img_scale'] == pytest.approx(
+            [side * ratio for side in size], abs=4
+        )
+    assert mosaics
+
+
+@EACH_DATA_SET
+def test_mining_starts_and_ends_in_time(full, sparse, fields, size):
+    cfg = load('mined', sparse)
+    assert 0 < cfg.burn_in_epochs < cfg.release_epoch < cfg.max_epochs
+    (hook,) = find(cfg, 'RegionMiningHook')
+    assert (hook['begin'], hook['end']) == (
+        cfg.burn_in_epochs,
+        cfg.release_epoch,
+    )
+
+
+@EACH_DATA_SET
+def test_the_labeller_learns_from_crops_of_the_same_data(
+    full, sparse, fields, size
+):
+    cfg = load('self-training', sparse)
+    path = CONFIG_DIR / 'baselines' / cfg.self_training.labeller
+    labeller = Config.fromfile(path)
+    assert labeller.crops_in_a_field == 5
+    own = cfg.train_dataloader.dataset
+    assert labeller.train_dataloader.dataset.data_root == own.data_root
