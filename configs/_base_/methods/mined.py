@@ -1,12 +1,14 @@
 # Frequently modified parameters.
 # Epochs that learn from labels alone, on mosaics of annotated regions: a
 # teacher has to be worth something before it is asked.
-burn_in_epochs = round(_base_.max_epochs * 4 / 12)
+burn_in_epochs = round(_base_.max_epochs * 6 / 12)
 # Epochs between two looks of the teacher at all fields.
-mining_interval = 1
+mining_interval = 2
+# Learning rate after the burn-in, as a share of that before.
+restart_weight = 0.7
 # First epoch that learns from the held-out labels too; the teacher, which they
 # can't judge any more, has had its last look.
-release_epoch = round(_base_.max_epochs * 10 / 12)
+release_epoch = round(_base_.max_epochs * 11 / 12)
 # Share of fields whose labels judge the teacher until then.
 hold_out = dict(share=0.2, seed=0)
 target_precision = 0.95
@@ -25,23 +27,23 @@ model = dict(
         num_classes=_base_.num_classes,
         hold_out=hold_out,
         target_precision=target_precision,
+        calibrator=dict(type='mmleuk.ScoreCalibrator', decay=0.5),
     ),
 )
 
-load, annotate, photometric, resize, flip, pack = _base_.train_pipeline
+# The teacher looks at plain fields, the student at strong views of them.
+load, annotate, _, resize, flip, pack = _base_.train_pipeline
 keep_back = dict(type='mmleuk.HoldOutRegions', **hold_out)
-mosaic = dict(type='mmleuk.CachedRegionMosaic', img_scale=_base_.scale)
-train_pipeline = [
-    load,
-    annotate,
-    keep_back,
-    photometric,
+view = [
+    dict(type='PhotoMetricDistortion'),
     resize,
     flip,
-    mosaic,
-    pack,
+    dict(type='mmleuk.RandomTranspose'),
 ]
-mining_pipeline = [load, annotate, keep_back, photometric, resize, flip, pack]
+mosaic = dict(type='mmleuk.CachedRegionMosaic', img_scale=_base_.scale)
+train_pipeline = [load, annotate, keep_back, *view, mosaic, pack]
+mining_pipeline = [load, annotate, keep_back, *view, pack]
+release_pipeline = [load, annotate, *view, pack]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 # The fields as the teacher looks at them.
 mining_dataloader = dict(
@@ -54,6 +56,29 @@ mining_dataloader = dict(
     ),
 )
 
+# The burn-in ends with a learning rate near zero, so that the teacher looks at
+# its best; then the rate goes up once more.
+lowest = 0.05
+warmup, cosine = _base_.param_scheduler
+burn_in_share = burn_in_epochs / _base_.max_epochs
+param_scheduler = [
+    dict(warmup, end=round(warmup.end * burn_in_share)),
+    dict(
+        cosine, end=burn_in_epochs, T_max=burn_in_epochs, eta_min_ratio=lowest
+    ),
+    dict(
+        type='MultiStepLR',
+        by_epoch=True,
+        milestones=[burn_in_epochs],
+        gamma=restart_weight / lowest,
+    ),
+    dict(
+        cosine,
+        begin=burn_in_epochs,
+        T_max=_base_.max_epochs - burn_in_epochs,
+    ),
+]
+
 custom_hooks = [
     dict(type='MeanTeacherHook', momentum=0.05, skip_buffer=False),
     dict(
@@ -64,7 +89,7 @@ custom_hooks = [
     dict(
         type='PipelineSwitchHook',
         switch_epoch=release_epoch,
-        switch_pipeline=_base_.train_pipeline,
+        switch_pipeline=release_pipeline,
     ),
     dict(
         type='mmleuk.RegionMiningHook',

@@ -2,6 +2,7 @@
 from .formatting import PackLLDInputs
 from .hold_out_regions import HoldOutRegions
 from .loading import LoadLLDAnnotations
+from .random_transpose import RandomTranspose
 from .region_crop import RegionCrop
 from .region_mosaic import CachedRegionMosaic
 
@@ -10,5 +11,6 @@ __all__ = [
     'HoldOutRegions',
     'LoadLLDAnnotations',
     'PackLLDInputs',
+    'RandomTranspose',
     'RegionCrop',
 ]

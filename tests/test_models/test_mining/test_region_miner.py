@@ -165,6 +165,24 @@ def test_one_box_a_cell():
     assert sample.gt_instances.bboxes[:, 0].tolist() == [121, 160]
 
 
+def test_classes_of_one_place():
+    rows = [
+        (120, 20, 1, 0.5),
+        (121, 20, 2, 0.4),  # the same place: IoU 0.9
+        (120, 20, 0, 0.05),
+        (128, 20, 0, 0.3),  # a part of the same cell: IoU 0.43
+        (160, 20, 1, 0.7),
+    ]
+    miner = make_miner()
+    miner.judge(looked_at(rows), False)
+    found = miner.bank.get('a.png')
+    found = found[found.bboxes[:, 0].argsort()]
+    assert found.bboxes[:, 0].tolist() == [120, 160]
+    assert found.presence_scores.tolist() == pytest.approx([0.95, 0.7])
+    assert found.other_scores.tolist() == pytest.approx([0.4, 0])
+    assert found.other_labels[0] == 2
+
+
 def test_judged_on_held_out_regions():
     miner = make_miner(hold_out=dict(share=0.5))
     instances = [
