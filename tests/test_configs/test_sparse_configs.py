@@ -76,8 +76,8 @@ def test_all_methods_see_as_many_pixels(full, sparse, fields, size):
         factor = own.get('crops_in_a_field', 1)
         assert own.train_dataloader.batch_size == batch_size * factor
         assert own.train_cfg.max_epochs == epochs * factor
-        _, cosine = own.param_scheduler
-        assert cosine.end == cosine.T_max == epochs * factor
+        last = own.param_scheduler[-1]
+        assert last.end == last.begin + last.T_max == epochs * factor
 
     # A mosaic is as large as a field.
     (resize,) = find(Config(dict(p=cfg.train_pipeline)), 'Resize')
@@ -93,11 +93,11 @@ def test_all_methods_see_as_many_pixels(full, sparse, fields, size):
 
 
 @EACH_DATA_SET
-def test_mining_starts_and_ends_in_time(full, sparse, fields, size):
+def test_mining_and_release_in_time(full, sparse, fields, size):
     cfg = load('mined', sparse)
     assert 0 < cfg.burn_in_epochs < cfg.release_epoch < cfg.max_epochs
     (hook,) = find(cfg, 'RegionMiningHook')
-    assert (hook['begin'], hook['end']) == (
+    assert (hook['begin'], hook['release']) == (
         cfg.burn_in_epochs,
         cfg.release_epoch,
     )

@@ -6,13 +6,13 @@ scale = (400, 400)
 train_pipeline = [
     dict(type='LoadImageFromFile', backend_args={{_base_.backend_args}}),
     dict(type='mmleuk.LoadLLDAnnotations', with_bbox=True),
-    # Mild, for stain is evidence: basophilia and granules are colours.
+    # Mild, for stain is evidence: basophilia and granules are colours. Not
+    # PhotoMetricDistortion, which permutes the channels of every other image.
     dict(
-        type='PhotoMetricDistortion',
-        brightness_delta=20,
-        contrast_range=(0.8, 1.2),
-        saturation_range=(0.8, 1.2),
-        hue_delta=8,
+        type='YOLOXHSVRandomAug',
+        hue_delta=4,
+        saturation_delta=30,
+        value_delta=30,
     ),
     dict(type='Resize', scale=scale, keep_ratio=True),
     # Cells have no upright position: every flip is as likely as none.

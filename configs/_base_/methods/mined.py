@@ -6,8 +6,8 @@ burn_in_epochs = round(_base_.max_epochs * 6 / 12)
 mining_interval = 2
 # Learning rate after the burn-in, as a share of that before.
 restart_weight = 0.7
-# First epoch that learns from the held-out labels too; the teacher, which they
-# can't judge any more, has had its last look.
+# First epoch that learns from the held-out labels too. From then on they judge
+# the teacher no more.
 release_epoch = round(_base_.max_epochs * 11 / 12)
 # Share of fields whose labels judge the teacher until then.
 hold_out = dict(share=0.2, seed=0)
@@ -35,7 +35,12 @@ model = dict(
 load, annotate, _, resize, flip, pack = _base_.train_pipeline
 keep_back = dict(type='mmleuk.HoldOutRegions', **hold_out)
 view = [
-    dict(type='PhotoMetricDistortion'),
+    dict(
+        type='YOLOXHSVRandomAug',
+        hue_delta=8,
+        saturation_delta=50,
+        value_delta=50,
+    ),
     resize,
     flip,
     dict(type='mmleuk.RandomTranspose'),
@@ -96,6 +101,6 @@ custom_hooks = [
         dataloader=mining_dataloader,
         begin=burn_in_epochs,
         interval=mining_interval,
-        end=release_epoch,
+        release=release_epoch,
     ),
 ]

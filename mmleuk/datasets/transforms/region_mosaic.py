@@ -23,7 +23,7 @@ class CachedRegionMosaic(BaseTransform):
     whole.
 
     Like ``CachedMosaic`` of MMDetection, the other fields come from a cache
-    of those seen before.
+    of those seen before. None is shown twice once the cache has enough.
 
     Required Keys:
 
@@ -87,7 +87,11 @@ class CachedRegionMosaic(BaseTransform):
         columns = np.linspace(0, width, self.grid[0] + 1).astype(int)
         rows = np.linspace(0, height, self.grid[1] + 1).astype(int)
         num_others = self.grid[0] * self.grid[1] - 1
-        chosen = random.choices(self.cache, k=num_others)
+        others = self.cache[:-1]
+        if len(others) >= num_others:
+            chosen = random.sample(others, num_others)
+        else:
+            chosen = random.choices(self.cache, k=num_others)
         chosen.insert(random.randrange(num_others + 1), results)
 
         canvas = np.full(

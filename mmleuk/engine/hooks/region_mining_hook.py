@@ -28,9 +28,9 @@ class RegionMiningHook(Hook):
             Before, the student learns from labels alone.
         interval (int): Epochs (or iterations) between two passes. Defaults to
             1.
-        end (int, optional): First epoch (or iteration) without a pass before
-            it. Once the held-out labels are part of the loss they judge no
-            more: end when, or before, they are. None: never.
+        release (int, optional): First epoch (or iteration) in which the
+            held-out labels are part of the loss. From then on they judge no
+            more, and the calibrators stay as they are. None: never.
         by_epoch (bool): Whether these are epochs. Defaults to True.
     """
 
@@ -39,7 +39,7 @@ class RegionMiningHook(Hook):
         dataloader: dict,
         begin: int,
         interval: int = 1,
-        end: Optional[int] = None,
+        release: Optional[int] = None,
         by_epoch: bool = True,
     ) -> None:
         if begin < 0 or interval < 1:
@@ -50,7 +50,7 @@ class RegionMiningHook(Hook):
         self.dataloader_cfg = dataloader
         self.begin = begin
         self.interval = interval
-        self.end = end
+        self.release = release
         self.by_epoch = by_epoch
         self._dataloader = None
 
@@ -65,9 +65,7 @@ class RegionMiningHook(Hook):
         )
 
     def _is_due(self, now: int) -> bool:
-        if now < self.begin or (self.end is not None and now >= self.end):
-            return False
-        return (now - self.begin) % self.interval == 0
+        return now >= self.begin and (now - self.begin) % self.interval == 0
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Mine before an epoch that is due.
@@ -102,6 +100,9 @@ class RegionMiningHook(Hook):
         if is_model_wrapper(model):
             model = model.module
         hold_out = model.miner.hold_out
+        now = runner.epoch if self.by_epoch else runner.iter
+        if self.release is not None and now >= self.release:
+            hold_out = None
         for data_batch in self._dataloader:
             data = model.data_preprocessor(data_batch, training=False)
             data_samples = model.teacher.predict(

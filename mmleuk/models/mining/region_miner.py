@@ -221,6 +221,8 @@ class RegionMiner(BaseModule):
     def calibrate(self) -> Dict[str, float]:
         """Fit the calibrators to the judged detections in the bank.
 
+        Where no field in the bank is held out they stay as they are.
+
         Returns:
             dict[str, float]: What was found, by name, to be logged.
         """
@@ -232,8 +234,9 @@ class RegionMiner(BaseModule):
                 'Give it the sparse annotation file, and a pipeline whose '
                 "meta keys have 'instances' and 'annotated_regions'"
             )
-        if self.calibrators:
-            self._fit([e for e in entries if e.held_out])
+        held_out = [entry for entry in entries if entry.held_out]
+        if self.calibrators and held_out:
+            self._fit(held_out)
         for entry in entries:
             self._set_chances(entry)
         return self._summary(entries)

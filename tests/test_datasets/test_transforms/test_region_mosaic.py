@@ -60,8 +60,11 @@ def test_against_pixels(seed, grid, scale):
         shown.add(number)
         if annotated[y, x]:
             assert truth[number][1][from_y, from_x]
-    # The field at hand is always among them.
+    # The field at hand is always among them, and no other twice, as long as
+    # the cache has enough of them.
     assert 5 in shown
+    if grid[0] * grid[1] <= 5:
+        assert len(shown) == grid[0] * grid[1]
 
     for x1, y1, x2, y2 in results['gt_bboxes'].tensor.tolist():
         middle = image[int((y1 + y2) / 2), int((x1 + x2) / 2)]

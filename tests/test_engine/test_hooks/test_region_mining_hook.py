@@ -77,7 +77,6 @@ def test_schedule(runner, by_epoch):
             dataloader=dict(a=1),
             begin=2,
             interval=3,
-            end=8,
             by_epoch=by_epoch,
         )
     )
@@ -97,7 +96,7 @@ def test_schedule(runner, by_epoch):
             passes.append(now)
             assert runner.model.teacher.num_images == NUM_FIELDS
             runner.model.teacher.num_images = 0
-    assert passes == [2, 5]
+    assert passes == [2, 5, 8]
 
 
 def test_pass(runner, caplog):
@@ -117,6 +116,19 @@ def test_pass(runner, caplog):
     assert 'estimated_precision' in caplog.text
     logged = runner.message_hub.get_scalar('mining/judged_cell_type')
     assert logged.current() == num_held_out
+
+
+def test_released_labels_judge_no_more(runner):
+    hook = RegionMiningHook(dict(a=1), begin=0, release=1)
+    hook.before_train(runner)
+    hook.before_train_epoch(runner)
+    counts = runner.model.miner.calibrators['cell_type'].counts.clone()
+    assert counts.sum() > 0
+    runner.epoch = 1
+    hook.before_train_epoch(runner)
+    miner = runner.model.miner
+    assert not any(found.held_out for _, found in miner.bank.items())
+    assert torch.equal(miner.calibrators['cell_type'].counts, counts)
 
 
 @pytest.mark.parametrize('begin, interval', [(-1, 1), (0, 0)])

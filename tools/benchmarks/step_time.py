@@ -1,0 +1,204 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+"""Time training steps of detectors with and without regions and mining.
+
+Steps of all variants alternate in one process, on the same batches, so that
+the ratios hold however fast the machine is at the moment::
+
+    python tools/benchmarks/step_time.py --steps 15
+
+The pass of the teacher is timed apart and shared out among the steps of the
+epochs that it serves.
+"""
+
+import argparse
+import copy
+import statistics
+import time
+from typing import Callable, Dict, List
+
+import torch
+from mmdet.registry import MODELS
+from mmdet.utils import register_all_modules
+from mmengine.config import Config, ConfigDict
+from mmengine.logging import MessageHub
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+from runs import ROOT, spread
+
+from mmleuk.structures import is_held_out
+
+IGNORE = 'configs/baselines/ignore_lite0_fpn_pbc-fields-sparse.py'
+SELF_MINED = (
+    'configs/region_sparse/'
+    'self-mined-attr-faster-rcnn_lite0_fpn_pbc-fields-sparse.py'
+)
+MINED = (
+    'configs/region_sparse/'
+    'mined-attr-faster-rcnn_lite0_fpn_pbc-fields-sparse.py'
+)
+PLAIN = 'MMDetection'
+REGIONS = 'regions'
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line.
+
+    Returns:
+        argparse.Namespace: The arguments.
+    """
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--steps', type=int, default=15)
+    parser.add_argument('--warm-up', type=int, default=2)
+    return parser.parse_args()
+
+
+def model_configs() -> Dict[str, ConfigDict]:
+    """List the models to time, all with the same detector.
+
+    Returns:
+        dict[str, ConfigDict]: Configs by name.
+    """
+    regions = Config.fromfile(ROOT / IGNORE).model
+    plain = copy.deepcopy(regions)
+    for part in (plain.train_cfg.rpn, plain.train_cfg.rcnn):
+        part.assigner.type = 'MaxIoUAssigner'
+    sampled = copy.deepcopy(regions)
+    for part in (sampled.train_cfg.rpn, sampled.train_cfg.rcnn):
+        part.sampler.type = 'mmleuk.SparseRegionSampler'
+    self_mined = Config.fromfile(ROOT / SELF_MINED).model
+    # As it is after its warm-up.
+    self_mined.train_cfg.rcnn.sampler.warmup = 0
+    return {
+        PLAIN: plain,
+        REGIONS: regions,
+        'regions, region sampler': sampled,
+        'self-mined': self_mined,
+        'mined': Config.fromfile(ROOT / MINED).model,
+    }
+
+
+def make_step(cfg: ConfigDict, optim_cfg: ConfigDict) -> Callable:
+    """Build a model and what trains it by one step.
+
+    Args:
+        cfg (ConfigDict): Config of the model.
+        optim_cfg (ConfigDict): Config of the optimiser.
+
+    Returns:
+        Callable: Takes a batch.
+    """
+    torch.manual_seed(0)
+    model = MODELS.build(cfg)
+    model.init_weights()
+    model.train()
+    optim_wrapper = build_optim_wrapper(model, optim_cfg)
+
+    def step(batch: dict) -> None:
+        model.train_step(batch, optim_wrapper)
+
+    step.model = model
+    return step
+
+
+def mine(step: Callable, cfg: Config) -> float:
+    """Let the teacher of the mined model look at some fields.
+
+    Args:
+        step (Callable): From :func:`make_step`.
+        cfg (Config): Config of the training.
+
+    Returns:
+        float: Seconds for a field, loading left out.
+    """
+    model, hold_out = step.model, step.model.miner.hold_out
+    loader = Runner.build_dataloader(
+        dict(cfg.mining_dataloader, num_workers=0, persistent_workers=False),
+        seed=0,
+    )
+    seconds, num_fields = 0.0, 0
+    for batch in loader:
+        start = time.perf_counter()
+        with torch.no_grad():
+            data = model.data_preprocessor(batch, training=False)
+            for sample in model.teacher.predict(
+                data['inputs'], data['data_samples'], rescale=True
+            ):
+                held_out = is_held_out(sample.img_path, **hold_out)
+                model.miner.judge(sample, held_out)
+                num_fields += 1
+        seconds += time.perf_counter() - start
+    start = time.perf_counter()
+    model.miner.calibrate()
+    seconds += time.perf_counter() - start
+    return seconds / num_fields
+
+
+def main() -> None:
+    """Time all models and print the ratios."""
+    args = parse_args()
+    register_all_modules()
+    cfg = Config.fromfile(ROOT / MINED)
+    MessageHub.get_instance('step_time')
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        steps = {
+            name: make_step(model_cfg, cfg.optim_wrapper)
+            for name, model_cfg in model_configs().items()
+        }
+        seconds_a_field = mine(steps['mined'], cfg)
+        # Fields as the student sees them once the burn-in is over.
+        dataset = copy.deepcopy(cfg.train_dataloader.dataset)
+        dataset.pipeline = cfg.mining_pipeline
+        loader = Runner.build_dataloader(
+            dict(
+                batch_size=cfg.train_dataloader.batch_size,
+                num_workers=0,
+                sampler=dict(type='DefaultSampler', shuffle=True),
+                dataset=dataset,
+            ),
+            seed=0,
+        )
+        times: Dict[str, List[float]] = {name: [] for name in steps}
+        batches = iter(loader)
+        for index in range(args.warm_up + args.steps):
+            batch = next(batches, None)
+            if batch is None:
+                batches = iter(loader)
+                batch = next(batches)
+            for name, step in steps.items():
+                start = time.perf_counter()
+                step(copy.deepcopy(batch))
+                if index >= args.warm_up:
+                    times[name].append(time.perf_counter() - start)
+
+    rows = [
+        ('regions / MMDetection', times[REGIONS], times[PLAIN]),
+        (
+            'region sampler / MMDetection',
+            times['regions, region sampler'],
+            times[PLAIN],
+        ),
+        ('self-mined / regions', times['self-mined'], times[REGIONS]),
+        ('mined / regions', times['mined'], times[REGIONS]),
+    ]
+    for name, ours, theirs in rows:
+        ratios = [a / b for a, b in zip(ours, theirs)]
+        print(
+            f'{name:30s} median {statistics.median(ratios):.3f}, '
+            f'mean {spread(ratios)}'
+        )
+    step = statistics.median(times[REGIONS])
+    # Passes, and the fields of all epochs, in the config's schedule.
+    hook = next(h for h in cfg.custom_hooks if 'RegionMiningHook' in h.type)
+    passes = len(range(hook.begin, cfg.train_cfg.max_epochs, hook.interval))
+    fields_a_pass = passes / cfg.train_cfg.max_epochs
+    share = seconds_a_field * cfg.train_dataloader.batch_size / step
+    print(
+        f'a pass of the teacher costs {share:.3f} of a step a batch; '
+        f'{passes} passes in {cfg.train_cfg.max_epochs} epochs add '
+        f'{share * fields_a_pass:.3f} to the ratio'
+    )
+
+
+if __name__ == '__main__':
+    main()
