@@ -58,7 +58,7 @@ def test_mode_of_the_posterior():
     rng = np.random.default_rng(1)
     scores, groups, right = drawn(rng, 60, 0.5, 1.5, [0, 1, -1])
     calibrator = fitted((scores, groups, right), 3)
-    bins = ((np.log(scores / (1 - scores)) / 8 + 1) / 2 * 64).long()
+    bins = ((torch.logit(scores) / 8 + 1) / 2 * 64).long()
     logits = ((bins + 0.5) / 64 * 2 - 1) * 8
     x = np.zeros((60, 5))
     x[:, 0], x[:, 1] = 1, logits
