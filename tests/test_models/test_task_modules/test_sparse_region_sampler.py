@@ -300,6 +300,30 @@ def test_self_mining_takes_one_box_a_cell():
     assert result.pos_gt_labels.tolist() == [2, 2, 0]
 
 
+def test_self_mining_scores_the_likeliest_proposals():
+    sampler = SparseRegionSampler(
+        num=400,
+        pos_fraction=0.25,
+        self_mining=dict(score_thr=0.9, max_per_img=7),
+        context=FixedRoIHead(CELLS),
+        add_gt_as_proposals=False,
+    )
+    priors = grid_priors()
+    right = priors[:, 0] >= 100
+    pred = InstanceData(priors=priors, scores=torch.linspace(1, 0, 200))
+    is_cell = (priors == torch.tensor(CELLS[0][0])).all(dim=1)
+    pred.scores[is_cell] = 1
+    truth = truth_of([], [])
+    ignored = ignored_of([RIGHT_HALF], [UNANNOTATED])
+    assigned = RegionMaxIoUAssigner(**RCNN).assign(pred, truth, ignored)
+    result = sampler.sample(assigned, pred, truth, feats=[])
+    assert result.pos_priors.tolist() == [CELLS[0][0]]
+    # Six more were scored, and are background; of the others nothing is said.
+    assert in_right_half(result.neg_priors) == 6
+    assert (result.neg_inds < right.nonzero()[7]).all()
+    assert len(result.neg_inds) == (~right).sum() + 6
+
+
 def test_self_mining_of_nothing():
     sampler = SparseRegionSampler(
         **SAMPLING, self_mining=dict(), context=FixedRoIHead([])

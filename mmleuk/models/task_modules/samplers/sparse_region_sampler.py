@@ -63,7 +63,9 @@ class SparseRegionSampler(RandomSampler):
         self_mining (dict, optional): Settings of the self-mining:
             ``score_thr`` (float, default 0.9), ``iou_thr`` (float, default
             0.5, from which two boxes are one cell) and ``max_per_img`` (int,
-            default 64). None: none.
+            default 64), the most un-annotated proposals of an image that the
+            box head scores, by objectness. Of others nothing is known. None:
+            none.
         context (nn.Module, optional): The head that samples. MMDetection's
             heads give themselves.
         name (str, optional): Prefix of the logged counts. Defaults to 'rcnn'
@@ -219,10 +221,16 @@ class SparseRegionSampler(RandomSampler):
         cfg = self.self_mining
         priors = get_box_tensor(pred_instances.priors)
         open_priors = assign_result.get_extra_property('is_unannotated')
-        scores, labels, boxes = self._detect(priors, feats)
-        top_scores, top = (scores * open_priors).topk(
-            min(cfg['max_per_img'], len(priors))
-        )
+        # The likeliest proposals hold the cells, and what looks like them.
+        picked = torch.arange(len(priors), device=priors.device)
+        if 'scores' in pred_instances:
+            objectness = torch.where(open_priors, pred_instances.scores, -1.0)
+            num_picked = min(cfg['max_per_img'], len(priors))
+            picked = objectness.topk(num_picked).indices
+        scores, labels, boxes = self._detect(priors[picked], feats)
+        chance = hidden.clone()
+        chance[picked] = scores.to(chance)
+        top_scores, top = (scores * open_priors[picked]).sort(descending=True)
         boxes, labels = boxes[top], labels[top]
 
         # One box a place: none that scores more lies there (a suppression in
@@ -254,7 +262,7 @@ class SparseRegionSampler(RandomSampler):
         # A prior may be background only if neither it nor a candidate that it
         # touches looks like a cell.
         around = (bbox_overlaps(priors, boxes) >= 0.3) * top_scores
-        chance = torch.maximum(scores, around.amax(dim=1))
+        chance = torch.maximum(chance, around.amax(dim=1))
         hidden = torch.where(open_priors, chance, hidden)
         return mined_result, extended, hidden, top_scores * is_cell
 
