@@ -18,6 +18,7 @@ from typing import Dict, List, Sequence
 import numpy as np
 import torch
 from mmdet.registry import DATASETS, MODELS
+from mmdet.structures.bbox import bbox_overlaps
 from mmdet.utils import register_all_modules
 from mmengine.config import Config, ConfigDict
 from mmengine.runner.checkpoint import load_checkpoint
@@ -157,22 +158,17 @@ def judge_by_truth(
             true = np.array(cells[match[index]]['attributes'])
             told = (codes != MISSING) & (true != MISSING)
             rows['attribute_right'].append(codes[told] == true[told])
-            rows['ious'].append([_iou(boxes[index], cell_boxes[match[index]])])
+            iou = bbox_overlaps(
+                found.bboxes[index : index + 1],
+                torch.from_numpy(cell_boxes[match[index], None]).float(),
+            )
+            rows['ious'].append([float(iou)])
     judged = {
         key: np.concatenate(parts) if parts else np.zeros(0)
         for key, parts in rows.items()
     }
     judged['num_cells'] = np.array(num_cells)
     return judged
-
-
-def _iou(one: np.ndarray, other: np.ndarray) -> float:
-    """IoU of two boxes (x1, y1, x2, y2)."""
-    low = np.maximum(one[:2], other[:2])
-    high = np.minimum(one[2:], other[2:])
-    inter = np.prod(np.clip(high - low, 0, None))
-    areas = [np.prod(box[2:] - box[:2]) for box in (one, other)]
-    return float(inter / (sum(areas) - inter))
 
 
 def summarise(
