@@ -4,6 +4,8 @@ default_hooks = dict(
     logger=dict(interval=10),
     # Keeps the disk small; --resume needs the last one alone.
     checkpoint=dict(interval=1, max_keep_ckpts=1),
+    # What inference explains a cell's type by.
+    type_profile=dict(type='mmleuk.TypeProfileHook'),
 )
 
 tta_model = dict(

@@ -16,8 +16,17 @@ from .ignored_instances import (
 )
 from .instance_code import decode_instances, encode_instances
 from .matching import best_detections, match_detections
+from .predictions import (
+    AttributePrediction,
+    CellPrediction,
+    ImagePrediction,
+    PredictionHeader,
+    PredictionReader,
+    PredictionWriter,
+)
 from .region_boxes import RegionBoxes
 from .regions import check_regions, cover_rectangles, unannotated_area
+from .type_profile import Evidence, TypeProfile
 
 __all__ = [
     'CANDIDATE',
@@ -25,8 +34,16 @@ __all__ = [
     'MISSING',
     'UNANNOTATED',
     'Attribute',
+    'AttributePrediction',
     'AttributeSchema',
+    'CellPrediction',
+    'Evidence',
+    'ImagePrediction',
+    'PredictionHeader',
+    'PredictionReader',
+    'PredictionWriter',
     'RegionBoxes',
+    'TypeProfile',
     'best_detections',
     'check_regions',
     'cover_rectangles',

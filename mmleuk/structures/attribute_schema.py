@@ -1,6 +1,6 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 from dataclasses import dataclass
-from typing import Iterable, Iterator, Mapping, Optional, Sequence, Tuple
+from typing import Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -107,6 +107,17 @@ class AttributeSchema:
     def num_values(self) -> int:
         """int: Sum of :attr:`sizes`, the width of a row of probabilities."""
         return sum(self.sizes)
+
+    def to_list(self) -> List[dict]:
+        """Return the schema as configs, JSON and checkpoints hold it.
+
+        Returns:
+            list[dict]: The arguments of each attribute, as plain objects.
+        """
+        return [
+            dict(vars(attribute), values=list(attribute.values))
+            for attribute in self
+        ]
 
     def clean(self, codes: Iterable[Optional[int]]) -> Tuple[int, ...]:
         """Mask every code that names no value of its attribute.

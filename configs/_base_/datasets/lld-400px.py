@@ -15,12 +15,13 @@ train_pipeline = [
         value_delta=30,
     ),
     dict(type='Resize', scale=scale, keep_ratio=True),
-    # Cells have no upright position: every flip is as likely as none.
+    # Cells have no upright position: all eight ways to lay a field are equal.
     dict(
         type='RandomFlip',
         prob=[0.25, 0.25, 0.25],
         direction=['horizontal', 'vertical', 'diagonal'],
     ),
+    dict(type='mmleuk.RandomTranspose'),
     dict(type='mmleuk.PackLLDInputs'),
 ]
 test_pipeline = [

@@ -4,14 +4,14 @@
 crops_in_a_field = 5
 max_epochs = _base_.max_epochs * crops_in_a_field
 
-load, annotate, photometric, resize, flip, pack = _base_.train_pipeline
+load, annotate, photometric, resize, *orient, pack = _base_.train_pipeline
 train_pipeline = [
     load,
     annotate,
     photometric,
     resize,
     dict(type='mmleuk.RegionCrop'),
-    flip,
+    *orient,
     pack,
 ]
 train_dataloader = dict(

@@ -32,7 +32,7 @@ model = dict(
 )
 
 # The teacher looks at plain fields, the student at strong views of them.
-load, annotate, _, resize, flip, pack = _base_.train_pipeline
+load, annotate, _, resize, *orient, pack = _base_.train_pipeline
 keep_back = dict(type='mmleuk.HoldOutRegions', **hold_out)
 view = [
     dict(
@@ -42,8 +42,7 @@ view = [
         value_delta=50,
     ),
     resize,
-    flip,
-    dict(type='mmleuk.RandomTranspose'),
+    *orient,
 ]
 mosaic = dict(type='mmleuk.CachedRegionMosaic', img_scale=_base_.scale)
 train_pipeline = [load, annotate, keep_back, *view, mosaic, pack]

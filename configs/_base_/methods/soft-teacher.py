@@ -49,7 +49,7 @@ sup_pipeline = [
 ]
 
 # The views are MMDetection's, at the one scale of all methods and with the
-# flips of all.
+# orientations of all.
 geometric_view = [
     dict(type='Resize', scale=_base_.scale, keep_ratio=True),
     dict(
@@ -57,6 +57,7 @@ geometric_view = [
         prob=[0.25, 0.25, 0.25],
         direction=['horizontal', 'vertical', 'diagonal'],
     ),
+    dict(type='mmleuk.RandomTranspose'),
 ]
 pack_view = dict(
     type='PackDetInputs',

@@ -1,0 +1,253 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+from dataclasses import dataclass
+from typing import Dict, Iterable, Mapping, Sequence, Tuple
+
+import numpy as np
+
+from .attribute_schema import MISSING, AttributeSchema
+
+# Added to each value's count: a value that was never seen is rare, not
+# impossible (Laplace's rule of succession).
+_PRIOR_COUNT = 1.0
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """How one attribute value of a cell speaks for the cell's type.
+
+    Args:
+        attribute (str): Name of the attribute.
+        value (str): Name of the value.
+        likelihood_ratio (float): Share of the value among cells of the type
+            over that among cells of all other types, the types weighted
+            alike. Above 1 the value speaks for the type, below 1 against it.
+        share_of_type (float): Share of the value among the training cells of
+            the type, as counted.
+        share_of_others (float): Mean over the other types of that share.
+        num_cells (int): Training cells of the type whose attribute is known.
+        surprising (bool): Whether so small a share of the type has the value
+            that a reader should look at the cell again.
+    """
+
+    attribute: str
+    value: str
+    likelihood_ratio: float
+    share_of_type: float
+    share_of_others: float
+    num_cells: int
+    surprising: bool
+
+    def to_dict(self) -> dict:
+        """Return it as JSON has it.
+
+        Returns:
+            dict: The arguments.
+        """
+        return dict(vars(self))
+
+    @classmethod
+    def from_dict(cls, record: Mapping) -> 'Evidence':
+        """Read what :meth:`to_dict` wrote.
+
+        Args:
+            record (Mapping): The arguments.
+
+        Returns:
+            Evidence: The evidence.
+        """
+        return cls(**record)
+
+
+class TypeProfile:
+    """How often cells of each type have each attribute value.
+
+    It is counted on training data and makes the explanation of a prediction:
+    a plain likelihood ratio for each attribute on its own. Attributes of a
+    cell depend on each other, so that the ratios must not be multiplied, and
+    they say how the labels of the training data were, not how blood is.
+
+    Args:
+        types (Sequence[str]): Cell types.
+        schema (AttributeSchema): The attributes.
+        counts (Mapping[str, Sequence]): For each attribute a table (types,
+            values of the attribute) of training cells.
+        surprising_share (float): A value is surprising for a type of which
+            at most this share has it. Defaults to 0.05.
+        min_cells (int): Fewest training cells of a type, the attribute known,
+            on which a value is called surprising: with 0 of 60 cells a
+            share of 5 % is just excluded at 95 % confidence (the rule of
+            three). Defaults to 60.
+
+    Raises:
+        ValueError: If a table is missing or has the wrong shape.
+    """
+
+    def __init__(
+        self,
+        types: Sequence[str],
+        schema: AttributeSchema,
+        counts: Mapping[str, Sequence],
+        surprising_share: float = 0.05,
+        min_cells: int = 60,
+    ) -> None:
+        self.types = tuple(types)
+        self.schema = schema
+        self.surprising_share = surprising_share
+        self.min_cells = min_cells
+        self.counts: Dict[str, np.ndarray] = {}
+        for attribute in schema:
+            if attribute.name not in counts:
+                raise ValueError(
+                    f'a type profile has no counts of {attribute.name}, '
+                    f'expected those of {", ".join(schema.names)}'
+                )
+            table = np.asarray(counts[attribute.name])
+            expected = (len(self.types), len(attribute.values))
+            if table.shape != expected:
+                raise ValueError(
+                    f'the counts of {attribute.name} have the shape '
+                    f'{table.shape}, expected (types, values) = {expected}'
+                )
+            if not np.issubdtype(table.dtype, np.integer) or table.min() < 0:
+                raise ValueError(
+                    f'the counts of {attribute.name} are {table.tolist()}, '
+                    'expected integers from 0'
+                )
+            self.counts[attribute.name] = table.astype(np.int64)
+
+    @classmethod
+    def count(
+        cls,
+        types: Sequence[str],
+        schema: AttributeSchema,
+        cells: Iterable[Tuple[int, Sequence[int]]],
+        **kwargs,
+    ) -> 'TypeProfile':
+        """Count cells.
+
+        Args:
+            types (Sequence[str]): Cell types.
+            schema (AttributeSchema): The attributes.
+            cells (Iterable[tuple[int, Sequence[int]]]): Type and attribute
+                codes of each cell, -1 where a code is missing.
+            kwargs (dict): Other arguments.
+
+        Returns:
+            TypeProfile: The profile.
+        """
+        counts = {
+            attribute.name: np.zeros(
+                (len(types), len(attribute.values)), dtype=np.int64
+            )
+            for attribute in schema
+        }
+        for label, codes in cells:
+            for attribute, code in zip(schema, codes):
+                if code != MISSING:
+                    counts[attribute.name][label, code] += 1
+        return cls(types, schema, counts, **kwargs)
+
+    @property
+    def num_cells(self) -> int:
+        """int: Cells of which at least one attribute is known, at least."""
+        return max(int(table.sum()) for table in self.counts.values())
+
+    def explain(
+        self, cell_type: str, values: Mapping[str, str]
+    ) -> Tuple[Evidence, ...]:
+        """Say how the attributes of a cell speak for its type.
+
+        Args:
+            cell_type (str): Name of the type.
+            values (Mapping[str, str]): Name of the value by that of the
+                attribute.
+
+        Returns:
+            tuple[Evidence]: One for each attribute of which the training data
+            know something, both of this type and of another one, in the order
+            of the schema.
+
+        Raises:
+            ValueError: If the type or a value is unknown.
+        """
+        if cell_type not in self.types:
+            raise ValueError(
+                f'got the type {cell_type!r}, expected one of {self.types}'
+            )
+        row = self.types.index(cell_type)
+        evidence = []
+        for attribute in self.schema:
+            if attribute.name not in values:
+                continue
+            value = values[attribute.name]
+            if value not in attribute.values:
+                raise ValueError(
+                    f'got {attribute.name}={value!r}, expected one of '
+                    f'{attribute.values}'
+                )
+            column = attribute.values.index(value)
+            table = self.counts[attribute.name]
+            totals = table.sum(axis=1)
+            others = [
+                other
+                for other in np.flatnonzero(totals).tolist()
+                if other != row
+            ]
+            if not totals[row] or not others:
+                continue
+            smooth = (table[:, column] + _PRIOR_COUNT) / (
+                totals + _PRIOR_COUNT * len(attribute.values)
+            )
+            shares = table[:, column] / np.maximum(totals, 1)
+            share = float(shares[row])
+            evidence.append(
+                Evidence(
+                    attribute=attribute.name,
+                    value=value,
+                    likelihood_ratio=float(
+                        smooth[row] / smooth[others].mean()
+                    ),
+                    share_of_type=share,
+                    share_of_others=float(shares[others].mean()),
+                    num_cells=int(totals[row]),
+                    surprising=bool(
+                        share <= self.surprising_share
+                        and totals[row] >= self.min_cells
+                    ),
+                )
+            )
+        return tuple(evidence)
+
+    def to_dict(self) -> dict:
+        """Return it as JSON and checkpoints hold it: plain Python objects.
+
+        Returns:
+            dict: The arguments.
+        """
+        return dict(
+            types=list(self.types),
+            attributes=self.schema.to_list(),
+            counts={
+                name: table.tolist() for name, table in self.counts.items()
+            },
+            surprising_share=self.surprising_share,
+            min_cells=self.min_cells,
+        )
+
+    @classmethod
+    def from_dict(cls, record: Mapping) -> 'TypeProfile':
+        """Read what :meth:`to_dict` wrote.
+
+        Args:
+            record (Mapping): The arguments.
+
+        Returns:
+            TypeProfile: The profile.
+        """
+        return cls(
+            record['types'],
+            AttributeSchema(record['attributes']),
+            record['counts'],
+            record['surprising_share'],
+            record['min_cells'],
+        )

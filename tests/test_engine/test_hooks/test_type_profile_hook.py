@@ -1,0 +1,60 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.dataset import BaseDataset, ConcatDataset, RepeatDataset
+
+from mmleuk.engine.hooks import TypeProfileHook
+from mmleuk.structures import TypeProfile
+
+ATTRIBUTES = [dict(name='cytoplasm', values=('scanty', 'abundant'))]
+
+
+class Fields(BaseDataset):
+    METAINFO = dict(classes=('blast', 'other'), attributes=ATTRIBUTES)
+
+    def load_data_list(self):
+        def cell(label, code, ignored=0):
+            return dict(
+                bbox_label=label, attributes=(code,), ignore_flag=ignored
+            )
+
+        return [
+            dict(img_path='1.png', instances=[cell(0, 1), cell(0, -1)]),
+            dict(img_path='2.png', instances=[cell(1, 0), cell(0, 1, 1)]),
+        ]
+
+
+class Plain(Fields):
+    METAINFO = dict(classes=('blast', 'other'))
+
+
+def save(dataset):
+    hook = TypeProfileHook(min_cells=5)
+    hook.before_train(
+        SimpleNamespace(train_dataloader=SimpleNamespace(dataset=dataset))
+    )
+    checkpoint = dict(meta={})
+    hook.before_save_checkpoint(None, checkpoint)
+    return checkpoint
+
+
+def test_counts_labels_into_the_checkpoint(tmp_path):
+    torch.save(save(Fields()), tmp_path / 'weights.pth')
+    meta = torch.load(tmp_path / 'weights.pth', weights_only=True)['meta']
+    profile = TypeProfile.from_dict(meta['mmleuk_type_profile'])
+    assert profile.counts['cytoplasm'].tolist() == [[0, 1], [1, 0]]
+    assert profile.min_cells == 5
+
+
+@pytest.mark.parametrize(
+    'wrapped',
+    [ConcatDataset([Fields(), Fields()]), RepeatDataset(Fields(), times=3)],
+)
+def test_counts_an_image_once_inside_wrappers(wrapped):
+    assert save(wrapped) == save(Fields())
+
+
+def test_data_without_attributes_give_no_profile():
+    assert save(Plain()) == dict(meta={})
