@@ -72,9 +72,9 @@ def fields_of(path):
 
 @pytest.fixture
 def annotations(data, folder):
-    def make(choosing=False, name='pbc'):
+    def make(part=None, name='pbc'):
         return data.Annotations(
-            data.SOURCES[name], folder / 'annotations', choosing
+            data.SOURCES[name], folder / 'annotations', part
         )
 
     return make
@@ -103,7 +103,7 @@ class TestAnnotations:
 
     @pytest.mark.parametrize('share', [1, 0.2, 0.1])
     def test_held_out_fields_are_no_train_fields(self, annotations, share):
-        chosen = annotations(choosing=True)
+        chosen = annotations(part=3)
         held_out = chosen.held_out()
         assert fields_of(held_out) == {3, 7}
         assert not any(
@@ -116,17 +116,28 @@ class TestAnnotations:
             fields_of(train)
         )
 
+    def test_each_field_is_held_out_once(self, annotations, folder):
+        parts = []
+        for part in range(4):
+            chosen = annotations(part)
+            # A file is written once and for all.
+            chosen.folder = folder / f'part_{part}'
+            parts.append(fields_of(chosen.held_out()))
+        assert sorted(i for part in parts for i in part) == list(
+            range(NUM_FIELDS)
+        )
+
     def test_choosing_trains_on_the_same_labels(self, annotations):
-        chosen = read(annotations(choosing=True).train(0.2))
+        chosen = read(annotations(part=3).train(0.2))
         regions = [image['annotated_regions'] for image in chosen['images']]
         assert regions == [[[0, 0, 20, 100]]] * 8
 
     @pytest.mark.parametrize('share', [1, 0.2, 0.1])
-    @pytest.mark.parametrize('choosing', [False, True])
+    @pytest.mark.parametrize('part', [None, 0])
     def test_missing_films_are_told_how_to_make(
-        self, annotations, share, choosing
+        self, annotations, share, part
     ):
-        films = annotations(choosing, name='synthetic')
+        films = annotations(part, name='synthetic')
         with pytest.raises(
             FileNotFoundError,
             match='there is no data/synthetic_sparse/.*make it by .python '
@@ -149,7 +160,7 @@ class TestAnnotations:
         arguments += ['--train-fields', '1', '--test-fields', '0']
         monkeypatch.setattr(sys, 'argv', [str(tool), *arguments])
         runpy.run_path(str(tool), run_name='__main__')
-        films = data.Annotations(source, folder / 'annotations', False)
+        films = data.Annotations(source, folder / 'annotations')
         (full,) = read(films.train(1))['images']
         assert 'annotated_regions' not in full
         (sparse,) = read(films.train(0.2))['images']
@@ -206,7 +217,7 @@ class TestUseAnnotations:
 
     def test_choosing_never_touches_validation_data(self, data, annotations):
         cfg = make_config(make_dataset())
-        files = annotations(choosing=True)
+        files = annotations(part=3)
         data.use_annotations(cfg, files, 0.2)
         for loader in ('val_dataloader', 'test_dataloader'):
             assert cfg[loader].dataset.ann_file == str(files.held_out())
@@ -228,7 +239,7 @@ class TestUseAnnotations:
         cfg = make_config(dict(subset, split='train'))
         for loader in ('val_dataloader', 'test_dataloader'):
             cfg[loader].dataset = dict(subset, split='test')
-        files = data.Annotations(source, folder / 'cut', True)
+        files = data.Annotations(source, folder / 'cut', 3)
         data.use_annotations(cfg, files, 1)
         assert cfg.train_dataloader.dataset.ann_file == str(files.train(1))
         assert cfg.val_dataloader.dataset == dict(
@@ -297,5 +308,5 @@ class TestUseBudget:
         cfg.train_cfg = dict(max_iters=264, val_interval=264)
         data.use_budget(cfg, annotations(), 0.1)
         assert cfg.train_cfg.max_iters == 264
-        data.use_budget(cfg, annotations(choosing=True), 0.1)
+        data.use_budget(cfg, annotations(part=3), 0.1)
         assert cfg.train_cfg == dict(max_iters=198, val_interval=198)

@@ -12,8 +12,10 @@ the run that was interrupted and repeats none that is finished. It refuses to
 mix results of changed configs.
 
 Validation data are for the comparison alone. Settings are chosen with
-``--choose``, which holds every fourth train field out, trains on the others
-and scores on those, with results in a folder of their own::
+``--choose``, which holds a quarter of the train fields out, trains on the
+others and scores on those, with results in a folder of their own. Every seed
+holds out another quarter, since which few cells are labelled matters more than
+the seed itself::
 
     python tools/benchmarks/sparse.py --choose --methods self-training \
         --shares 0.2 --cfg-options self_training.labeller_share=0.5
@@ -32,7 +34,13 @@ from typing import Dict, List, NamedTuple, Sequence, Tuple
 import runs
 import sparse_report
 from mmengine.config import Config, DictAction
-from sparse_data import SOURCES, Annotations, use_annotations, use_budget
+from sparse_data import (
+    NUM_PARTS,
+    SOURCES,
+    Annotations,
+    use_annotations,
+    use_budget,
+)
 
 from mmleuk.engine.write_once import write_once
 
@@ -316,16 +324,15 @@ def prepare_all(args: argparse.Namespace, base: Path) -> List[Job]:
     Returns:
         list[tuple]: Each run, its config and its working directory.
     """
-    annotations = {
-        data: Annotations(
-            SOURCES[data], base / 'annotations' / data, args.choose
-        )
-        for data in args.data
-    }
     jobs = []
     for run in list_runs(args):
+        cut = base / 'annotations' / run.data
+        part = run.seed % NUM_PARTS if args.choose else None
+        if part is not None:
+            cut /= f'part_{part}'
+        annotations = Annotations(SOURCES[run.data], cut, part)
         folder = run.folder(base / 'runs', args.cfg_options)
-        config = prepare(run, folder, annotations[run.data], args.cfg_options)
+        config = prepare(run, folder, annotations, args.cfg_options)
         jobs.append((run, config, folder))
     return jobs
 

@@ -18,8 +18,9 @@ from mmleuk.engine.write_once import write_once
 READY_SHARE = 0.2
 # Seed of the rectangles of all other shares: runs differ in the training's.
 CUT_SEED = 0
-# Which of so many train fields is held out to choose settings on.
-HOLD_OUT_EVERY = 4
+# Into so many parts the train fields fall, one of which is held out to choose
+# settings on.
+NUM_PARTS = 4
 
 # Setting of configs that train on crops.
 CROPS = 'crops_in_a_field'
@@ -66,17 +67,18 @@ SOURCES = dict(
 )
 
 
-def held_out_names(dataset: dict) -> Set[str]:
+def held_out_names(dataset: dict, part: int) -> Set[str]:
     """Choose the fields to hold out: every fourth in the order of the file.
 
     Args:
         dataset (dict): The full labels, COCO-like.
+        part (int): Which of the four parts.
 
     Returns:
         set[str]: Their file names.
     """
     names = list(dict.fromkeys(im['file_name'] for im in dataset['images']))
-    return set(names[HOLD_OUT_EVERY - 1 :: HOLD_OUT_EVERY])
+    return set(names[part::NUM_PARTS])
 
 
 def keep_fields(dataset: dict, names: Set[str], outside: bool = False) -> dict:
@@ -107,13 +109,21 @@ class Annotations:
     Args:
         source (Source): Its files.
         folder (Path): Where files that are cut from these go.
-        choosing (bool): Whether every fourth field is held out.
+        part (int, optional): Which of ``NUM_PARTS`` parts of the train fields
+            is held out, to choose settings on it. None: nothing is.
     """
 
-    def __init__(self, source: Source, folder: Path, choosing: bool) -> None:
+    def __init__(
+        self, source: Source, folder: Path, part: Optional[int] = None
+    ) -> None:
         self.source = source
         self.folder = folder
-        self.choosing = choosing
+        self.part = part
+
+    @property
+    def choosing(self) -> bool:
+        """bool: Whether some of the train fields are held out."""
+        return self.part is not None
 
     def train(self, share: float) -> Path:
         """Find or make the labels to train on.
@@ -136,7 +146,8 @@ class Annotations:
         else:
             dataset = sparsify(full, share=share, seed=CUT_SEED)
         if self.choosing:
-            dataset = keep_fields(dataset, held_out_names(full), outside=True)
+            names = held_out_names(full, self.part)
+            dataset = keep_fields(dataset, names, outside=True)
         return self._write(f'train_{share:g}.json', dataset)
 
     def held_out(self) -> Path:
@@ -149,7 +160,7 @@ class Annotations:
             FileNotFoundError: If the data set is not there.
         """
         full = load_json(str(self._find(self.source.full)))
-        dataset = keep_fields(full, held_out_names(full))
+        dataset = keep_fields(full, held_out_names(full, self.part))
         return self._write('held_out.json', dataset)
 
     def _find(self, name: str) -> Path:
@@ -279,4 +290,4 @@ def use_budget(cfg: Config, annotations: Annotations, share: float) -> None:
         scale_schedule(cfg, factor, units=['epochs'])
         cfg[CROPS] = round(1 / share, 3)
     if annotations.choosing and 'max_iters' in cfg.train_cfg:
-        scale_schedule(cfg, 1 - 1 / HOLD_OUT_EVERY, units=['iterations'])
+        scale_schedule(cfg, 1 - 1 / NUM_PARTS, units=['iterations'])
