@@ -122,7 +122,7 @@ def test_config(name):
     model.train()
     losses = model.train_step(batch, optim_wrapper)
     assert losses['loss'].isfinite()
-    has_attributes = 'attribute_head' in detector_of(cfg).roi_head
+    has_attributes = 'attribute_head' in detector_of(cfg).get('roi_head', {})
     assert has_attributes == any(
         name.endswith('loss_attribute') for name in losses
     )
@@ -159,7 +159,8 @@ def test_backbone_swap_of_the_readme(tmp_path):
 def test_datasets_and_model_agree(name):
     """Classes of the data, of the head and the metric fit together."""
     cfg = load(name)
-    heads = detector_of(cfg).roi_head.bbox_head
+    detector = detector_of(cfg)
+    heads = detector.get('roi_head', detector).bbox_head
     for head in heads if isinstance(heads, list) else [heads]:
         assert head.num_classes == num_classes_of(cfg)
     for part in ('train', 'val', 'test'):

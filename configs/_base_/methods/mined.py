@@ -13,10 +13,14 @@ release_epoch = round(_base_.max_epochs * 11 / 12)
 hold_out = dict(share=0.2, seed=0)
 target_precision = 0.95
 
-sampler = dict(type='mmleuk.SparseRegionSampler')
 detector = _base_.model
-detector.train_cfg.rpn.sampler.update(sampler)
-detector.train_cfg.rcnn.sampler.update(sampler)
+if 'rpn' in detector.train_cfg:
+    sampler = dict(type='mmleuk.SparseRegionSampler')
+    detector.train_cfg.rpn.sampler.update(sampler)
+    detector.train_cfg.rcnn.sampler.update(sampler)
+else:
+    sampler = dict(type='mmleuk.SparseRegionPseudoSampler')
+    detector.train_cfg.sampler.update(sampler)
 model = dict(
     _delete_=True,
     type='mmleuk.RegionMiningDetector',

@@ -12,6 +12,8 @@ from torch import Tensor
 from mmleuk.models.utils import training_progress
 from mmleuk.registry import TASK_UTILS
 
+from .vouched_background import draw_background
+
 
 @TASK_UTILS.register_module()
 class SparseRegionSampler(RandomSampler):
@@ -169,7 +171,7 @@ class SparseRegionSampler(RandomSampler):
                     kwargs['feats'],
                 )
                 chances = torch.cat([chances, mined_scores])
-            self._vouch(assign_result, hidden)
+            draw_background(assign_result, hidden, self.max_hidden_chance)
         result = super().sample(
             assign_result, pred_instances, gt_instances, **kwargs
         )
@@ -180,25 +182,6 @@ class SparseRegionSampler(RandomSampler):
     def _is_warm(self) -> bool:
         """Whether the warm-up is over."""
         return self.warmup == 0 or training_progress() >= self.warmup
-
-    def _vouch(self, assign_result: AssignResult, hidden: Tensor) -> None:
-        """Draw the un-annotated priors that count as background.
-
-        Args:
-            assign_result (:obj:`AssignResult`): ``gt_inds`` is set to 0 for
-                them.
-            hidden (Tensor): Chance of each prior to be no background, shape
-                (n, ).
-        """
-        drawn = torch.rand_like(hidden) >= hidden
-        vouched = (
-            (assign_result.gt_inds == -1)
-            & assign_result.get_extra_property('is_unannotated')
-            & (hidden <= self.max_hidden_chance)
-            & drawn
-        )
-        assign_result.gt_inds = torch.where(vouched, 0, assign_result.gt_inds)
-        assign_result.set_extra_property('vouched', vouched)
 
     def _mine(
         self,

@@ -1,0 +1,65 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+from mmdet.models.task_modules import AssignResult, PseudoSampler
+from mmdet.models.task_modules.samplers import SamplingResult
+from mmengine.structures import InstanceData
+
+from mmleuk.registry import TASK_UTILS
+
+from .vouched_background import draw_background
+
+
+@TASK_UTILS.register_module()
+class SparseRegionPseudoSampler(PseudoSampler):
+    """Take all priors of a field that is annotated in part.
+
+    What :class:`SparseRegionSampler` is to a two-stage detector, for heads
+    that learn from every prior, such as those with a focal loss: an
+    un-annotated prior becomes background with the probability that it hides
+    no cell, if mining vouches for it, and is left out otherwise. Mined cells
+    come as ground truth.
+
+    Where all of an image is annotated, the result is that of
+    ``PseudoSampler``.
+
+    Args:
+        max_hidden_chance (float): Greatest chance to hide a cell of a prior
+            that may become background. Defaults to 0.2.
+        **kwargs: Unused, as by ``PseudoSampler``.
+    """
+
+    def __init__(self, max_hidden_chance: float = 0.2, **kwargs) -> None:
+        super().__init__(**kwargs)
+        if not 0 <= max_hidden_chance <= 1:
+            raise ValueError(
+                f'got max_hidden_chance={max_hidden_chance}, expected a '
+                'number in [0, 1]'
+            )
+        self.max_hidden_chance = max_hidden_chance
+
+    def sample(
+        self,
+        assign_result: AssignResult,
+        pred_instances: InstanceData,
+        gt_instances: InstanceData,
+        *args,
+        **kwargs,
+    ) -> SamplingResult:
+        """List positives and negatives of one image.
+
+        Args:
+            assign_result (:obj:`AssignResult`): What
+                :class:`RegionMaxIoUAssigner` says.
+            pred_instances (:obj:`InstanceData`): ``priors``, (n, 4).
+            gt_instances (:obj:`InstanceData`): ``bboxes``, (k, 4).
+            *args: Unused.
+            **kwargs: Unused.
+
+        Returns:
+            :obj:`SamplingResult`: All that is positive or negative.
+        """
+        hidden = assign_result.get_extra_property('hidden_chance')
+        if hidden is not None:
+            draw_background(assign_result, hidden, self.max_hidden_chance)
+        return super().sample(
+            assign_result, pred_instances, gt_instances, *args, **kwargs
+        )
