@@ -24,6 +24,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.runner.checkpoint import load_checkpoint
 
 from mmleuk.engine import allow_own_checkpoints
+from mmleuk.evaluation.functional import wilson_interval
 from mmleuk.models.mining import RegionMiner
 from mmleuk.structures import MISSING, match_detections
 from mmleuk.visualization import load_pyplot
@@ -238,7 +239,7 @@ def draw(
             if not inside.any():
                 continue
             count, share = inside.sum(), right[inside].mean()
-            low, high = wilson(share, count)
+            low, high = wilson_interval(right[inside].sum(), count)
             mean = values[inside].mean()
             top.plot([mean, mean], [low, high], color='#0072B2', lw=1)
             top.plot(mean, share, 'o', color='#0072B2')
@@ -273,23 +274,6 @@ def draw(
     for file in files:
         figure.savefig(file, dpi=120)
     pyplot.close(figure)
-
-
-def wilson(share: float, count: int, z: float = 1.96) -> tuple:
-    """Wilson's interval of a share.
-
-    Args:
-        share (float): The share seen.
-        count (int): Of how many.
-        z (float): Standard deviations. Defaults to 1.96, for 95 %.
-
-    Returns:
-        tuple[float, float]: Its ends.
-    """
-    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
-    half = z * np.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
-    half /= 1 + z**2 / count
-    return middle - half, middle + half
 
 
 def main() -> None:

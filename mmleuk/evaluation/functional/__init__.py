@@ -7,15 +7,53 @@ from .attribute_scores import (
     matched_scores,
 )
 from .box_ap import evaluate_boxes
+from .calibration import (
+    Calibration,
+    ReliabilityCurve,
+    TemperatureError,
+    expected_calibration_error,
+    fit_temperature,
+    negative_log_likelihood,
+    reliability_curve,
+)
+from .confusion import (
+    attribute_confusion,
+    attribute_frequencies,
+    table_macro_f1,
+    type_confusion,
+)
 from .excuse import covered_fraction, excused_detections
+from .fit_calibration import TemperatureFit, answers, fit_calibration
+from .intervals import wilson_interval
+from .judged_results import JudgedResults, judge_results
+from .precision_recall import PrecisionRecallCurve, precision_recall_curves
 
 __all__ = [
+    'Calibration',
+    'JudgedResults',
+    'PrecisionRecallCurve',
+    'ReliabilityCurve',
+    'TemperatureError',
+    'TemperatureFit',
+    'answers',
+    'attribute_confusion',
+    'attribute_frequencies',
     'average_scores',
     'best_overlap_f1',
     'covered_fraction',
     'end_to_end_macro_f1',
     'evaluate_boxes',
     'excused_detections',
+    'expected_calibration_error',
+    'fit_calibration',
+    'fit_temperature',
+    'judge_results',
     'macro_f1',
     'matched_scores',
+    'negative_log_likelihood',
+    'precision_recall_curves',
+    'reliability_curve',
+    'table_macro_f1',
+    'type_confusion',
+    'wilson_interval',
 ]

@@ -1,0 +1,123 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+import numpy as np
+import pytest
+from random_results import CLASSES, SCHEMA, make_results
+
+from mmleuk.evaluation.functional import (
+    answers,
+    expected_calibration_error,
+    fit_calibration,
+    fit_temperature,
+    judge_results,
+    negative_log_likelihood,
+)
+from mmleuk.evaluation.functional.calibration import (
+    scale_probs,
+    scale_scores,
+    type_probs,
+)
+
+
+@pytest.fixture(scope='module')
+def results():
+    return make_results(np.random.default_rng(0), 60)
+
+
+@pytest.fixture(scope='module')
+def judged(results):
+    return judge_results(results, len(CLASSES), SCHEMA)
+
+
+def test_a_row_for_the_type_and_each_attribute(judged):
+    calibration, fits = fit_calibration(judged, SCHEMA, 'val.json', 0.3)
+    assert [fit.title for fit in fits] == [
+        'Type',
+        'cell_size',
+        'nuclear_shape',
+    ]
+    assert calibration.fitted_on == 'val.json'
+    assert calibration.num_cells == (judged.matches >= 0).sum()
+    scores, right, _ = judged.judged_types(0.3)
+    assert fits[0].num_judged == len(scores)
+    probs, truth = type_probs(scores, right)
+    assert calibration.type_temperature == fit_temperature(probs, truth)
+    assert fits[0].nll_before == negative_log_likelihood(probs, truth)
+    assert fits[0].ece_before == pytest.approx(
+        expected_calibration_error(scores, right)
+    )
+    for index, attribute in enumerate(SCHEMA):
+        probs, truth, _ = judged.judged_attribute(SCHEMA, index)
+        temperature = fit_temperature(probs, truth)
+        assert (
+            calibration.attribute_temperatures[attribute.name] == temperature
+        )
+        assert fits[index + 1].num_judged == len(truth)
+
+
+def test_mends_a_model_that_is_too_sure(results):
+    # Scores as sharp as if the model saw everything six times over.
+    sharp = []
+    for result in results:
+        parts = np.split(result['attribute_probs'], [3], axis=1)
+        sharp.append(
+            dict(
+                result,
+                scores=scale_scores(result['scores'], 1 / 6),
+                attribute_probs=np.concatenate(
+                    [scale_probs(part, 1 / 6) for part in parts], axis=1
+                ),
+            )
+        )
+    judged = judge_results(sharp, len(CLASSES), SCHEMA)
+    calibration, fits = fit_calibration(judged, SCHEMA, 'val.json', 0)
+    for fit in fits:
+        assert fit.temperature > 1.5
+        # Judged on cells that its temperature was not fitted on.
+        assert fit.nll_after < fit.nll_before
+        assert fit.ece_after < fit.ece_before
+
+
+def test_an_attribute_with_few_cells_is_left_out(results):
+    known = 0
+    few = []
+    for result in results:
+        instances = []
+        for instance in result['instances']:
+            size, shape = instance['attributes']
+            keep = known < 20 and shape >= 0
+            known += keep
+            codes = (size, shape if keep else -1)
+            instances.append(dict(instance, attributes=codes))
+        few.append(dict(result, instances=instances))
+    judged = judge_results(few, len(CLASSES), SCHEMA)
+    calibration, fits = fit_calibration(judged, SCHEMA, 'val.json')
+    assert set(calibration.attribute_temperatures) == {'cell_size'}
+    assert fits[2].temperature is None
+    assert 'expected at least 30' in fits[2].reason
+    assert fits[1].reason == ''
+
+
+def test_a_detector_without_attributes(results):
+    bare = [
+        {key: value for key, value in r.items() if 'attribute_' not in key}
+        for r in results
+    ]
+    judged = judge_results(bare, len(CLASSES), SCHEMA)
+    calibration, fits = fit_calibration(judged, SCHEMA, 'val.json')
+    assert len(fits) == 1
+    assert calibration.attribute_temperatures == {}
+
+
+def test_groups_stay_together(judged):
+    one = np.zeros(len(judged.images), dtype=int)
+    calibration, fits = fit_calibration(judged, SCHEMA, 'a', groups=one)
+    assert calibration.type_temperature is None
+    assert 'expected at least 2' in fits[0].reason
+
+
+def test_answers():
+    probs, truth = np.array([[0.3, 0.7], [0.6, 0.4]]), np.array([1, 1])
+    confidence, right = answers(probs, truth)
+    assert (confidence.tolist(), right.tolist()) == ([0.7, 0.6], [True, False])
+    confidence, right = answers(probs, truth, binary=True)
+    assert (confidence.tolist(), right.tolist()) == ([0.7, 0.4], [True, True])

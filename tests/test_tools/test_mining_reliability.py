@@ -1,0 +1,22 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+import importlib
+import re
+from pathlib import Path
+
+import numpy as np
+
+FOLDER = Path(__file__).parents[2] / 'tools' / 'analysis_tools'
+
+
+def test_draws_chances_beside_scores(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    tool = importlib.import_module('mining_reliability')
+    rng = np.random.default_rng(0)
+    scores = rng.random(200)
+    judged = dict(scores=scores, chances=scores**2, right=scores > 0.4)
+    tool.draw(judged, 0.9, [tmp_path / 'a.svg'])
+    text = re.findall(
+        r'<text[^>]*>([^<]+)</text>', (tmp_path / 'a.svg').read_text()
+    )
+    assert {'score of the teacher', 'calibrated chance', 'mined'} <= set(text)
+    assert any('200 detections' in word for word in text)
