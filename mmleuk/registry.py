@@ -15,6 +15,8 @@ from mmdet.registry import METRICS as MMDET_METRICS
 from mmdet.registry import MODELS as MMDET_MODELS
 from mmdet.registry import TASK_UTILS as MMDET_TASK_UTILS
 from mmdet.registry import TRANSFORMS as MMDET_TRANSFORMS
+from mmdet.registry import VISUALIZERS as MMDET_VISUALIZERS
+from mmengine.registry import INFERENCERS as MMENGINE_INFERENCERS
 from mmengine.registry import Registry
 
 DATASETS = Registry(
@@ -49,4 +51,16 @@ HOOKS = Registry(
     parent=MMDET_HOOKS,
     scope='mmleuk',
     locations=['mmleuk.engine.hooks'],
+)
+VISUALIZERS = Registry(
+    'visualizer',
+    parent=MMDET_VISUALIZERS,
+    scope='mmleuk',
+    locations=['mmleuk.visualization'],
+)
+INFERENCERS = Registry(
+    'inferencer',
+    parent=MMENGINE_INFERENCERS,
+    scope='mmleuk',
+    locations=['mmleuk.apis'],
 )

@@ -25,6 +25,8 @@ assert {registry}.get('mmleuk.{name}').__name__ == '{name}'
         ('MODELS', 'EfficientNetLite'),
         ('TASK_UTILS', 'RegionMaxIoUAssigner'),
         ('METRICS', 'LLDMetric'),
+        ('HOOKS', 'LLDVisualizationHook'),
+        ('VISUALIZERS', 'LLDLocalVisualizer'),
     ],
 )
 def test_scope_is_enough(registry, name):

@@ -6,7 +6,10 @@ default_hooks = dict(
     checkpoint=dict(interval=1, max_keep_ckpts=1),
     # What inference explains a cell's type by.
     type_profile=dict(type='mmleuk.TypeProfileHook'),
+    visualization=dict(type='mmleuk.LLDVisualizationHook'),
 )
+
+visualizer = dict(type='mmleuk.LLDLocalVisualizer')
 
 tta_model = dict(
     type='mmleuk.AttributeTTAModel',

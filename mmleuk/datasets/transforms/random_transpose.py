@@ -4,6 +4,7 @@ import random
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
+from mmdet.structures.bbox import autocast_box_type
 
 from mmleuk.registry import TRANSFORMS
 
@@ -40,6 +41,8 @@ class RandomTranspose(BaseTransform):
     def _is_drawn(self) -> bool:
         return random.random() < self.prob
 
+    # A pipeline without labels has plain arrays for boxes.
+    @autocast_box_type()
     def transform(self, results: dict) -> dict:
         """Transpose one image, or leave it.
 

@@ -29,6 +29,15 @@ def test_everything_is_transposed():
     assert sample.gt_instances.labels.tolist() == [0, 1]
 
 
+def test_boxes_may_be_arrays():
+    field = dict(
+        img=np.zeros((HEIGHT, WIDTH, 3), np.uint8),
+        gt_bboxes=np.array([[10, 20, 60, 50]], np.float32),
+    )
+    results = RandomTranspose(prob=1)(field)
+    assert results['gt_bboxes'].tolist() == [[20, 10, 50, 60]]
+
+
 def test_probability():
     transform = TRANSFORMS.build(dict(type='mmleuk.RandomTranspose', prob=0.3))
     shapes = [transform(make_field(None, []))['img_shape'] for _ in range(500)]

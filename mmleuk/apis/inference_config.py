@@ -1,0 +1,91 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+"""What inference takes of a config."""
+
+from typing import Optional, Union
+
+from mmcv.transforms import LoadAnnotations
+from mmdet.registry import TRANSFORMS
+from mmengine.config import Config, ConfigDict
+
+
+def loads_annotations(kind: Union[str, type]) -> bool:
+    """Tell whether a transform loads annotations.
+
+    Args:
+        kind (str | type): ``type`` in its config.
+
+    Returns:
+        bool: Whether it does.
+    """
+    if isinstance(kind, str):
+        kind = TRANSFORMS.get(kind)
+    return isinstance(kind, type) and issubclass(kind, LoadAnnotations)
+
+
+def unwrap_dataset(dataset: ConfigDict) -> ConfigDict:
+    """Take the first data set out of its wrappers.
+
+    Args:
+        dataset (ConfigDict): Config of a data set, or of a wrapper that holds
+            one as ``dataset`` or several as ``datasets``.
+
+    Returns:
+        ConfigDict: Config of the data set.
+    """
+    while 'dataset' in dataset or 'datasets' in dataset:
+        dataset = dataset.get('dataset') or dataset.datasets[0]
+    return dataset
+
+
+def name_dataset(cfg: Union[Config, ConfigDict]) -> Optional[str]:
+    """Name the data that a config trains on.
+
+    Args:
+        cfg (Config | ConfigDict): The config.
+
+    Returns:
+        str | None: Path of the annotations, or the subsets; None if the
+        config does not say.
+    """
+    loader = cfg.get('train_dataloader') or {}
+    if 'dataset' not in loader:
+        return None
+    dataset = unwrap_dataset(loader['dataset'])
+    name = dataset.get('ann_file') or dataset.get('subset')
+    if isinstance(name, (list, tuple)):
+        name = ', '.join(map(str, name))
+    return f'{dataset.get("data_root") or ""}{name}' if name else None
+
+
+def inference_part(cfg: Config, origin: str) -> ConfigDict:
+    """Take of a config what inference builds, and nothing else.
+
+    Args:
+        cfg (Config): The config.
+        origin (str): Where it is from, for the message.
+
+    Returns:
+        ConfigDict: The model, the pipeline of the test data set and, where
+        they are there, the default scope, the data preprocessor and the
+        visualizer, without places to log to.
+
+    Raises:
+        ValueError: If a part is missing.
+    """
+    try:
+        pipeline = unwrap_dataset(cfg.test_dataloader.dataset).pipeline
+        part = ConfigDict(
+            model=cfg.model,
+            test_dataloader=dict(dataset=dict(pipeline=pipeline)),
+        )
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(
+            f'{origin}: its config lacks a part ({error}), expected `model` '
+            'and a `pipeline` in the dataset of `test_dataloader`'
+        ) from error
+    for key in ('default_scope', 'data_preprocessor', 'visualizer'):
+        if key in cfg:
+            part[key] = cfg[key]
+    if 'visualizer' in part:
+        part.visualizer.pop('vis_backends', None)
+    return part

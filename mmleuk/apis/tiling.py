@@ -1,0 +1,252 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+"""Cut a large image into tiles, and join what is found in them.
+
+MMDetection's ``mmdet.utils.large_image.merge_results_by_nms`` would keep
+attributes, but keeps both halves of a cell that a border cuts (they overlap by
+less than half), suppresses within one type alone, and wants all tiles in
+memory. SAHI's ``ObjectPrediction`` holds a box, a class, a mask and a score,
+so that attributes are lost in it.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+from shapely import STRtree, box
+
+from .detections import Detections
+
+# A box that comes so near to a border of its tile, as a share of the tile's
+# side, counts as cut: a network does not draw the last pixels exactly.
+BORDER_SHARE = 0.01
+
+_WHOLE, _GUEST, _CUT = range(3)
+
+
+class Tile(NamedTuple):
+    """One tile.
+
+    Args:
+        window (tuple[int]): (x1, y1, x2, y2) in pixels of the image.
+        core (tuple[float]): The part of the window that is nearer to this
+            tile's middle than to that of a neighbour, out to infinity where
+            there is no neighbour. The cores of all tiles share out the plane.
+    """
+
+    window: Tuple[int, int, int, int]
+    core: Tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How an image is cut into tiles and what is found in them is joined.
+
+    Args:
+        size (int): Side of a tile in pixels of the image. The pipeline of the
+            model scales a tile as it scales a field, so take the size of the
+            fields that the model was trained on, at the same magnification.
+        overlap (int, optional): Least overlap of two neighbours in pixels.
+            Take it larger than the largest cell, so that each cell is whole
+            in some tile. Defaults to a quarter of the size.
+        region (tuple[int], optional): (x1, y1, x2, y2): the part of the image
+            to look at. Defaults to all of it.
+        iou_thr (float): Two boxes of different tiles are one cell from this
+            intersection over union on. Defaults to 0.5.
+        ios_thr (float): A box that is cut by a border of its tile, or whose
+            middle is nearer to that of another tile, is one cell with a box
+            of another tile from this intersection over the smaller area on.
+            Defaults to 0.5.
+
+    Raises:
+        ValueError: If a number is out of range.
+    """
+
+    size: int
+    overlap: Optional[int] = None
+    region: Optional[Tuple[int, int, int, int]] = None
+    iou_thr: float = 0.5
+    ios_thr: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.overlap is None:
+            object.__setattr__(self, 'overlap', self.size // 4)
+        if self.size < 1:
+            raise ValueError(
+                f'the tile size is {self.size}, expected at least 1 px'
+            )
+        if not 0 <= self.overlap < self.size:
+            raise ValueError(
+                f'the overlap of tiles is {self.overlap} px, expected it from '
+                f'0 to less than their size of {self.size} px'
+            )
+        for name in ('iou_thr', 'ios_thr'):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(
+                    f'{name} is {getattr(self, name)}, expected it in (0, 1]'
+                )
+
+    def needs_tiles(self, width: int, height: int) -> bool:
+        """Tell whether an image is larger than a tile, or cut to a region.
+
+        Args:
+            width (int): Width of the image in pixels.
+            height (int): Its height.
+
+        Returns:
+            bool: Whether it is.
+        """
+        return self.region is not None or max(width, height) > self.size
+
+    def tiles(self, width: int, height: int) -> Iterator[Tile]:
+        """Lay tiles over an image, row by row, evenly spaced.
+
+        Args:
+            width (int): Width of the image in pixels.
+            height (int): Its height.
+
+        Yields:
+            Tile: A tile, ``size`` wide and high or as large as the image.
+
+        Raises:
+            ValueError: If the region is not in the image.
+        """
+        region = self._clip_region(width, height)
+        columns = self._spans(region[0], region[2])
+        for y1, y2, top, bottom in self._spans(region[1], region[3]):
+            for x1, x2, left, right in columns:
+                yield Tile((x1, y1, x2, y2), (left, top, right, bottom))
+
+    def count(self, width: int, height: int) -> int:
+        """Count the tiles of an image.
+
+        Args:
+            width (int): Width of the image in pixels.
+            height (int): Its height.
+
+        Returns:
+            int: Their number.
+        """
+        x1, y1, x2, y2 = self._clip_region(width, height)
+        return len(self._spans(x1, x2)) * len(self._spans(y1, y2))
+
+    def _clip_region(
+        self, width: int, height: int
+    ) -> Tuple[int, int, int, int]:
+        if self.region is None:
+            return 0, 0, width, height
+        x1, y1, x2, y2 = self.region
+        clipped = max(0, x1), max(0, y1), min(width, x2), min(height, y2)
+        if not (clipped[0] < clipped[2] and clipped[1] < clipped[3]):
+            raise ValueError(
+                f'the region {self.region} has no pixel in an image of '
+                f'{width} x {height} px, expected (x1, y1, x2, y2) in it'
+            )
+        return clipped
+
+    def _spans(
+        self, start: int, end: int
+    ) -> List[Tuple[int, int, float, float]]:
+        """Cut a line: begin and end of each part, and of its core."""
+        length = end - start
+        size = min(self.size, length)
+        steps = math.ceil((length - size) / (self.size - self.overlap))
+        begins = [
+            start + i * (length - size) // max(1, steps)
+            for i in range(steps + 1)
+        ]
+        middles = [(a + b + size) / 2 for a, b in zip(begins, begins[1:])]
+        cores = [-math.inf, *middles, math.inf]
+        return [
+            (begin, begin + size, low, high)
+            for begin, low, high in zip(begins, cores, cores[1:])
+        ]
+
+
+def merge_tiles(
+    parts: Sequence[Tuple[Tile, Detections]], tiling: Tiling
+) -> Tuple[Detections, int]:
+    """Join the detections of all tiles, each cell once.
+
+    A cell in the overlap is found in several tiles, and cut in some. Boxes
+    that a border of their tile cuts rank last; before them come boxes whose
+    middle is in the core of another tile, and first those in the core of their
+    own; the score decides among equals. Going down the ranks, a box is kept if
+    no box that was kept before, *of another tile*, is the same cell (see
+    :class:`Tiling`), whatever their types. Boxes of one tile are left as the
+    detector's own suppression left them, as in an image that is not tiled.
+
+    A box is kept as it is, with its type, score and attributes: nothing is
+    averaged.
+
+    Args:
+        parts (Sequence[tuple[Tile, Detections]]): Tiles, and what was found
+            in them, in pixels of the tile.
+        tiling (Tiling): How the image was cut.
+
+    Returns:
+        tuple[Detections, int]: Cells in pixels of the image, the highest
+        score first, and how many of them a border cuts, with no whole box
+        from a neighbour: if any, the overlap is smaller than these cells.
+    """
+    moved = [found.shift(*tile.window[:2]) for tile, found in parts]
+    cells = Detections.concatenate(moved)
+    if not len(cells):
+        return cells, 0
+    sizes = [len(found) for found in moved]
+    owner = np.repeat(np.arange(len(parts)), sizes)
+    rank = np.concatenate(
+        [_rank(tile, found) for (tile, _), found in zip(parts, moved)]
+    )
+    order = np.lexsort((-cells.scores, rank))
+    cells, owner, rank = cells[order], owner[order], rank[order]
+    first, second = _same_cells(cells.boxes, owner, rank, tiling)
+    # `first` is sorted, so that its pairs are a slice.
+    begins = np.searchsorted(first, np.arange(len(cells) + 1))
+    is_kept = np.ones(len(cells), bool)
+    for index, (begin, end) in enumerate(zip(begins, begins[1:])):
+        if is_kept[index]:
+            is_kept[second[begin:end]] = False
+    num_cut = int((is_kept & (rank == _CUT)).sum())
+    cells = cells[is_kept]
+    return cells[np.argsort(-cells.scores, kind='stable')], num_cut
+
+
+def _rank(tile: Tile, found: Detections) -> np.ndarray:
+    """Rank the boxes of a tile, all in pixels of the image, shape (n, )."""
+    window, core = np.array(tile.window), np.array(tile.core)
+    margin = np.maximum(2, BORDER_SHARE * (window[2:] - window[:2]))
+    # At the border of the image there is no neighbour that has more.
+    low = np.where(np.isinf(core[:2]), -np.inf, window[:2] + margin)
+    high = np.where(np.isinf(core[2:]), np.inf, window[2:] - margin)
+    boxes = found.boxes
+    is_cut = ((boxes[:, :2] < low) | (boxes[:, 2:] > high)).any(axis=1)
+    middles = (boxes[:, :2] + boxes[:, 2:]) / 2
+    is_guest = ((middles < core[:2]) | (middles >= core[2:])).any(axis=1)
+    return np.where(is_cut, _CUT, np.where(is_guest, _GUEST, _WHOLE))
+
+
+def _same_cells(
+    boxes: np.ndarray, owner: np.ndarray, rank: np.ndarray, tiling: Tiling
+) -> Tuple[np.ndarray, np.ndarray]:
+    """Pair boxes of different tiles that are one cell.
+
+    Returns:
+        tuple[np.ndarray, np.ndarray]: Indices, the better box of each pair
+        first, sorted.
+    """
+    shapes = box(*boxes.T)
+    first, second = STRtree(shapes).query(shapes)
+    is_pair = (first < second) & (owner[first] != owner[second])
+    first, second = first[is_pair], second[is_pair]
+    a, b = boxes[first], boxes[second]
+    sides = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
+    shared = np.clip(sides, 0, None).prod(axis=1)
+    area_a = (a[:, 2:] - a[:, :2]).prod(axis=1)
+    area_b = (b[:, 2:] - b[:, :2]).prod(axis=1)
+    is_same = shared >= tiling.iou_thr * (area_a + area_b - shared)
+    is_part = shared >= tiling.ios_thr * np.minimum(area_a, area_b)
+    is_same |= is_part & (rank[second] != _WHOLE)
+    first, second = first[is_same], second[is_same]
+    order = np.lexsort((second, first))
+    return first[order], second[order]

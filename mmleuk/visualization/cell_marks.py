@@ -1,0 +1,410 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+"""What is said of each cell on a picture, before it is drawn."""
+
+from dataclasses import dataclass, field
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+
+import numpy as np
+from mmdet.structures.bbox import get_box_tensor
+from mmdet.visualization import get_palette
+from mmengine.structures import InstanceData
+
+from mmleuk.structures import (
+    CANDIDATE,
+    MISSING,
+    UNANNOTATED,
+    AttributeSchema,
+    covered_share,
+    ignored_boxes,
+    match_detections,
+    split_ignored,
+)
+
+from .colours import RGB
+from .short_names import abbreviate_classes, value_codes
+
+# Kinds of cells, by the line of their box.
+CELL, IGNORED, CANDIDATE_CELL = 'cell', 'ignored', 'candidate'
+# What a piece of text is shown as.
+PLAIN, FAINT, DIFFERENT = 'plain', 'faint', 'different'
+
+_IGNORED_COLOUR: RGB = (90, 90, 90)
+# A detection that lies on an ignored cell, or mostly on un-annotated area, is
+# neither right nor wrong.
+_IGNORED_IOU = 0.5
+_UNKNOWN_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class Span:
+    """A piece of a line of text.
+
+    Args:
+        text (str): The text.
+        look (str): ``'plain'``, ``'faint'`` or ``'different'``.
+    """
+
+    text: str
+    look: str = PLAIN
+
+
+@dataclass(frozen=True)
+class CellMark:
+    """One cell on a picture.
+
+    Args:
+        box (tuple[float]): (x1, y1, x2, y2) in pixels of the image.
+        colour (tuple[int]): RGB of its class.
+        name (str): Name of its class, '' for none.
+        short_name (str): The same, abbreviated.
+        suffix (str): What is said after the name.
+        lines (tuple[tuple[Span]]): Lines of text below the name.
+        kind (str): ``'cell'``, ``'ignored'`` or ``'candidate'``.
+    """
+
+    box: Tuple[float, float, float, float]
+    colour: RGB
+    name: str
+    short_name: str
+    suffix: str = ''
+    lines: Tuple[Tuple[Span, ...], ...] = ()
+    kind: str = CELL
+
+    def title(self, abbreviate: bool) -> str:
+        """Name and suffix.
+
+        Args:
+            abbreviate (bool): Whether to abbreviate the name.
+
+        Returns:
+            str: The first line of the label.
+        """
+        name = self.short_name if abbreviate else self.name
+        return ' '.join(filter(None, (name, self.suffix)))
+
+
+@dataclass
+class Panel:
+    """One of the pictures side by side.
+
+    Args:
+        caption (str): What it shows.
+        marks (list[CellMark]): Its cells.
+        unannotated (np.ndarray): Rectangles (x1, y1, x2, y2) that nobody has
+            annotated, shape (m, 4).
+        dim (bool): Whether to dim them, rather than to draw the outline of
+            what is annotated alone.
+    """
+
+    caption: str
+    marks: List[CellMark] = field(default_factory=list)
+    unannotated: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))
+    dim: bool = True
+
+
+def percent(confidence: float) -> str:
+    """Write a calibrated probability, never as certainty.
+
+    Args:
+        confidence (float): In [0, 1].
+
+    Returns:
+        str: Such as '93 %'; '99 %' from there on.
+    """
+    return f'{min(99, max(1, round(100 * confidence)))} %'
+
+
+def decimal(score: float) -> str:
+    """Write an uncalibrated score, rounded down.
+
+    Args:
+        score (float): In [0, 1].
+
+    Returns:
+        str: Such as '0.93'.
+    """
+    # A score of 0.9 must not become 0.89 by its form in float32.
+    return f'{int(score * 100 + 1e-4) / 100:.2f}'
+
+
+class CellNotes:
+    """Turns instances into marks, by the names of a dataset.
+
+    Args:
+        dataset_meta (Mapping): ``classes``, ``palette`` and ``attributes``,
+            each of them optional.
+        attributes (str): ``'codes'`` for a line of codes of few letters,
+            ``'words'`` for a line an attribute, ``'none'`` to leave them out.
+        attribute_thr (float): Values of a lower probability are shown as
+            uncertain.
+        marked_values (Mapping[str, Sequence[str]], optional): Values whose
+            codes are capitals, see :func:`value_codes`.
+        bbox_color (str | tuple, optional): Instead of the palette.
+    """
+
+    def __init__(
+        self,
+        dataset_meta: Optional[Mapping],
+        attributes: str = 'codes',
+        attribute_thr: float = 0.6,
+        marked_values: Optional[Mapping[str, Sequence[str]]] = None,
+        bbox_color: object = None,
+    ) -> None:
+        meta = dataset_meta or {}
+        self.classes = tuple(meta.get('classes') or ())
+        self.short_names = abbreviate_classes(self.classes)
+        self.palette = bbox_color or meta.get('palette')
+        self.schema: Optional[AttributeSchema] = None
+        self.codes: Dict[str, Tuple[str, ...]] = {}
+        self.attributes = attributes
+        self.attribute_thr = attribute_thr
+        if attributes != 'none' and meta.get('attributes'):
+            self.schema = AttributeSchema(meta['attributes'])
+            self.codes = value_codes(self.schema, marked_values)
+
+    def _colours(self, labels: Sequence[int]) -> List[RGB]:
+        """A colour for each instance."""
+        count = len(self.classes) or max((*labels, 0)) + 1
+        palette = get_palette(self.palette, count)
+        # A label beyond the classes is drawn all the same, and numbered.
+        return [tuple(palette[label % len(palette)]) for label in labels]
+
+    def _names(
+        self, instances: InstanceData, labels: Sequence[int]
+    ) -> List[Tuple[str, str]]:
+        """Name and abbreviation of the class of each instance."""
+        if 'label_names' in instances:
+            return [(name, name) for name in instances.label_names]
+        return [
+            (self.classes[label], self.short_names[label])
+            if 0 <= label < len(self.classes)
+            else (f'class {label}',) * 2
+            for label in labels
+        ]
+
+    def _check_width(self, codes: np.ndarray, field_name: str) -> None:
+        """Refuse attributes of another schema."""
+        if codes.ndim != 2 or codes.shape[1] != len(self.schema):
+            raise ValueError(
+                f'got {field_name} of the shape {codes.shape}, expected '
+                f'(n, {len(self.schema)}) by the attributes '
+                f'{list(self.schema.names)} of dataset_meta'
+            )
+
+    def _attribute_lines(
+        self,
+        codes: np.ndarray,
+        scores: Optional[np.ndarray],
+        confidences: Optional[np.ndarray],
+        truth: Optional[np.ndarray],
+    ) -> Tuple[Tuple[Span, ...], ...]:
+        """Lines on the attributes of one cell."""
+        spans = []
+        certain = confidences if confidences is not None else scores
+        for index, attribute in enumerate(self.schema):
+            code = int(codes[index])
+            known = 0 <= code < len(attribute.values)
+            doubt = bool(
+                known
+                and certain is not None
+                and certain[index] < self.attribute_thr
+            )
+            look = FAINT if doubt or not known else PLAIN
+            if truth is not None and truth[index] not in (MISSING, code):
+                look = DIFFERENT
+            if self.attributes == 'codes':
+                text = self.codes[attribute.name][code] if known else '–'
+                spans.append((Span(text + '?' * doubt, look),))
+                continue
+            if not known:
+                continue
+            text = f'{attribute.title}: {attribute.values[code]}'
+            if confidences is not None:
+                text += f' {percent(confidences[index])}'
+            elif scores is not None:
+                text += f' {decimal(scores[index])}'
+            spans.append((Span(text, look),))
+        if self.attributes == 'codes':
+            return (tuple(span for (span,) in spans),)
+        return tuple(spans)
+
+    def annotated(
+        self, instances: InstanceData, missed: Sequence[bool] = ()
+    ) -> List[CellMark]:
+        """Mark labelled cells.
+
+        Args:
+            instances (:obj:`InstanceData`): With ``bboxes`` and ``labels``,
+                and ``attributes`` where there are any.
+            missed (Sequence[bool]): Which of them have no detection.
+
+        Returns:
+            list[CellMark]: One a cell.
+        """
+        labels = instances.labels.tolist()
+        codes = None
+        if self.schema is not None and 'attributes' in instances:
+            codes = instances.attributes.numpy()
+            self._check_width(codes, 'attributes')
+        marks = []
+        for index, (box, colour, names) in enumerate(
+            zip(
+                get_box_tensor(instances.bboxes).tolist(),
+                self._colours(labels),
+                self._names(instances, labels),
+            )
+        ):
+            lines = ()
+            if codes is not None and (codes[index] != MISSING).any():
+                lines = self._attribute_lines(codes[index], None, None, None)
+            suffix = 'missed' if len(missed) and missed[index] else ''
+            marks.append(CellMark(tuple(box), colour, *names, suffix, lines))
+        return marks
+
+    def ignored(
+        self, instances: Optional[InstanceData]
+    ) -> Tuple[List[CellMark], np.ndarray]:
+        """Mark ignored cells and candidates; tell un-annotated area.
+
+        Args:
+            instances (:obj:`InstanceData`, optional): Ignored instances.
+
+        Returns:
+            tuple[list[CellMark], np.ndarray]: The marks, and the rectangles
+            (x1, y1, x2, y2) of un-annotated area, shape (m, 4).
+        """
+        boxes, labels = ignored_boxes(instances)
+        labels = labels.tolist()
+        if instances is None or not labels:
+            return [], np.zeros((0, 4))
+        chances = instances.get('chances')
+        named = 'labels' in instances
+        names = self._names(instances, labels)
+        marks = []
+        for index, (box, label) in enumerate(zip(boxes.tolist(), labels)):
+            if label == UNANNOTATED:
+                continue
+            if label == CANDIDATE:
+                suffix = ''
+                if chances is not None:
+                    suffix = percent(float(chances[index]))
+                name, kind = ('candidate', 'cand.'), CANDIDATE_CELL
+            else:
+                suffix, kind = '', IGNORED
+                name = ('ignored', 'ignored')
+                if named:
+                    name = (f'ignored: {names[index][0]}', 'ignored')
+            marks.append(
+                CellMark(tuple(box), _IGNORED_COLOUR, *name, suffix, kind=kind)
+            )
+        return marks, split_ignored(instances)[1].numpy()
+
+    def predicted(
+        self,
+        instances: InstanceData,
+        gt_instances: Optional[InstanceData] = None,
+        matches: Optional[np.ndarray] = None,
+        is_judged: Optional[np.ndarray] = None,
+    ) -> List[CellMark]:
+        """Mark detected cells.
+
+        Args:
+            instances (:obj:`InstanceData`): With ``bboxes``, ``labels`` and
+                ``scores``; optionally ``attribute_labels`` and
+                ``attribute_scores``. Calibrated probabilities in
+                ``confidences``, shape (n, ), and ``attribute_confidences``,
+                shape (n, k), are shown instead of scores.
+            gt_instances (:obj:`InstanceData`, optional): Labelled cells, to
+                mark where a detection differs from its cell.
+            matches (np.ndarray, optional): Index of the cell of each
+                detection, -1 without one, from :func:`compare`.
+            is_judged (np.ndarray, optional): Whether a detection without a
+                cell is known to be wrong, from :func:`compare`.
+
+        Returns:
+            list[CellMark]: One a detection.
+        """
+        labels = instances.labels.tolist()
+        fields = {
+            key: instances[key].numpy() if key in instances else None
+            for key in (
+                'scores',
+                'confidences',
+                'attribute_labels',
+                'attribute_scores',
+                'attribute_confidences',
+            )
+        }
+        codes = fields['attribute_labels'] if self.schema is not None else None
+        if codes is not None:
+            self._check_width(codes, 'attribute_labels')
+        truth = None
+        if gt_instances is not None and 'attributes' in gt_instances:
+            truth = gt_instances.attributes.numpy()
+        marks = []
+        for index, (box, colour, names) in enumerate(
+            zip(
+                get_box_tensor(instances.bboxes).tolist(),
+                self._colours(labels),
+                self._names(instances, labels),
+            )
+        ):
+            suffix = []
+            if fields['confidences'] is not None:
+                suffix.append(percent(fields['confidences'][index]))
+            elif fields['scores'] is not None:
+                suffix.append(decimal(float(fields['scores'][index])))
+            match = -1 if matches is None else matches[index]
+            if match >= 0 and gt_instances.labels[match] != labels[index]:
+                suffix.append('≠')
+            elif match < 0 and is_judged is not None and is_judged[index]:
+                suffix.append('extra')
+            lines = ()
+            if codes is not None:
+                lines = self._attribute_lines(
+                    codes[index],
+                    *(
+                        None if fields[key] is None else fields[key][index]
+                        for key in (
+                            'attribute_scores',
+                            'attribute_confidences',
+                        )
+                    ),
+                    truth[match] if truth is not None and match >= 0 else None,
+                )
+            marks.append(
+                CellMark(tuple(box), colour, *names, ' '.join(suffix), lines)
+            )
+        return marks
+
+
+def compare(
+    pred_instances: InstanceData,
+    gt_instances: InstanceData,
+    ignored_instances: Optional[InstanceData],
+) -> Tuple[np.ndarray, np.ndarray]:
+    """Pair detections with labelled cells, IoU >= 0.5, whatever their types.
+
+    Args:
+        pred_instances (:obj:`InstanceData`): ``bboxes`` and ``scores``.
+        gt_instances (:obj:`InstanceData`): ``bboxes``.
+        ignored_instances (:obj:`InstanceData`, optional): Ignored cells and
+            un-annotated area.
+
+    Returns:
+        tuple[np.ndarray, np.ndarray]: The index of its cell for each
+        detection, -1 without one, shape (n, ); and whether a detection can be
+        judged: it lies neither on an ignored cell nor mostly on un-annotated
+        area, bool, shape (n, ).
+    """
+    boxes = get_box_tensor(pred_instances.bboxes)
+    scores = pred_instances.scores.numpy()
+    matches = match_detections(
+        boxes.numpy(), scores, get_box_tensor(gt_instances.bboxes).numpy()
+    )
+    ignored, rectangles = split_ignored(ignored_instances)
+    on_ignored = match_detections(
+        boxes.numpy(), scores, ignored.numpy(), _IGNORED_IOU
+    )
+    unknown = covered_share(boxes, rectangles).numpy() > _UNKNOWN_SHARE
+    return matches, (on_ignored < 0) & ~unknown

@@ -1,0 +1,118 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+from typing import List, NamedTuple, Optional, Sequence, Tuple
+
+from .cell_marks import (
+    CANDIDATE_CELL,
+    CELL,
+    DIFFERENT,
+    IGNORED,
+    CellMark,
+    CellNotes,
+    Panel,
+    Span,
+)
+from .colours import RGB
+
+
+class Entry(NamedTuple):
+    """One thing that a legend explains.
+
+    Args:
+        spans (tuple[Span]): The text.
+        colour (tuple[int], optional): RGB of a swatch before it.
+    """
+
+    spans: Tuple[Span, ...]
+    colour: Optional[RGB] = None
+
+
+def _entry(text: str, colour: Optional[RGB] = None) -> Entry:
+    """An entry of plain text."""
+    return Entry((Span(text),), colour)
+
+
+def explain(
+    panels: Sequence[Panel], notes: CellNotes, abbreviate: bool
+) -> List[List[Entry]]:
+    """Say what names, codes and lines mean, of those that occur.
+
+    Args:
+        panels (Sequence[Panel]): The panels.
+        notes (CellNotes): Names and codes.
+        abbreviate (bool): Whether names are abbreviated.
+
+    Returns:
+        list[list[Entry]]: Entries on classes, on attributes and on the rest;
+        each group begins a line.
+    """
+    marks = [mark for panel in panels for mark in panel.marks]
+    spans = [span for m in marks for line in m.lines for span in line]
+    groups = [
+        _explain_names(marks) if abbreviate else [],
+        _explain_codes(spans, notes) if notes.attributes == 'codes' else [],
+        _explain_signs(panels, marks, spans),
+    ]
+    return [group for group in groups if group]
+
+
+def _explain_names(marks: Sequence[CellMark]) -> List[Entry]:
+    """Abbreviations of classes."""
+    names = {
+        (mark.name, mark.short_name, mark.colour)
+        for mark in marks
+        if mark.kind == CELL and mark.short_name != mark.name
+    }
+    return [
+        _entry(f'{short} {name}', colour)
+        for name, short, colour in sorted(names)
+    ]
+
+
+def _explain_codes(spans: Sequence[Span], notes: CellNotes) -> List[Entry]:
+    """Codes of attribute values."""
+    if not spans:
+        return []
+    entries = [Entry((Span('codes in this order:'),))]
+    for attribute in notes.schema:
+        codes = notes.codes[attribute.name]
+        values = ', '.join(map(' '.join, zip(codes, attribute.values)))
+        entries.append(_entry(f'{attribute.title}: {values}'))
+    if any(span.text == '–' for span in spans):
+        entries.append(_entry('– not stated'))
+    if any(span.text.endswith('?') for span in spans):
+        entries.append(_entry(f'? below {100 * notes.attribute_thr:g} %'))
+    return entries
+
+
+def _explain_signs(
+    panels: Sequence[Panel],
+    marks: Sequence[CellMark],
+    spans: Sequence[Span],
+) -> List[Entry]:
+    """Lines, and what differs from the annotation."""
+    entries = []
+    if any(span.look == DIFFERENT for span in spans):
+        entries.append(
+            Entry(
+                (
+                    Span('underlined', DIFFERENT),
+                    Span('differs from the annotation'),
+                )
+            )
+        )
+    if any('≠' in mark.suffix for mark in marks):
+        entries.append(_entry('≠ type differs from the annotation'))
+    if any('extra' in mark.suffix for mark in marks):
+        entries.append(_entry('extra: no annotated cell, or a second box'))
+    if any('missed' in mark.suffix for mark in marks):
+        entries.append(_entry('missed: not in the prediction'))
+    if any(mark.kind == IGNORED for mark in marks):
+        entries.append(_entry('dashed, hatched: ignored'))
+    if any(mark.kind == CANDIDATE_CELL for mark in marks):
+        entries.append(_entry('dotted: may be a cell'))
+    if any(len(panel.unannotated) for panel in panels):
+        text = 'black outline: annotated region'
+        if any(panel.dim for panel in panels):
+            text += '; dimmed: not annotated'
+        entries.append(_entry(text))
+    return entries
