@@ -317,8 +317,12 @@ class PredictionWriter:
 
 
 def _dump(record: dict) -> str:
-    """Write JSON that every parser reads: NaN is none."""
-    return json.dumps(record, ensure_ascii=False, allow_nan=False)
+    """Write JSON that every parser reads: NaN is none.
+
+    Names of files need not be Unicode: what is none becomes "?".
+    """
+    text = json.dumps(record, ensure_ascii=False, allow_nan=False)
+    return text.encode('utf-8', 'replace').decode('utf-8')
 
 
 class PredictionReader:

@@ -100,6 +100,13 @@ def test_no_images_and_no_attributes(tmp_path):
     assert reader.header == header
 
 
+def test_a_file_name_that_is_no_unicode_loses_nothing(tmp_path):
+    images = [ImagePrediction('caf\udce9.png', 1, 1), make_image()]
+    first, second = PredictionReader(write(tmp_path / 'p.json', images))
+    assert first.file == 'caf?.png'
+    assert second == make_image()
+
+
 def test_an_interrupted_file_is_not_there(tmp_path):
     path = tmp_path / 'p.json'
     images = iter([make_image(), 'no image'])

@@ -1,0 +1,106 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+"""What a page says of the sample, the model and itself."""
+
+from collections import Counter
+from typing import Iterable, List, Optional, Tuple
+
+from mmleuk.structures import PredictionHeader
+from mmleuk.version import __version__
+
+from .settings import ReportSettings
+from .tally import PatientTally
+from .wording import number
+
+_UNKNOWN = 'not stated'
+
+
+def model_facts(header: PredictionHeader) -> List[Tuple[str, str]]:
+    """List what a reader must know of the model at once.
+
+    Args:
+        header (PredictionHeader): Of the predictions.
+
+    Returns:
+        list[tuple[str, str]]: Names and texts.
+    """
+    return [
+        # The day will do; the time is with the provenance.
+        ('Analysed', header.created[:10]),
+        ('Model', str(header.model.get('checkpoint') or _UNKNOWN)),
+        ('Trained on', str(header.model.get('dataset') or _UNKNOWN)),
+    ]
+
+
+def sample_facts(tally: PatientTally) -> List[Tuple[str, str]]:
+    """List what a reader must know of the sample at once.
+
+    Args:
+        tally (PatientTally): What was counted.
+
+    Returns:
+        list[tuple[str, str]]: Names and texts.
+    """
+    scales = [field.scale for field in tally.fields]
+    facts = [
+        ('Fields', f'{len(tally.fields):,}'),
+        ('Cells counted', f'{tally.num_named:,}'),
+        ('Magnification', _list_counts(scale[0] for scale in scales)),
+    ]
+    if any(scale[1] for scale in scales):
+        facts.append(('Subset', _list_counts(scale[1] for scale in scales)))
+    if tally.diagnoses:
+        names = ', '.join(sorted(tally.diagnoses))
+        facts.append(('Diagnosis in file names (not used)', names))
+    return facts
+
+
+def provenance(
+    header: PredictionHeader, settings: ReportSettings
+) -> List[Tuple[str, str]]:
+    """List what the numbers were made with.
+
+    Args:
+        header (PredictionHeader): Of the predictions.
+        settings (ReportSettings): Of the report.
+
+    Returns:
+        list[tuple[str, str]]: Names and texts.
+    """
+    names = dict(
+        config='Config',
+        checkpoint='Checkpoint',
+        sha256='SHA-256 of the checkpoint',
+        dataset='Training data',
+        score_thr='Score threshold',
+    )
+    facts = [('Analysed', header.created)]
+    for key, name in names.items():
+        value = header.model.get(key)
+        facts.append((name, _UNKNOWN if value is None else str(value)))
+    software = [f'{name} {text}' for name, text in header.software.items()]
+    return facts + [
+        ('Calibrated on', _name_calibration(header.calibration)),
+        ('Software', ', '.join(software) or _UNKNOWN),
+        ('Report', f'mmleuk {__version__}'),
+        (
+            'Bootstrap',
+            f'{settings.num_resamples} draws of fields, seed {settings.seed}',
+        ),
+        ('Types of the model', ', '.join(header.types)),
+    ]
+
+
+def _name_calibration(calibration: Optional[dict]) -> str:
+    if calibration is None:
+        return 'nothing: the model is not calibrated'
+    text = str(calibration.get('fitted_on') or f'data {_UNKNOWN}')
+    if calibration.get('num_cells') is not None:
+        text += f', {number(calibration["num_cells"], "cell")}'
+    return text
+
+
+def _list_counts(values: Iterable[Optional[str]]) -> str:
+    counts = Counter(value or _UNKNOWN for value in values)
+    if len(counts) == 1:
+        return next(iter(counts))
+    return ', '.join(f'{name} ({counts[name]})' for name in sorted(counts))

@@ -1,0 +1,334 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+"""What a reader must know about the data before the numbers."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Dict, Iterator, List, Sequence, Tuple
+
+import numpy as np
+
+from mmleuk.datasets.metainfo import LLD_CLASSES
+from mmleuk.structures import PredictionHeader, TypeProfile
+
+from .tally import PatientTally
+from .wording import number, percent
+
+# Cells of a manual differential: 100 at the least; 200 by the reference
+# method (CLSI H20-A2) and for blasts in blood (WHO; 500 in marrow).
+FEWEST_CELLS, ENOUGH_CELLS = 100, 200
+
+# Below it a cell is as likely of another type, or none.
+_DOUBTFUL = 0.5
+
+# Share of doubtful or unnamed cells that is worth a note.
+_MANY = 0.1
+
+# Fewer focus values have no median worth comparing with.
+_FEWEST_FOCUS = 5
+
+# A calibration on fewer cells is itself a guess.
+_FEWEST_CALIBRATION_CELLS = 200
+
+
+@dataclass(frozen=True)
+class Note:
+    """One note on the quality of the data.
+
+    Args:
+        code (str): What it is about, for programs.
+        title (str): What it is about, in a few words.
+        text (str): What was seen and what it means.
+        caution (bool): Whether it may change how the numbers are read.
+        items (tuple[str]): What it applies to: names of fields.
+    """
+
+    code: str
+    title: str
+    text: str
+    caution: bool = True
+    items: Tuple[str, ...] = ()
+
+
+def find_notes(tally: PatientTally, labels: Sequence[str]) -> List[Note]:
+    """Judge the data of a patient.
+
+    Args:
+        tally (PatientTally): What was counted.
+        labels (Sequence[str]): Names of the fields.
+
+    Returns:
+        list[Note]: The notes, cautions first.
+    """
+    notes = [
+        *_on_numbers(tally),
+        *_on_model(tally),
+        *_on_certainty(tally),
+        *_on_fields(tally, labels),
+        *_on_mixtures(tally),
+    ]
+    return sorted(notes, key=lambda note: not note.caution)
+
+
+def untrained_types(tally: PatientTally) -> Tuple[str, ...]:
+    """Types of the model of which its training data hold no cell.
+
+    Args:
+        tally (PatientTally): What was counted.
+
+    Returns:
+        tuple[str]: The types, none where the training data are not known.
+    """
+    profile = tally.header.type_profile
+    if profile is None:
+        return ()
+    return tuple(
+        name
+        for name in tally.counted_types
+        if name not in profile.types or not num_training_cells(profile, name)
+    )
+
+
+def untrained_attributes(header: PredictionHeader) -> Tuple[str, ...]:
+    """Attributes of a model that no cell of its training data has.
+
+    Args:
+        header (PredictionHeader): Of the predictions.
+
+    Returns:
+        tuple[str]: Their names, none where the training data are not known.
+    """
+    if header.type_profile is None:
+        return ()
+    counts = header.type_profile.counts
+    return tuple(
+        attribute.name
+        for attribute in header.schema or ()
+        if attribute.name not in counts or not counts[attribute.name].any()
+    )
+
+
+def num_training_cells(profile: TypeProfile, cell_type: str) -> int:
+    """Count the training cells of a type.
+
+    Args:
+        profile (TypeProfile): Of the training data.
+        cell_type (str): A type of it.
+
+    Returns:
+        int: Those of which at least one attribute is known, at least.
+    """
+    row = profile.types.index(cell_type)
+    return max(int(table[row].sum()) for table in profile.counts.values())
+
+
+def _on_numbers(tally: PatientTally) -> Iterator[Note]:
+    cells = tally.num_named
+    if cells < ENOUGH_CELLS:
+        few = cells < FEWEST_CELLS
+        yield Note(
+            'few-cells',
+            'Few cells' if few else 'Fewer than 200 cells',
+            f'{number(cells, "cell")} counted. A manual differential takes '
+            f'{FEWEST_CELLS} at the least, {ENOUGH_CELLS} by the reference '
+            f'method (CLSI H20) and for blasts in blood (WHO; 500 in marrow). '
+            'The intervals show how little fewer cells can tell.',
+            caution=few,
+        )
+    with_cells = sum(field.num_cells > 0 for field in tally.readable)
+    if cells and with_cells < tally.settings.min_fields:
+        yield Note(
+            'few-fields',
+            'Few fields',
+            f'The cells lie in {number(with_cells, "field")}. How much fields '
+            'differ cannot be seen from so few, so the intervals take cells '
+            'as independent and may be too narrow.',
+        )
+
+
+def _on_model(tally: PatientTally) -> Iterator[Note]:
+    header = tally.header
+    if header.calibration is None:
+        yield Note(
+            'uncalibrated',
+            'Uncalibrated model',
+            'Its scores rank cells but are no probabilities: 0.9 need not '
+            'mean that nine in ten are right. They are shown as scores.',
+        )
+    else:
+        fitted_on = header.calibration.get('num_cells')
+        if fitted_on is not None and fitted_on < _FEWEST_CALIBRATION_CELLS:
+            yield Note(
+                'thin-calibration',
+                'Calibrated on few cells',
+                f'Confidences rest on {number(fitted_on, "labelled cell")}.',
+                caution=False,
+            )
+    absent = [name for name in LLD_CLASSES if name not in header.types]
+    absent = [name for name in absent if name != tally.settings.unnamed_type]
+    if absent:
+        yield Note(
+            'unknown-types',
+            'Types that the model lacks',
+            f'{", ".join(absent)}: such cells are missed or named as another '
+            'type.',
+        )
+    untrained = untrained_types(tally)
+    if untrained:
+        yield Note(
+            'untrained-types',
+            'Types without training cells',
+            f'{", ".join(untrained)}: the model lists them, but its training '
+            'data have no such cell with known attributes. It is not expected '
+            'to find them: none found does not mean none there.',
+        )
+    blind = untrained_attributes(header)
+    if blind:
+        titles = [a.title for a in header.schema if a.name in blind]
+        yield Note(
+            'untrained-attributes',
+            'Attributes without training labels',
+            f'{", ".join(titles)}: what the model says of them means nothing '
+            'and is not shown.',
+        )
+    if header.type_profile is None:
+        yield Note(
+            'no-profile',
+            'Training data unknown',
+            'The predictions carry no profile of the training data: which '
+            'attributes speak for or against a type cannot be shown, nor '
+            'which types the model has ever seen.',
+            caution=False,
+        )
+
+
+def _on_certainty(tally: PatientTally) -> Iterator[Note]:
+    if not tally.num_cells:
+        return
+    if tally.num_rivals:
+        yield Note(
+            'rivals',
+            'Cells with two names',
+            f'{number(tally.num_rivals, "box", "boxes")} on the cell of a '
+            'surer box, not counted. What they name is given after “or”.',
+            caution=tally.num_rivals > _MANY * tally.num_cells,
+        )
+    doubtful = sum(
+        sum(value < _DOUBTFUL for value in values)
+        for values in tally.certainties.values()
+    )
+    if doubtful > _MANY * tally.num_cells:
+        what = 'confidence' if not tally.num_uncalibrated else 'score'
+        yield Note(
+            'doubtful-cells',
+            'Many doubtful cells',
+            f'A {what} below {_DOUBTFUL:g}: {number(doubtful, "cell")} of '
+            f'{tally.num_cells} ({percent(doubtful / tally.num_cells)}).',
+        )
+    if tally.num_unnamed:
+        share = tally.num_unnamed / tally.num_cells
+        yield Note(
+            'unnamed-cells',
+            'Cells nobody could name',
+            f'{number(tally.num_unnamed, "cell")} of {tally.num_cells} '
+            f'({percent(share)}), of the type '
+            f'“{tally.settings.unnamed_type}”, left out of all shares.',
+            caution=share > _MANY,
+        )
+
+
+def _on_fields(tally: PatientTally, labels: Sequence[str]) -> Iterator[Note]:
+    named = list(zip(labels, tally.fields))
+    errors = [
+        f'{label}: {field.error}' for label, field in named if field.error
+    ]
+    if errors:
+        yield Note(
+            'unreadable',
+            'Unreadable images',
+            f'Not read, and in no number here: '
+            f'{number(len(errors), "image")}.',
+            items=tuple(errors),
+        )
+    readable = [(label, field) for label, field in named if not field.error]
+    empty = tuple(label for label, field in readable if not field.num_cells)
+    if empty:
+        yield Note(
+            'empty-fields',
+            'Fields without cells',
+            f'No cell was found in {number(len(empty), "field")} of '
+            f'{len(readable)}.',
+            caution=len(empty) * 2 > len(readable),
+            items=empty,
+        )
+    blurred = tuple(
+        label for label, found in zip(labels, find_blurred(tally)) if found
+    )
+    if blurred:
+        limits = []
+        if tally.settings.min_focus is not None:
+            limits.append(f'below {tally.settings.min_focus:g}')
+        limits.append(
+            f'below {percent(tally.settings.focus_ratio, 0)} of the median '
+            'of this patient’s fields'
+        )
+        yield Note(
+            'low-focus',
+            'Less sharp fields',
+            f'Focus of {number(len(blurred), "field")} '
+            f'{" or ".join(limits)}. Chromatin, nucleoli and vacuoles cannot '
+            'be judged where the picture is not sharp.',
+            items=blurred,
+        )
+
+
+def find_blurred(tally: PatientTally) -> List[bool]:
+    """Say which fields are less sharp than they should be.
+
+    Args:
+        tally (PatientTally): What was counted.
+
+    Returns:
+        list[bool]: Of each field, whether its focus is below the limit that
+        the user gave, or far below the median of the patient's fields of the
+        same scale.
+    """
+    settings = tally.settings
+    known: Dict[tuple, List[float]] = {}
+    for field in tally.fields:
+        if field.focus is not None:
+            known.setdefault(field.scale, []).append(field.focus)
+    limits = {
+        scale: settings.focus_ratio * float(np.median(values))
+        for scale, values in known.items()
+        if len(values) >= _FEWEST_FOCUS
+    }
+    if settings.min_focus is not None:
+        limits = {
+            scale: max(limits.get(scale, 0.0), settings.min_focus)
+            for scale in known
+        }
+    return [
+        field.focus is not None and field.focus < limits.get(field.scale, 0.0)
+        for field in tally.fields
+    ]
+
+
+def _on_mixtures(tally: PatientTally) -> Iterator[Note]:
+    for code, title, place in (
+        ('mixed-magnification', 'Mixed magnifications', 0),
+        ('mixed-subsets', 'Mixed microscopes or cameras', 1),
+    ):
+        seen = Counter(field.scale[place] for field in tally.readable)
+        if len(seen) > 1:
+            parts = ', '.join(
+                f'{name or "not stated"}: {number(count, "field")}'
+                for name, count in sorted(
+                    seen.items(), key=lambda item: str(item[0])
+                )
+            )
+            yield Note(
+                code,
+                title,
+                f'{parts}. A cell that was photographed in both ways is '
+                'counted twice.',
+            )

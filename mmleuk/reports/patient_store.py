@@ -1,0 +1,139 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+import json
+import re
+import sqlite3
+from pathlib import PurePosixPath
+from typing import Any, Iterable, Iterator, List, Optional, Tuple
+
+from mmleuk.structures import ImagePrediction
+
+from .settings import ReportSettings
+
+
+class PatientStore:
+    """Predictions sorted by patient, on disk.
+
+    A file of predictions holds the images of a patient wherever they came to
+    be written. They are sorted in a temporary database without a name, which
+    goes when it is closed, so that memory does not grow with their number.
+
+    Args:
+        settings (ReportSettings): Which images to take, and what names their
+            patient.
+
+    Attributes:
+        num_repeated (int): Records left out because an earlier one is of the
+            same file.
+        num_left_out (int): Records left out because of their magnification.
+    """
+
+    def __init__(self, settings: ReportSettings) -> None:
+        self.settings = settings
+        self.num_repeated = 0
+        self.num_left_out = 0
+        # '' is a database in a temporary file of sqlite's own.
+        self._database = sqlite3.connect('')
+        # Names are blobs: text of sqlite holds no lone surrogates.
+        self._database.execute(
+            'CREATE TABLE images (id INTEGER PRIMARY KEY, patient BLOB, '
+            'file BLOB UNIQUE, rank BLOB, record TEXT)'
+        )
+
+    def __enter__(self) -> 'PatientStore':
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._database.close()
+
+    def add_all(self, images: Iterable[ImagePrediction]) -> None:
+        """Take in images.
+
+        Args:
+            images (Iterable[ImagePrediction]): The images.
+        """
+        magnification = self.settings.magnification
+        for image in images:
+            if magnification not in (None, image.magnification):
+                self.num_left_out += 1
+                continue
+            rank = f'{_natural(image.field or "")}\n{_natural(image.file)}'
+            cursor = self._database.execute(
+                'INSERT OR IGNORE INTO images (patient, file, rank, record) '
+                'VALUES (?, ?, ?, ?)',
+                (
+                    _encode(self._name_patient(image)),
+                    _encode(image.file),
+                    _encode(rank),
+                    json.dumps(image.to_dict()),
+                ),
+            )
+            self.num_repeated += 1 - cursor.rowcount
+        self._database.execute(
+            'CREATE INDEX IF NOT EXISTS by_patient ON images (patient, rank)'
+        )
+
+    def _name_patient(self, image: ImagePrediction) -> Optional[str]:
+        if not self.settings.patient_from_folder:
+            return image.patient or None
+        folder = PurePosixPath(image.file.replace('\\', '/')).parent
+        return None if folder == PurePosixPath('.') else str(folder)
+
+    def patients(self) -> List[Optional[str]]:
+        """List the patients.
+
+        Returns:
+            list[str | None]: In natural order; None, last, stands for the
+            images that name none.
+        """
+        rows = self._database.execute('SELECT DISTINCT patient FROM images')
+        names = [_decode(row[0]) for row in rows]
+        return sorted(
+            names, key=lambda name: (name is None, _natural(name or ''))
+        )
+
+    def images(
+        self, patient: Optional[str]
+    ) -> Iterator[Tuple[int, ImagePrediction]]:
+        """Read the images of a patient, in natural order of fields and files.
+
+        Args:
+            patient (str, optional): One of :meth:`patients`.
+
+        Yields:
+            tuple[int, ImagePrediction]: Key for :meth:`image`, and image.
+        """
+        rows = self._database.execute(
+            'SELECT id, record FROM images WHERE patient IS ? ORDER BY rank',
+            (_encode(patient),),
+        )
+        for key, record in rows:
+            yield key, ImagePrediction.from_dict(json.loads(record))
+
+    def image(self, key: int) -> ImagePrediction:
+        """Read one image.
+
+        Args:
+            key (int): Its key.
+
+        Returns:
+            ImagePrediction: The image.
+        """
+        (record,) = self._database.execute(
+            'SELECT record FROM images WHERE id = ?', (key,)
+        ).fetchone()
+        return ImagePrediction.from_dict(json.loads(record))
+
+
+def _encode(text: Optional[str]) -> Optional[bytes]:
+    return None if text is None else text.encode('utf-8', 'surrogatepass')
+
+
+def _decode(text: Optional[bytes]) -> Optional[str]:
+    return None if text is None else text.decode('utf-8', 'surrogatepass')
+
+
+def _natural(text: str) -> str:
+    """Make a key by which 10 comes after 9."""
+    return re.sub(
+        r'\d+', lambda match: match[0].lstrip('0').rjust(20, '0'), text
+    )

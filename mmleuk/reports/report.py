@@ -1,0 +1,111 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+from pathlib import Path
+from typing import Callable, List, Optional, Union
+
+from mmleuk.structures import PredictionReader
+
+from .comparison import Reference
+from .facts import model_facts
+from .file_names import page_name
+from .notes import Note
+from .patient_page import NOTICE, PatientEntry, PatientPage
+from .patient_store import PatientStore
+from .rendering import render, write_page
+from .settings import ReportSettings
+from .wording import number
+
+
+def write_reports(
+    reader: PredictionReader,
+    out: Union[str, Path],
+    settings: Optional[ReportSettings] = None,
+    image_root: Optional[Union[str, Path]] = None,
+    reference: Optional[Reference] = None,
+    on_patient: Optional[Callable[[PatientEntry], None]] = None,
+) -> List[PatientEntry]:
+    """Write a page and a table for each patient, and an index of them.
+
+    The predictions are gone through once, in any order of patients, and one
+    patient at a time is held in memory.
+
+    Args:
+        reader (PredictionReader): The predictions.
+        out (str | Path): Folder to write to. It is made. Pages of the same
+            patients are replaced, other files are left.
+        settings (ReportSettings, optional): Settings. None: the defaults.
+        image_root (str | Path, optional): Folder of the images. None: that
+            which the predictions name.
+        reference (Reference, optional): What to compare attributes with.
+            None: the profile of the training data, if the predictions have
+            it.
+        on_patient (Callable, optional): Called with each patient's entry once
+            the page is written.
+
+    Returns:
+        list[PatientEntry]: What the index says of each patient.
+
+    Raises:
+        ValueError: If the predictions are malformed, or the settings name a
+            type of blast that the model lacks.
+    """
+    settings = settings or ReportSettings()
+    header = reader.header
+    settings.find_blasts(header.types)
+    if image_root is None:
+        image_root = header.image_root
+    if reference is None and header.type_profile is not None:
+        reference = Reference(header.type_profile, 'training data')
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    entries = []
+    with PatientStore(settings) as store:
+        store.add_all(reader)
+        for patient in store.patients():
+            page, entry = PatientPage(
+                store, patient, header, settings, image_root, reference
+            ).make(page_name(patient), out)
+            write_page(out / entry.page, page)
+            entries.append(entry)
+            if on_patient is not None:
+                on_patient(entry)
+        notes = _note_what_was_left_out(store)
+    write_page(
+        out / 'index.html',
+        render(
+            'index.html',
+            footer=NOTICE,
+            notice=NOTICE,
+            entries=entries,
+            notes=notes,
+            settings=settings,
+            facts=[
+                ('Predictions', reader.path.name),
+                *model_facts(header),
+            ],
+        ),
+    )
+    return entries
+
+
+def _note_what_was_left_out(store: PatientStore) -> List[Note]:
+    notes = []
+    if store.num_repeated:
+        notes.append(
+            Note(
+                'repeated',
+                'Repeated records',
+                f'Left out: {number(store.num_repeated, "record")} of images '
+                'that an earlier record names. The first one counts.',
+            )
+        )
+    if store.num_left_out:
+        notes.append(
+            Note(
+                'other-magnification',
+                'Other magnifications',
+                f'Left out: {number(store.num_left_out, "image")}, because '
+                f'{store.settings.magnification} was asked for.',
+                caution=False,
+            )
+        )
+    return notes

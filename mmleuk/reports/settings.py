@@ -1,0 +1,110 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+from dataclasses import dataclass
+from typing import Optional, Sequence, Tuple
+
+# What is counted as a blast unless the user says otherwise.
+BLAST_TYPES = ('myeloblast', 'lymphoblast', 'monoblast')
+
+# Types that WHO counts as blasts in some leukaemias only: promonocytes where
+# there is monocytic differentiation, abnormal promyelocytes in acute
+# promyelocytic leukaemia. The report states the share with them beside.
+BLAST_EQUIVALENTS = ('promonocyte', 'abnormal promyelocyte')
+
+
+@dataclass(frozen=True)
+class ReportSettings:
+    """What a user may choose about a report.
+
+    Args:
+        blast_types (tuple[str], optional): Types counted as blasts. None:
+            those of :data:`BLAST_TYPES` that the model knows.
+        blast_mark (float): Share against which that of blasts is held.
+        unnamed_type (str): The type of cells that nobody could name. They are
+            left out of every share.
+        same_cell_iou (float): Boxes that overlap by this IoU are taken for
+            boxes of one cell, of which the surest counts. Above 1: each box
+            counts.
+        level (float): Chance with which an interval holds the true share.
+        min_fields (int): Fewest fields for a bootstrap over fields.
+        num_resamples (int): Its draws.
+        seed (int): Its seed.
+        focus_ratio (float): A field is called less sharp when its focus is
+            below this share of the median of the patient's fields.
+        min_focus (float, optional): And where it is below this value.
+        max_pictures (int): Most fields shown as pictures.
+        picture_size (int): Longer side of such a picture in pixels.
+        max_gallery (int): Most cells of a type in each row of the gallery.
+        crop_size (int): Side of a picture of a cell in pixels.
+        max_cells (int): Most rows of the table of cells.
+        patient_from_folder (bool): Take the folder of an image for its
+            patient.
+        magnification (str, optional): Take the images of this one alone.
+
+    Raises:
+        ValueError: If a number makes no sense.
+    """
+
+    blast_types: Optional[Tuple[str, ...]] = None
+    blast_mark: float = 0.2
+    unnamed_type: str = 'none'
+    same_cell_iou: float = 0.5
+    level: float = 0.95
+    min_fields: int = 5
+    num_resamples: int = 4000
+    seed: int = 0
+    focus_ratio: float = 0.5
+    min_focus: Optional[float] = None
+    max_pictures: int = 30
+    picture_size: int = 800
+    max_gallery: int = 5
+    crop_size: int = 192
+    max_cells: int = 500
+    patient_from_folder: bool = False
+    magnification: Optional[str] = None
+
+    def __post_init__(self) -> None:
+        for name in ('blast_mark', 'level'):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(
+                    f'got {name}={getattr(self, name)}, expected it between '
+                    '0 and 1'
+                )
+        for name, least in (
+            ('min_fields', 2),
+            ('num_resamples', 100),
+            ('focus_ratio', 0),
+            # Below it, neighbours are taken for one cell.
+            ('same_cell_iou', 0.1),
+            ('max_pictures', 0),
+            ('picture_size', 64),
+            ('max_gallery', 0),
+            ('crop_size', 32),
+            ('max_cells', 0),
+        ):
+            if getattr(self, name) < least:
+                raise ValueError(
+                    f'got {name}={getattr(self, name)}, expected at least '
+                    f'{least}'
+                )
+
+    def find_blasts(self, types: Sequence[str]) -> Tuple[str, ...]:
+        """Say which types of a model are counted as blasts.
+
+        Args:
+            types (Sequence[str]): Types that the model knows.
+
+        Returns:
+            tuple[str]: Those counted as blasts, none where it knows none.
+
+        Raises:
+            ValueError: If the user named a type that the model lacks.
+        """
+        if self.blast_types is None:
+            return tuple(name for name in BLAST_TYPES if name in types)
+        for name in self.blast_types:
+            if name not in types:
+                raise ValueError(
+                    f'got the blast type {name!r}, expected one of '
+                    f'{", ".join(types)}'
+                )
+        return self.blast_types

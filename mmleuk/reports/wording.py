@@ -1,0 +1,157 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+"""How numbers and attributes are put in words."""
+
+from typing import Optional, Sequence
+
+from mmleuk.structures import Attribute, Evidence
+
+from .statistics import Share
+
+# Numbers and their unit stay on one line.
+_SPACE = '\u00a0'
+
+# A ratio nearer to 1 than this says nothing for a reader.
+_NEUTRAL = 1.25
+
+
+def percent(share: Optional[float], digits: int = 1) -> str:
+    """Write a share.
+
+    Args:
+        share (float, optional): The share, None where there is none.
+        digits (int): Digits after the point. Defaults to 1.
+
+    Returns:
+        str: ``34.2 %``, or a dash.
+    """
+    if share is None:
+        return '–'
+    return f'{100 * share:.{digits}f}{_SPACE}%'
+
+
+def certainty(value: Optional[float], calibrated: bool) -> str:
+    """Write how sure the model is.
+
+    Args:
+        value (float, optional): Confidence, or score if not calibrated.
+        calibrated (bool): Whether it is a probability.
+
+    Returns:
+        str: ``94 %`` for a probability, ``0.94`` for a mere score.
+    """
+    if value is None:
+        return '–'
+    if not calibrated:
+        return f'{value:.2f}'
+    # No model is certain: 99.7 % must not read as 100 %.
+    return f'>99{_SPACE}%' if 0.995 <= value < 1 else percent(value, 0)
+
+
+def interval(share: Share) -> str:
+    """Write the interval of a share.
+
+    Args:
+        share (Share): The share.
+
+    Returns:
+        str: ``28.0–41.3 %``.
+    """
+    return f'{100 * share.low:.1f}–{100 * share.high:.1f}{_SPACE}%'
+
+
+def number(count: int, noun: str, plural: Optional[str] = None) -> str:
+    """Write a number of things.
+
+    Args:
+        count (int): The number.
+        noun (str): What is counted.
+        plural (str, optional): Its plural. Defaults to ``noun`` and an s.
+
+    Returns:
+        str: ``1 field`` or ``25 fields``.
+    """
+    word = noun if count == 1 else plural or f'{noun}s'
+    return f'{count:,}{_SPACE}{word}'
+
+
+def attribute_value(attribute: Attribute, value: str) -> str:
+    """Name a value of an attribute as in a sentence.
+
+    Args:
+        attribute (Attribute): The attribute.
+        value (str): Name of the value.
+
+    Returns:
+        str: ``abundant cytoplasm``.
+    """
+    return f'{value} {attribute.title.lower()}'
+
+
+def direction(evidence: Evidence) -> str:
+    """Say which way an attribute speaks.
+
+    Args:
+        evidence (Evidence): The evidence.
+
+    Returns:
+        str: ``'for'``, ``'against'`` or ``'neutral'``.
+    """
+    if evidence.likelihood_ratio >= _NEUTRAL:
+        return 'for'
+    if evidence.likelihood_ratio <= 1 / _NEUTRAL:
+        return 'against'
+    return 'neutral'
+
+
+def factor(likelihood_ratio: float) -> str:
+    """Write a likelihood ratio so that both directions read alike, briefly.
+
+    Args:
+        likelihood_ratio (float): The ratio.
+
+    Returns:
+        str: ``×4.2`` above 1, ``÷3.3`` below.
+    """
+    if likelihood_ratio >= 1:
+        return f'×{_round(likelihood_ratio)}'
+    return f'÷{_round(1 / likelihood_ratio)}'
+
+
+def ratio(likelihood_ratio: float) -> str:
+    """Write a likelihood ratio so that both directions read alike.
+
+    Args:
+        likelihood_ratio (float): The ratio.
+
+    Returns:
+        str: ``4.2 times as common`` or ``3.3 times as rare``.
+    """
+    if likelihood_ratio >= 1:
+        return f'{_round(likelihood_ratio)} times as common'
+    return f'{_round(1 / likelihood_ratio)} times as rare'
+
+
+def _round(value: float) -> str:
+    return f'{value:.0f}' if value >= 9.95 else f'{value:.1f}'
+
+
+def surprise(
+    schema: Sequence[Attribute], cell_type: str, evidence: Evidence
+) -> str:
+    """Say what is surprising about a cell.
+
+    Args:
+        schema (Sequence[Attribute]): The attributes.
+        cell_type (str): Type of the cell.
+        evidence (Evidence): A surprising value.
+
+    Returns:
+        str: ``lymphoblast with abundant cytoplasm: 3 % of 210 training
+        cells``.
+    """
+    (attribute,) = (a for a in schema if a.name == evidence.attribute)
+    return (
+        f'{cell_type} with {attribute_value(attribute, evidence.value)}: '
+        f'{percent(evidence.share_of_type, 0)} of '
+        f'{number(evidence.num_cells, "training cell")}'
+    )
