@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Copyright (c) mmleuk authors. All rights reserved.
 # Sets everything up, draws synthetic blood films, trains an attribute-aware
-# detector on them, scores it and draws what it finds:
+# detector on them, scores it, draws what it finds and reports on the patients:
 #
 #   bash tools/demo.sh
 #
@@ -16,6 +16,8 @@ WORK_DIR=${WORK_DIR:-work_dirs/demo}
 mkdir -p "$WORK_DIR"
 WORK_DIR=$(cd "$WORK_DIR" && pwd)
 PICTURES=$WORK_DIR/pictures
+REPORT=$WORK_DIR/report
+TEST_IMAGES=data/synthetic_films/H_100X_C1/images/test
 SECONDS=0
 # MMEngine looks pkg_resources up, whose warning would open every step.
 export PYTHONWARNINGS='ignore:pkg_resources is deprecated:UserWarning'
@@ -35,6 +37,12 @@ rm -rf "$PICTURES"
 python tools/test.py "$CONFIG" "$(cat "$WORK_DIR/last_checkpoint")" \
     --work-dir "$WORK_DIR" --show-dir "$PICTURES" |& tee "$WORK_DIR/test.log"
 
+echo '- patient reports: under a minute'
+python tools/image_demo.py "$TEST_IMAGES" "$(cat "$WORK_DIR/last_checkpoint")" \
+    --cell-iou-thr 1 --out-dir "$WORK_DIR/predictions"
+rm -rf "$REPORT"
+python tools/report.py "$WORK_DIR/predictions/predictions.json" --out "$REPORT"
+
 printf '\nThe demo took %d min %02d s.\n' $((SECONDS / 60)) $((SECONDS % 60))
 echo 'Scores on drawn films (they say nothing about real blood):'
 # The tables alone: box AP, then the attributes.
@@ -46,4 +54,5 @@ if [ -z "$picture" ]; then
     exit 1
 fi
 echo "Truth and predictions side by side: $(dirname "$picture")"
+echo "A report on each patient, to open in a browser: $REPORT/index.html"
 echo "Weights, config and logs: $WORK_DIR"
