@@ -326,7 +326,9 @@ def test_base_dependencies_leave_the_stack_alone():
     for name in ('torch', 'mmcv', 'mmengine', 'mmdet', 'opencv'):
         assert name not in names
     extras = project['optional-dependencies']
-    assert {'openmmlab', 'onedl', 'dev', 'lite0', 'plot'} <= set(extras)
+    assert {'openmmlab', 'onedl', 'dev', 'lite0', 'plot', 'report'} <= set(
+        extras
+    )
     for name, others in (('openmmlab', 'onedl'), ('onedl', 'mmdet')):
         assert not any(x.startswith(others) for x in extras[name])
 

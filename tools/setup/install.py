@@ -41,7 +41,7 @@ ENVIRONMENT = runpy.run_path(str(ROOT / 'mmleuk' / 'environment.py'))
 
 TORCH_VERSION = '2.13.0'
 TORCH_INDEX = 'https://download.pytorch.org/whl'
-EXTRAS = ['dev', 'lite0', 'plot', 'report']
+EXTRAS = ['dev', 'lite0', 'onnx', 'plot', 'report']
 PIP = [sys.executable, '-m', 'pip', '--disable-pip-version-check']
 
 

@@ -1,5 +1,4 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-import math
 from typing import Optional
 
 import torch.nn.functional as F
@@ -48,7 +47,7 @@ class SamePadConv2d(nn.Conv2d):
             size = input.shape[2 + axis]
             stride = self.stride[axis]
             reach = self.dilation[axis] * (self.kernel_size[axis] - 1) + 1
-            total = (math.ceil(size / stride) - 1) * stride + reach - size
+            total = (-(-size // stride) - 1) * stride + reach - size
             total = max(total, 0)
             padding += [total // 2, total - total // 2]
         if any(padding):
