@@ -13,6 +13,7 @@ from mmdet.registry import DATASETS as MMDET_DATASETS
 from mmdet.registry import HOOKS as MMDET_HOOKS
 from mmdet.registry import METRICS as MMDET_METRICS
 from mmdet.registry import MODELS as MMDET_MODELS
+from mmdet.registry import OPTIM_WRAPPERS as MMDET_OPTIM_WRAPPERS
 from mmdet.registry import TASK_UTILS as MMDET_TASK_UTILS
 from mmdet.registry import TRANSFORMS as MMDET_TRANSFORMS
 from mmdet.registry import VISUALIZERS as MMDET_VISUALIZERS
@@ -51,6 +52,12 @@ HOOKS = Registry(
     parent=MMDET_HOOKS,
     scope='mmleuk',
     locations=['mmleuk.engine.hooks'],
+)
+OPTIM_WRAPPERS = Registry(
+    'optim_wrapper',
+    parent=MMDET_OPTIM_WRAPPERS,
+    scope='mmleuk',
+    locations=['mmleuk.engine.optimizers'],
 )
 VISUALIZERS = Registry(
     'visualizer',

@@ -26,6 +26,7 @@ assert {registry}.get('mmleuk.{name}').__name__ == '{name}'
         ('TASK_UTILS', 'RegionMaxIoUAssigner'),
         ('METRICS', 'LLDMetric'),
         ('HOOKS', 'LLDVisualizationHook'),
+        ('OPTIM_WRAPPERS', 'FiniteOptimWrapper'),
         ('VISUALIZERS', 'LLDLocalVisualizer'),
     ],
 )

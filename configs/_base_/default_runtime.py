@@ -4,6 +4,8 @@ default_hooks = dict(
     logger=dict(interval=10),
     # Keeps the disk small; --resume needs the last one alone.
     checkpoint=dict(interval=1, max_keep_ckpts=1),
+    # The step with a loss that is NaN or inf is left out. So many may be:
+    loss_guard=dict(type='mmleuk.LossGuardHook', max_skipped=0),
     # What inference explains a cell's type by.
     type_profile=dict(type='mmleuk.TypeProfileHook'),
     visualization=dict(type='mmleuk.LLDVisualizationHook'),

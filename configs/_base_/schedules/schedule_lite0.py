@@ -24,7 +24,7 @@ param_scheduler = [
 ]
 
 optim_wrapper = dict(
-    type='OptimWrapper',
+    type='mmleuk.FiniteOptimWrapper',
     optimizer=dict(type='AdamW', lr=base_lr, weight_decay=0.01),
     clip_grad=dict(max_norm=35),
 )
