@@ -8,6 +8,7 @@ import os.path as osp
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 
+from mmleuk.engine.latest_checkpoint import find_checkpoint
 from mmleuk.engine.run_config import build_runner, load_run_config
 
 
@@ -99,8 +100,9 @@ def load_config(args: argparse.Namespace) -> Config:
 
     if args.resume is not None:
         cfg.resume = True
-        # Without a path the runner looks into the work directory.
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+        cfg.load_from = args.resume
+        if args.resume == 'auto':
+            cfg.load_from = find_checkpoint(cfg.work_dir)
     return cfg
 
 

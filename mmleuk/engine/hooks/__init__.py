@@ -1,10 +1,14 @@
 # Copyright (c) mmleuk authors. All rights reserved.
+from .atomic_checkpoint_hook import AtomicCheckpointHook
+from .epoch_seed_hook import EpochSeedHook
 from .loss_guard_hook import LossGuardHook
 from .region_mining_hook import RegionMiningHook
 from .type_profile_hook import TypeProfileHook
 from .visualization_hook import LLDVisualizationHook
 
 __all__ = [
+    'AtomicCheckpointHook',
+    'EpochSeedHook',
     'LLDVisualizationHook',
     'LossGuardHook',
     'RegionMiningHook',
