@@ -345,3 +345,50 @@ def test_dist_scripts_hand_on_their_arguments(script, tmp_path):
         '--work-dir',
         'my dir',
     ]
+
+
+@pytest.mark.parametrize('script', ['slurm_train.sh', 'slurm_test.sh'])
+def test_slurm_scripts_hand_on_their_arguments(script, tmp_path):
+    """A stand-in for srun writes down how it was called."""
+    record = tmp_path / 'srun'
+    record.write_text('#!/bin/sh\nprintf "%s\\n" "$MASTER_PORT" "$@"\n')
+    record.chmod(0o755)
+    environment = dict(
+        os.environ,
+        PATH=f'{tmp_path}:{os.environ["PATH"]}',
+        PORT='29777',
+        GPUS='4',
+        SRUN_ARGS='--time=1:00 --exclusive',
+    )
+    checkpoint = ['model.pth'] if script == 'slurm_test.sh' else []
+    done = subprocess.run(
+        ['bash', osp.join(ROOT, 'tools', script), 'gpu', 'my job']
+        + ['my config.py', *checkpoint, '--work-dir', 'my dir'],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = done.stdout.splitlines()
+    assert lines[0] == '29777'
+    for argument in (
+        '--partition=gpu',
+        '--job-name=my job',
+        '--gres=gpu:4',
+        '--ntasks=4',
+        '--ntasks-per-node=4',
+        '--time=1:00',
+        '--exclusive',
+    ):
+        assert argument in lines
+    tool = osp.join(ROOT, 'tools', script.replace('slurm_', '')[:-3] + '.py')
+    position = [osp.abspath(line) for line in lines].index(tool)
+    assert lines[position + 1 :] == [
+        'my config.py',
+        *checkpoint,
+        '--launcher',
+        'slurm',
+        '--work-dir',
+        'my dir',
+    ]
