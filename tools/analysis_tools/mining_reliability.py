@@ -140,10 +140,11 @@ def judge_by_truth(
         boxes = found.bboxes.numpy()
         cell_boxes = np.array([c['bbox'] for c in cells]).reshape(-1, 4)
         match = match_detections(boxes, found.scores.numpy(), cell_boxes)
-        on_ignored = match_detections(
-            boxes, found.scores.numpy(), np.array(ignored).reshape(-1, 4), 0.3
-        )
-        kept = found.is_outside.numpy() & (on_ignored < 0)
+        # As the miner tells it where it knows of them.
+        ignored_boxes = torch.tensor(ignored).reshape(-1, 4).float()
+        overlaps = bbox_overlaps(found.bboxes, ignored_boxes, mode='iof')
+        on_ignored = (overlaps > 0.5).any(dim=1).numpy()
+        kept = found.is_outside.numpy() & ~on_ignored
         known = found.true_labels.numpy() >= 0
         num_cells += len(cells) - len(set(match[known & (match >= 0)]))
         is_cell = match >= 0
