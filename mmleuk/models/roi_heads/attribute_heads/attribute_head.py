@@ -4,7 +4,12 @@ from typing import Dict, Mapping, Optional, Sequence
 
 import torch
 from mmcv.cnn import ConvModule
-from mmdet.utils import ConfigType, OptConfigType, OptMultiConfig
+from mmdet.utils import (
+    ConfigType,
+    OptConfigType,
+    OptMultiConfig,
+    reduce_mean,
+)
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
@@ -89,9 +94,11 @@ class BaseAttributeHead(BaseModule, metaclass=ABCMeta):
         """Compute the loss over the cells whose attribute is known.
 
         Each branch averages over the RoIs where its attribute is known, the
-        loss is the mean over the branches that know any. Nothing here depends
-        on a count known to the host, and without a label the loss is a zero
-        that reaches every parameter, as DDP wants it.
+        loss is the mean over the branches that know any; in a distributed run
+        over those of all processes, so that one with few labels does not make
+        much of them. Nothing here depends on a count known to the host, and
+        without a label the loss is a zero that reaches every parameter, as DDP
+        wants it.
 
         Args:
             logits (Tensor): Logits, shape (n, sum of values).
@@ -105,19 +112,25 @@ class BaseAttributeHead(BaseModule, metaclass=ABCMeta):
         logits = logits.float()
         known = targets != MISSING
         codes = targets.clamp(min=0)
+        columns = torch.arange(len(self.schema), device=codes.device)
+        weights = self.value_weights[columns, codes] * known
+        # The mean over processes: DDP takes that of their gradients.
+        totals = reduce_mean(weights.sum(dim=0))
         losses, correct = [], []
         for i, branch in enumerate(logits.split(self.schema.sizes, dim=1)):
-            weight = self.value_weights[i][codes[:, i]] * known[:, i]
             losses.append(
                 self.loss_attribute(
-                    branch, codes[:, i], weight=weight, avg_factor=weight.sum()
+                    branch,
+                    codes[:, i],
+                    weight=weights[:, i],
+                    avg_factor=totals[i],
                 )
             )
             with torch.no_grad():
                 correct.append(
                     (branch.argmax(dim=1) == codes[:, i]) & known[:, i]
                 )
-        num_branches = known.any(dim=0).sum().clamp(min=1)
+        num_branches = (totals > 0).sum().clamp(min=1)
         loss = torch.stack(losses).sum() / num_branches
         accuracy = torch.stack(correct).sum() / known.sum().clamp(min=1)
         return dict(
