@@ -1,6 +1,16 @@
 # Copyright (c) mmleuk authors. All rights reserved.
+import gc
 import logging
-from typing import List, Mapping, NamedTuple, Optional, Sequence, Union
+from contextlib import contextmanager
+from typing import (
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Union,
+)
 
 from mmdet.datasets import BaseDetDataset
 from mmengine import fileio
@@ -26,6 +36,7 @@ from .readers import (
     SparseTextReader,
     detect_format,
 )
+from .readers.faults import NOTHING_LEFT, UNLISTED_CLASS
 
 
 class _Part(NamedTuple):
@@ -33,7 +44,23 @@ class _Part(NamedTuple):
 
     subset: Optional[str]
     ann_file: str
-    img_folder: str
+    images: ImageFolder
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Pause the search for cycles, of which plain data has none.
+
+    It would visit each of millions of new objects again and again, and takes
+    half of the time that labels need to load.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 @DATASETS.register_module()
@@ -65,8 +92,10 @@ class LLDDataset(BaseDetDataset):
     - patient, field, magnification, diagnosis (str | None): from the file
       name. subset (str | None): its name.
 
-    Faults known of the data are mended, counted in ``mends`` and summed up in
-    one line of the log: see :mod:`mmleuk.datasets.readers.mending`.
+    Faults of the data are mended or their records dropped, counted in
+    ``mends``, and named in one line of the log a kind: docs/dataset.md lists
+    them. An image whose pixels are damaged is an error of
+    ``LoadImageFromFile`` that names it; ``check_dataset.py`` finds it before.
 
     Args:
         ann_file (str): JSON file or folder of text labels. Defaults to ''.
@@ -96,6 +125,8 @@ class LLDDataset(BaseDetDataset):
             to None, all.
         exclude_patients (Sequence[str | int], optional): Patients to leave
             out. Defaults to None.
+        strict (bool): Whether the first fault is an error that names file and
+            record, instead of being mended and counted. Defaults to False.
         filter_cfg (dict, optional): As in mmdet, used outside ``test_mode``:
             ``filter_empty_gt`` drops images without a cell that is not
             ignored, ``min_size`` those with a shorter side, in pixels.
@@ -120,6 +151,7 @@ class LLDDataset(BaseDetDataset):
         class_map: Union[str, Mapping[str, Optional[str]], None] = None,
         patients: Optional[Sequence[Union[str, int]]] = None,
         exclude_patients: Optional[Sequence[Union[str, int]]] = None,
+        strict: bool = False,
         **kwargs,
     ) -> None:
         if ann_format not in ('auto', *READERS):
@@ -142,7 +174,8 @@ class LLDDataset(BaseDetDataset):
         self.exclude_patients = self._check_patients(
             exclude_patients, 'exclude_patients'
         )
-        self.mends = MendLog()
+        self.strict = strict
+        self.mends = MendLog(strict)
         super().__init__(
             ann_file=ann_file,
             metainfo=self._complete_metainfo(metainfo),
@@ -209,7 +242,8 @@ class LLDDataset(BaseDetDataset):
             ValueError: If a subset is named twice.
         """
         if self.subsets is None:
-            return [_Part(None, self.ann_file, self.data_prefix['img'])]
+            images = self._image_folder(self.data_prefix['img'])
+            return [_Part(None, self.ann_file, images)]
         names = [normalise_subset(name) for name in self.subsets]
         if not names or len(set(names)) < len(names):
             raise ValueError(
@@ -232,10 +266,21 @@ class LLDDataset(BaseDetDataset):
                 _Part(
                     name,
                     self._find_annotations(folder, name),
-                    self._join(folder, images),
+                    self._image_folder(self._join(folder, images)),
                 )
             )
         return parts
+
+    def _image_folder(self, path: str) -> ImageFolder:
+        """Make the folder of images, links in which may lead inside the root.
+
+        Args:
+            path (str): The folder.
+
+        Returns:
+            ImageFolder: The folder.
+        """
+        return ImageFolder(path, self.backend_args, self.data_root)
 
     def _find_annotations(self, folder: str, subset: str) -> str:
         """Find the annotations in the folder of a subset."""
@@ -270,7 +315,7 @@ class LLDDataset(BaseDetDataset):
             options['region_order'] = self.region_order
         reader = reader_class(
             self.schema,
-            ImageFolder(part.img_folder, self.backend_args),
+            part.images,
             mends=self.mends,
             backend_args=self.backend_args,
             **options,
@@ -289,8 +334,16 @@ class LLDDataset(BaseDetDataset):
             FileNotFoundError: If annotations or images are not there.
             ValueError: If patients are chosen and a file name states none.
         """
-        self.mends = MendLog()
+        self.mends = MendLog(self.strict)
         parts = self._find_parts()
+        with _no_garbage_collection():
+            data_list = self._read_parts(parts)
+        data_list = self._choose_patients(data_list)
+        self._log_summary(parts, data_list)
+        return data_list
+
+    def _read_parts(self, parts: Sequence[_Part]) -> List[dict]:
+        """Read all subsets, one after the other."""
         label_map = LabelMap(self.class_map, self.metainfo['classes'])
         data_list: List[dict] = []
         for part in parts:
@@ -308,8 +361,6 @@ class LLDDataset(BaseDetDataset):
                         )
                     )
                 )
-        data_list = self._choose_patients(data_list)
-        self._log_summary(parts, data_list)
         return data_list
 
     def parse_data_info(self, raw_data_info: dict) -> dict:
@@ -338,9 +389,8 @@ class LLDDataset(BaseDetDataset):
                     f'image {record.file_name}',
                     f'a cell is of the class {cell.category!r}, which gives '
                     f'the class {error}, expected one of {label_map.classes}',
-                    'Add it to metainfo["classes"], or say by `class_map` '
-                    'what it becomes: another class, "ignore", or None to '
-                    'drop it',
+                    UNLISTED_CLASS.mend,
+                    UNLISTED_CLASS,
                 ) from None
             if labelled is None:
                 continue
@@ -359,7 +409,7 @@ class LLDDataset(BaseDetDataset):
         else:
             regions = [list(region) for region in regions]
         data_info = dict(
-            img_path=self._join(part.img_folder, record.file_name),
+            img_path=part.images.join(record.file_name),
             img_id=raw_data_info['img_id'],
             height=record.height,
             width=record.width,
@@ -421,7 +471,7 @@ class LLDDataset(BaseDetDataset):
     def _log_summary(
         self, parts: Sequence[_Part], data_list: Sequence[dict]
     ) -> None:
-        """Say in one line what was read and what was mended."""
+        """Say what was read, and each kind of fault in a line of its own."""
         sources = ', '.join(part.ann_file for part in parts)
         ignored = sum(
             instance['ignore_flag']
@@ -429,14 +479,17 @@ class LLDDataset(BaseDetDataset):
             for instance in info['instances']
         )
         total = sum(len(info['instances']) for info in data_list)
-        mended = self.mends.summary()
+        faults = self.mends.lines()
+        name = self.__class__.__name__
+        mended = f'{len(faults)} kind(s) of fault, named below'
         print_log(
-            f'{self.__class__.__name__}: {len(data_list)} images with '
+            f'{name}: {len(data_list)} images with '
             f'{total - ignored} cells and {ignored} ignored ones from '
-            f'{sources}; mended: {mended or "nothing"}',
+            f'{sources}; mended: {mended if faults else "nothing"}',
             logger='current',
-            level=logging.WARNING if mended else logging.INFO,
         )
+        for line in faults:
+            print_log(f'{name}: {line}', 'current', logging.WARNING)
 
     def filter_data(self) -> List[dict]:
         """Filter images by ``filter_cfg``, outside ``test_mode``.
@@ -445,7 +498,7 @@ class LLDDataset(BaseDetDataset):
             list[dict]: The images that are left.
 
         Raises:
-            ValueError: If none is left.
+            AnnotationError: If none is left.
         """
         data_list = self.data_list
         if not self.test_mode and self.filter_cfg is not None:
@@ -465,11 +518,14 @@ class LLDDataset(BaseDetDataset):
                     )
                 ]
         if not data_list:
-            raise ValueError(
-                f'no image is left of {len(self.data_list)} of '
-                f'{self.subsets or self.ann_file}, expected at least one. '
+            raise AnnotationError(
+                str(self.subsets or self.ann_file),
+                '',
+                f'no image is left of {len(self.data_list)}, expected at '
+                'least one',
                 'Check `patients`, `exclude_patients`, `class_map` and '
-                f'`filter_cfg` ({self.filter_cfg}).'
+                f'`filter_cfg` ({self.filter_cfg})',
+                NOTHING_LEFT,
             )
         return data_list
 

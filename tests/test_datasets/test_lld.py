@@ -1,4 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
+import gc
 import json
 import logging
 import time
@@ -489,7 +490,7 @@ class TestClasses:
 
 
 class TestFaults:
-    def test_one_line_says_what_was_mended(self, write_json, records):
+    def test_one_line_a_kind_says_what_was_mended(self, write_json, records):
         root = write_json(
             'H_100X_C1',
             {'4_1_1000_ALL.png': [(1, BOX), (1, BOX), (2, (60, 0, 20, 9))]},
@@ -499,12 +500,62 @@ class TestFaults:
             'repeated boxes dropped': 1,
             'boxes over the edge clipped': 1,
         }
-        (record,) = records
-        assert record.levelno == logging.WARNING
-        message = record.getMessage()
+        head, *kinds = records
+        message = head.getMessage()
+        assert head.levelno == logging.INFO
         assert '1 images with 2 cells and 0 ignored ones' in message
-        assert '1 repeated boxes dropped (first: ' in message
-        assert 'annotation 1 (id 1)' in message
+        assert message.endswith('mended: 2 kind(s) of fault, named below')
+        assert [record.levelno for record in kinds] == [logging.WARNING] * 2
+        edge, repeated = (record.getMessage() for record in kinds)
+        assert '1 boxes over the edge clipped (first: ' in edge
+        assert '1 repeated boxes dropped (first: ' in repeated
+        assert 'annotation 1 (id 1)' in repeated
+
+    def test_strict_raises_at_the_first_fault(self, write_json):
+        root = write_json(
+            'H_100X_C1', {'4_1_1000_ALL.png': [(1, BOX), (1, BOX)]}
+        )
+        with pytest.raises(
+            AnnotationError,
+            match=r'train.json, annotation 1 \(id 1\): .*repeated boxes',
+        ):
+            make(data_root=root, subset='H_100X_C1', strict=True)
+        root = write_json('H_100X_C1', FIELDS)
+        assert len(make(data_root=root, subset='H_100X_C1', strict=True)) == 3
+
+    def test_an_image_may_be_missing(self, write_json, tmp_path):
+        root = write_json('H_100X_C1', FIELDS)
+        (tmp_path / 'H_100X_C1/images/train/5_1_1000_AML.png').unlink()
+        dataset = make(data_root=root, subset='H_100X_C1')
+        assert [info['img_id'] for info in dataset.data_list] == [100, 102]
+        (place,) = dataset.mends.places[
+            'annotated images that are not there dropped'
+        ]
+        assert place.endswith('train.json, image 5_1_1000_AML.png')
+
+    def test_damaged_pixels_are_an_error_that_names_the_image(
+        self, write_json, tmp_path
+    ):
+        root = write_json('H_100X_C1', FIELDS)
+        path = tmp_path / 'H_100X_C1/images/train/5_1_1000_AML.png'
+        content = bytearray(path.read_bytes())
+        content[-20] ^= 0xFF  # in the pixels, whose check sum is then wrong
+        path.write_bytes(bytes(content))
+        dataset = make(
+            data_root=root,
+            subset='H_100X_C1',
+            pipeline=[dict(type='LoadImageFromFile')],
+        )
+        assert not dataset.mends.counts
+        assert dataset[0]['img'].shape == (48, 64, 3)
+        with pytest.raises(AssertionError, match='5_1_1000_AML.png'):
+            dataset[1]
+
+    def test_garbage_collection_goes_on_after_an_error(self, tmp_path):
+        (tmp_path / 'a.json').write_text('[')
+        with pytest.raises(AnnotationError):
+            make('a.json', data_root=str(tmp_path))
+        assert gc.isenabled()
 
     def test_a_clean_file_is_no_warning(self, write_json, records):
         root = write_json('H_100X_C1', FIELDS)

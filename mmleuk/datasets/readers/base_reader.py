@@ -1,11 +1,11 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 from abc import ABC, abstractmethod
-from typing import List, Optional
+from typing import Dict, List, Mapping, Optional
 
 from mmleuk.structures import AttributeSchema
 
-from .image_folder import ImageFolder
-from .mending import MendLog
+from .image_folder import ImageFolder, Size
+from .mending import CodeMemo, MendLog
 from .record import FieldRecord
 
 
@@ -33,6 +33,7 @@ class BaseReader(ABC):
         self.images = images
         self.mends = MendLog() if mends is None else mends
         self.backend_args = backend_args
+        self.code_memo: CodeMemo = {}
 
     @abstractmethod
     def read(self, source: str) -> List[FieldRecord]:
@@ -45,6 +46,39 @@ class BaseReader(ABC):
             list[FieldRecord]: One record an image.
 
         Raises:
-            AnnotationError: If the annotations can't be understood.
-            FileNotFoundError: If the annotations or images are not there.
+            AnnotationError: If the annotations can't be understood, or most
+                of them.
+            FileNotFoundError: If the annotations are not there, or most of
+                the images.
         """
+
+    def look_at_images(
+        self, stated: Mapping[str, Optional[Size]], source: str
+    ) -> Dict[str, Size]:
+        """Read the sizes of the images that can be used, counting others.
+
+        Args:
+            stated (Mapping[str, tuple[int] | None]): (width, height) in
+                pixels that the annotations state, None where they do not, by
+                file name.
+            source (str): The annotation file.
+
+        Returns:
+            dict[str, tuple[int]]: (width, height) in pixels as the loader
+            sees them, by file name.
+
+        Raises:
+            FileNotFoundError: If more than half of the images are not there.
+        """
+        headers = self.images.look(stated)
+        self.images.refuse_missing(headers, len(headers) // 2)
+        sizes = {}
+        for name, header in headers.items():
+            where = f'{source}, image {name}'
+            if header.fault is not None:
+                self.mends.add(header.fault, where)
+                continue
+            for note in header.notes:
+                self.mends.add(note, where)
+            sizes[name] = header.size
+        return sizes

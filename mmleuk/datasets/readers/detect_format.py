@@ -4,6 +4,7 @@ from typing import Dict, Optional, Type
 from mmengine import fileio
 
 from .base_reader import BaseReader
+from .faults import ROW_WIDTH
 from .lld_json import JsonReader
 from .record import AnnotationError
 from .sparse_json import SparseJsonReader
@@ -20,7 +21,7 @@ READERS: Dict[str, Type[BaseReader]] = {
 
 
 def _detect_text(folder: str, backend_args: Optional[dict]) -> str:
-    """Tell the text formats apart by the columns of the first row."""
+    """Tell the text formats apart by the columns of the first valid row."""
     paths = list_label_files(folder, backend_args)
     full = 5 + len(TEXT_ATTRIBUTES)
     formats = {
@@ -29,20 +30,26 @@ def _detect_text(folder: str, backend_args: Optional[dict]) -> str:
         full + 4: 'sparse_text',
         full + 3: 'sparse_text',
     }
+    first_other = None
     for path in paths.values():
-        lines = fileio.get_text(path, backend_args=backend_args).split('\n')
-        for number, line in enumerate(lines, 1):
+        data = fileio.get(path, backend_args=backend_args)
+        # Whether it is text at all, the reader judges.
+        for number, line in enumerate(data.splitlines(), 1):
             columns = len(line.split())
             if columns in formats:
                 return formats[columns]
-            if columns:
-                raise AnnotationError(
-                    path,
-                    f'line {number}',
-                    f'got {columns} columns, expected 12 or 11 (text) or 16 '
-                    'or 15 (sparse text)',
-                    'Correct the row',
-                )
+            if columns and first_other is None:
+                first_other = path, number, columns
+    if first_other is not None:
+        path, number, columns = first_other
+        raise AnnotationError(
+            path,
+            f'line {number}',
+            f'got {columns} columns, expected 12 or 11 (text) or 16 or 15 '
+            '(sparse text), as in no row of the folder',
+            ROW_WIDTH.mend,
+            ROW_WIDTH,
+        )
     raise AnnotationError(
         folder,
         '',

@@ -4,10 +4,29 @@
 import math
 from collections import Counter
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 from mmleuk.structures import MISSING, AttributeSchema
 
+from .faults import (
+    EMPTY_REGION,
+    FAULTS,
+    MOSTLY_FAULTY,
+    NO_AREA,
+    NO_RECTANGLE,
+    NOT_FINITE,
+    OUTSIDE_REGION,
+    OVER_EDGE,
+    OVERLAPPING_REGIONS,
+    REGION_OVER_EDGE,
+    REPEATED_ATTRIBUTE,
+    REPEATED_BOX,
+    REPEATED_CLASS,
+    REPEATED_REGION,
+    STRANGE_CODE,
+    Fault,
+)
 from .record import AnnotationError, Box, CellRecord, FieldRecord
 
 # LLD's code for "not applicable". It stands in the files on purpose and is
@@ -18,32 +37,103 @@ NOT_APPLICABLE = 4
 # than this many pixels is rounding, not a fault.
 ROUNDING = 0.01
 
+# Slack in pixels of a centre beside its rectangle, for rounded coordinates.
+SLACK = 1.0
+
 # Boxes with a shorter side than this many pixels are dropped, as in MMDet.
 MIN_SIDE = 1.0
 
 
+# So many places of each kind of fault are remembered.
+MAX_PLACES = 5
+
+
 class MendLog:
-    """Counts what was mended, with the first place of each kind.
+    """Counts what was read and what was mended, with the first places.
+
+    For each unit (``'images'``, ``'annotations'``, ``'regions'``, ``'label
+    files'``) what was seen is what was kept and what the faults removed:
+    :meth:`balance` says so.
 
     Attributes:
         counts (Counter): Number of faults by kind.
         first (dict[str, str]): Where each kind was met first.
+        places (dict[str, list[str]]): The first five places of each kind.
+        seen (Counter): What the annotations hold, by unit.
+        kept (Counter): What of it is in the records, by unit.
+
+    Args:
+        strict (bool): Whether the first fault is an error. Defaults to False.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, strict: bool = False) -> None:
+        self.strict = strict
         self.counts: Counter = Counter()
         self.first: Dict[str, str] = {}
+        self.places: Dict[str, List[str]] = {}
+        self.seen: Counter = Counter()
+        self.kept: Counter = Counter()
 
-    def add(self, kind: str, where: str, number: int = 1) -> None:
+    def add(
+        self, kind: Union[Fault, str], where: str, number: int = 1
+    ) -> None:
         """Count a fault.
 
         Args:
-            kind (str): What was found and done, in the plural.
+            kind (Fault | str): What was found and done, in the plural.
             where (str): File and record.
             number (int): How many. Defaults to 1.
+
+        Raises:
+            AnnotationError: If the log is strict.
         """
+        fault = FAULTS.get(str(kind))
+        # What JSON can hold and no log can write: half a surrogate pair.
+        where = where.encode('utf-8', 'backslashreplace').decode('utf-8')
+        if self.strict:
+            raise AnnotationError(
+                where,
+                '',
+                f'a fault that would be counted under "{kind}", expected '
+                'faultless data with strict=True',
+                fault.mend if fault else 'Correct the record',
+                fault,
+            )
+        kind = str(kind)
         self.counts[kind] += number
-        self.first.setdefault(kind, where)
+        places = self.places.setdefault(kind, [])
+        if not places:
+            self.first[kind] = where
+        if len(places) < MAX_PLACES:
+            places.append(where)
+
+    def balance(self) -> Dict[str, Tuple[int, int, int]]:
+        """Set what was seen against what was kept and removed.
+
+        Returns:
+            dict[str, tuple[int]]: (seen, kept, removed) by unit. The first is
+            the sum of the others, or something was lost on the way.
+        """
+        removed: Counter = Counter()
+        for kind, number in self.counts.items():
+            fault = FAULTS.get(kind)
+            if fault is not None and fault.removes:
+                removed[fault.removes] += number
+        return {
+            unit: (self.seen[unit], self.kept[unit], removed[unit])
+            for unit in self.seen
+        }
+
+    def lines(self) -> List[str]:
+        """Put each kind into one line.
+
+        Returns:
+            list[str]: The lines, empty when nothing was mended.
+        """
+        return [
+            f'{number} {kind} (first: {self.first[kind]})'
+            for kind, number in sorted(self.counts.items())
+        ]
 
     def summary(self) -> str:
         """Put all counts into one line.
@@ -51,10 +141,59 @@ class MendLog:
         Returns:
             str: The line, empty when nothing was mended.
         """
-        return '; '.join(
-            f'{number} {kind} (first: {self.first[kind]})'
-            for kind, number in sorted(self.counts.items())
-        )
+        return '; '.join(self.lines())
+
+
+class Doubt:
+    """Refuses a source of which more than half turns out to be faulty.
+
+    Dropping record after record of a file that is read as what it is not
+    would leave next to nothing and say so in a log line alone.
+
+    Args:
+        mends (MendLog): The log, as it is before the source is read.
+        source (str): The annotation file or folder.
+    """
+
+    def __init__(self, mends: MendLog, source: str) -> None:
+        self.mends = mends
+        self.source = source
+        self.counts = Counter(mends.counts)
+        self.seen = Counter(mends.seen)
+        self.places = {
+            kind: len(places) for kind, places in mends.places.items()
+        }
+
+    def check(self) -> None:
+        """Refuse the source if more than half of any unit is faulty.
+
+        Raises:
+            AnnotationError: If so, with the commonest fault of that unit.
+        """
+        found = self.mends.counts - self.counts
+        seen = self.mends.seen - self.seen
+        for unit, number in seen.items():
+            faults = {
+                fault: found[fault.text]
+                for fault in FAULTS.values()
+                if fault.doubts == unit and found[fault.text]
+            }
+            if sum(faults.values()) * 2 <= number:
+                continue
+            fault = max(faults, key=faults.get)
+            places = self.mends.places[fault.text]
+            # Where the places were full before, the last one is another's.
+            index = self.places.get(fault.text, 0)
+            first = places[index] if index < len(places) else self.source
+            raise AnnotationError(
+                self.source,
+                '',
+                f'of {number} {unit}, {sum(faults.values())} are faulty, most '
+                f'of them {fault.text} (first: {first}). Expected at most '
+                'half, or the data is not what it is read as',
+                fault.mend,
+                MOSTLY_FAULTY,
+            )
 
 
 @dataclass
@@ -112,21 +251,29 @@ def parse_code(
     return int(number)
 
 
+# Cleaned codes, and how many of them were strange, by raw codes: the same few
+# combinations come again and again.
+CodeMemo = Dict[Tuple[Optional[int], ...], Tuple[Tuple[int, ...], int]]
+
+
 def _clean_codes(
-    cell: RawCell, schema: AttributeSchema, source: str, mends: MendLog
+    cell: RawCell,
+    schema: AttributeSchema,
+    source: str,
+    mends: MendLog,
+    memo: CodeMemo,
 ) -> Tuple[int, ...]:
     """Mask codes without a meaning, counting those outside LLD's own use."""
-    codes = schema.clean(cell.codes)
-    strange = sum(
-        raw not in (None, MISSING, NOT_APPLICABLE) and clean == MISSING
-        for raw, clean in zip(cell.codes, codes)
-    )
-    if strange:
-        mends.add(
-            'attribute codes outside the schema masked',
-            f'{source}, {cell.where}',
-            strange,
+    if cell.codes not in memo:
+        codes = schema.clean(cell.codes)
+        strange = sum(
+            raw not in (None, MISSING, NOT_APPLICABLE) and clean == MISSING
+            for raw, clean in zip(cell.codes, codes)
         )
+        memo[cell.codes] = codes, strange
+    codes, strange = memo[cell.codes]
+    if strange:
+        mends.add(STRANGE_CODE, f'{source}, {cell.where}', strange)
     return codes
 
 
@@ -135,6 +282,7 @@ def _merge_duplicates(
     schema: AttributeSchema,
     source: str,
     mends: MendLog,
+    memo: CodeMemo,
 ) -> List[CellRecord]:
     """Turn cells into records, one for each exact box.
 
@@ -149,31 +297,33 @@ def _merge_duplicates(
 
     records = []
     for bbox, group in groups.items():
-        codes = [_clean_codes(cell, schema, source, mends) for cell in group]
-        attributes, ignored = codes[0], group[0].ignored
-        if len(group) > 1:
-            where = f'{source}, {group[1].where}'
-            mends.add('repeated boxes dropped', where, len(group) - 1)
-            stated = [set(column) - {MISSING} for column in zip(*codes)]
-            conflicts = sum(len(values) > 1 for values in stated)
-            if conflicts:
-                mends.add(
-                    'attributes on which repeated boxes differ masked',
-                    where,
-                    conflicts,
-                )
-            attributes = tuple(
-                values.pop() if len(values) == 1 else MISSING
-                for values in stated
+        cell = group[0]
+        if len(group) == 1:
+            codes = _clean_codes(cell, schema, source, mends, memo)
+            records.append(
+                CellRecord(bbox, cell.category, codes, cell.ignored)
             )
-            if len({(cell.category, cell.ignored) for cell in group}) > 1:
-                mends.add(
-                    'cells on whose class repeated boxes differ ignored', where
-                )
-                ignored = True
-        records.append(
-            CellRecord(bbox, group[0].category, attributes, ignored)
+            continue
+        columns = zip(
+            *(
+                _clean_codes(cell, schema, source, mends, memo)
+                for cell in group
+            )
         )
+        where = f'{source}, {group[1].where}'
+        mends.add(REPEATED_BOX, where, len(group) - 1)
+        stated = [set(column) - {MISSING} for column in columns]
+        conflicts = sum(len(values) > 1 for values in stated)
+        if conflicts:
+            mends.add(REPEATED_ATTRIBUTE, where, conflicts)
+        attributes = tuple(
+            values.pop() if len(values) == 1 else MISSING for values in stated
+        )
+        ignored = cell.ignored
+        if len({(cell.category, cell.ignored) for cell in group}) > 1:
+            mends.add(REPEATED_CLASS, where)
+            ignored = True
+        records.append(CellRecord(bbox, cell.category, attributes, ignored))
     return records
 
 
@@ -199,65 +349,108 @@ def _keep_inside(
     height: int,
     source: str,
     mends: MendLog,
-) -> List[RawCell]:
-    """Clip boxes to the image and drop those without an area in it."""
-    kept = []
+) -> Tuple[List[RawCell], List[RawCell]]:
+    """Clip boxes to the image and drop those without an area in it.
+
+    Returns:
+        tuple[list[RawCell]]: What is kept, and the same cells as stated.
+    """
+    kept, stated = [], []
     for cell in cells:
+        x1, y1, x2, y2 = cell.bbox
+        # Nearly all boxes: this loop decides how fast labels load.
+        if (
+            0 <= x1 <= x2 - MIN_SIDE <= width - MIN_SIDE
+            and 0 <= y1 <= y2 - MIN_SIDE <= height - MIN_SIDE
+        ):
+            kept.append(cell)
+            stated.append(cell)
+            continue
         where = f'{source}, {cell.where}'
         if not all(map(math.isfinite, cell.bbox)):
-            mends.add('boxes that are not finite dropped', where)
+            mends.add(NOT_FINITE, where)
             continue
         clipped = _clip(cell.bbox, width, height)
         x1, y1, x2, y2 = clipped
         if x2 - x1 < MIN_SIDE or y2 - y1 < MIN_SIDE:
-            mends.add('boxes without an area in the image dropped', where)
+            mends.add(NO_AREA, where)
             continue
         if _overhang(cell.bbox, clipped) > ROUNDING:
-            mends.add('boxes over the edge clipped', where)
+            mends.add(OVER_EDGE, where)
         kept.append(
             RawCell(
                 clipped, cell.category, cell.codes, cell.ignored, cell.where
             )
         )
-    return kept
+        stated.append(cell)
+    return kept, stated
+
+
+def is_rectangle(region: Box) -> bool:
+    """Tell whether a region is a rectangle, which may be empty.
+
+    Args:
+        region (tuple[float]): Four numbers.
+
+    Returns:
+        bool: Whether they are finite, x1 <= x2 and y1 <= y2.
+    """
+    x1, y1, x2, y2 = region
+    return all(map(math.isfinite, region)) and x1 <= x2 and y1 <= y2
 
 
 def _mend_regions(
     regions: Sequence[Box],
     width: int,
     height: int,
-    source: str,
-    record: str,
+    where: str,
     mends: MendLog,
 ) -> Tuple[Box, ...]:
-    """Clip regions to the image; drop repeated and empty ones."""
+    """Clip regions to the image; drop reversed, repeated and empty ones.
+
+    What is dropped counts as not annotated, which teaches nothing wrong.
+    """
+    mends.seen['regions'] += len(regions)
     kept: Dict[Box, None] = {}
     for region in regions:
-        x1, y1, x2, y2 = region
-        if not all(map(math.isfinite, region)) or x1 > x2 or y1 > y2:
-            raise AnnotationError(
-                source,
-                record,
-                f'the annotated region {list(region)} is no rectangle, '
-                'expected finite numbers x1, y1, x2, y2 in pixels with '
-                'x1 <= x2 and y1 <= y2',
-                'Correct the region',
-            )
+        if not is_rectangle(region):
+            mends.add(NO_RECTANGLE, f'{where}: {list(region)}')
+            continue
         clipped = _clip(region, width, height)
         x1, y1, x2, y2 = clipped
         if x1 == x2 or y1 == y2:
-            mends.add(
-                'annotated regions without an area dropped',
-                f'{source}, {record}',
-            )
+            mends.add(EMPTY_REGION, where)
             continue
         if _overhang(region, clipped) > ROUNDING:
-            mends.add(
-                'annotated regions over the edge clipped',
-                f'{source}, {record}',
-            )
+            mends.add(REGION_OVER_EDGE, where)
+        if clipped in kept:
+            mends.add(REPEATED_REGION, where)
         kept[clipped] = None
+    if any(_overlap(one, two) for one, two in combinations(kept, 2)):
+        mends.add(OVERLAPPING_REGIONS, where)
+    mends.kept['regions'] += len(kept)
     return tuple(kept)
+
+
+def _overlap(one: Box, two: Box) -> bool:
+    """Tell whether two rectangles share an area."""
+    return (
+        one[0] < two[2]
+        and two[0] < one[2]
+        and one[1] < two[3]
+        and two[1] < one[3]
+    )
+
+
+def _is_outside(cell: RawCell, regions: Sequence[Box]) -> bool:
+    """Tell whether the centre of a cell lies in none of the regions."""
+    x1, y1, x2, y2 = cell.bbox
+    x, y = (x1 + x2) / 2, (y1 + y2) / 2
+    return not any(
+        left - SLACK <= x <= right + SLACK
+        and top - SLACK <= y <= bottom + SLACK
+        for left, top, right, bottom in regions
+    )
 
 
 def mend_field(
@@ -269,6 +462,7 @@ def mend_field(
     mends: MendLog,
     regions: Optional[Sequence[Box]] = None,
     image_id: Union[int, str, None] = None,
+    memo: Optional[CodeMemo] = None,
 ) -> FieldRecord:
     """Make the record of one field, mending the faults known of LLD.
 
@@ -284,25 +478,36 @@ def mend_field(
             None.
         image_id (int | str, optional): Id of the image in the file. Defaults
             to None.
+        memo (dict, optional): Memory for cleaned codes, shared by the fields
+            of one schema to save time. Defaults to None, a new one.
 
     Returns:
         FieldRecord: Boxes inside the image, each only once, codes of the
         schema or -1.
 
     Raises:
-        AnnotationError: If a region is no rectangle.
+        AnnotationError: If ``mends`` is strict and there is a fault.
     """
     width, height = size
+    memo = {} if memo is None else memo
+    kept, as_stated = _keep_inside(cells, width, height, source, mends)
     if regions is not None:
-        regions = _mend_regions(
-            regions, width, height, source, f'image {file_name}', mends
-        )
-    cells = _keep_inside(cells, width, height, source, mends)
-    return FieldRecord(
+        where = f'{source}, image {file_name}'
+        nothing_annotated = not regions
+        regions = _mend_regions(regions, width, height, where, mends)
+        if regions or nothing_annotated:
+            # Clipping moves centres: those of the boxes as stated count.
+            for cell in as_stated:
+                if not cell.ignored and _is_outside(cell, regions):
+                    mends.add(OUTSIDE_REGION, f'{source}, {cell.where}')
+    field = FieldRecord(
         file_name=file_name,
         width=width,
         height=height,
-        cells=tuple(_merge_duplicates(cells, schema, source, mends)),
+        cells=tuple(_merge_duplicates(kept, schema, source, mends, memo)),
         annotated_regions=regions,
         image_id=image_id,
     )
+    mends.kept['images'] += 1
+    mends.kept['annotations'] += len(field.cells)
+    return field

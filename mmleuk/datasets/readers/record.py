@@ -1,11 +1,12 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 """The one record type that every reader returns."""
 
-import math
 from dataclasses import dataclass
 from typing import Optional, Tuple, Union
 
 from mmleuk.structures import MISSING
+
+from .faults import Fault
 
 # A rectangle (x1, y1, x2, y2) in pixels of the stored image.
 Box = Tuple[float, float, float, float]
@@ -19,11 +20,19 @@ class AnnotationError(ValueError):
         record (str): The record in it, such as ``'annotation 3 (id 17)'``.
         problem (str): What was got and what was expected.
         mend (str): How to mend it.
+        fault (Fault, optional): Its kind in the list of faults. Defaults to
+            None.
     """
 
     def __init__(
-        self, source: str, record: str, problem: str, mend: str
+        self,
+        source: str,
+        record: str,
+        problem: str,
+        mend: str,
+        fault: Optional[Fault] = None,
     ) -> None:
+        self.fault = fault
         record = f', {record}' if record else ''
         super().__init__(f'{source}{record}: {problem}. {mend}.')
 
@@ -41,11 +50,8 @@ def _check_box(box: Box, width: int, height: int, what: str) -> None:
         ValueError: If it does not.
     """
     x1, y1, x2, y2 = box
-    if not (
-        all(map(math.isfinite, box))
-        and 0 <= x1 < x2 <= width
-        and 0 <= y1 < y2 <= height
-    ):
+    # All comparisons with NaN are false.
+    if not (0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height):
         raise ValueError(
             f'{what} is {box}, expected 0 <= x1 < x2 <= {width} and '
             f'0 <= y1 < y2 <= {height}'
@@ -73,8 +79,9 @@ class CellRecord:
     def __post_init__(self) -> None:
         if not self.category:
             raise ValueError('a cell has an empty category')
-        if any(
-            type(code) is not int or code < MISSING for code in self.attributes
+        if self.attributes and not (
+            set(map(type, self.attributes)) == {int}
+            and min(self.attributes) >= MISSING
         ):
             raise ValueError(
                 f'a cell has the attribute codes {self.attributes}, expected '
@@ -116,20 +123,12 @@ class FieldRecord:
                 f'{self.file_name} has the size {self.width} x {self.height}, '
                 'expected at least 1 x 1'
             )
+        what = f'a cell of {self.file_name}'
         for cell in self.cells:
-            _check_box(
-                cell.bbox,
-                self.width,
-                self.height,
-                f'a cell of {self.file_name}',
-            )
+            _check_box(cell.bbox, self.width, self.height, what)
+        what = f'a region of {self.file_name}'
         for region in self.annotated_regions or ():
-            _check_box(
-                region,
-                self.width,
-                self.height,
-                f'a region of {self.file_name}',
-            )
+            _check_box(region, self.width, self.height, what)
 
 
 def normalise_name(name: str) -> str:

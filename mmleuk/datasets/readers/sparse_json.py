@@ -1,15 +1,20 @@
 # Copyright (c) mmleuk authors. All rights reserved.
+import math
 from typing import List, Optional, Sequence
 
+from .faults import MALFORMED_REGIONS
 from .lld_json import REGIONS_KEY, JsonReader, is_numbers
-from .record import AnnotationError, Box
+from .record import Box
 
 
 class SparseJsonReader(JsonReader):
     """Reads the JSON layout with ``annotated_regions`` in its image entries.
 
     The key holds a list of ``[x1, y1, x2, y2]`` in pixels. Where it is absent
-    the whole image is annotated; where the list is empty, nothing is.
+    the whole image is annotated; where the list is empty, nothing is. Where
+    it is no such list, or two entries of an image state different ones,
+    nothing counts as annotated either: the cells stay, and no background is
+    taken from that image.
     """
 
     def _read_regions(
@@ -24,33 +29,29 @@ class SparseJsonReader(JsonReader):
         Returns:
             list[tuple[float]] | None: Rectangles (x1, y1, x2, y2) in pixels,
             None for the whole image.
-
-        Raises:
-            AnnotationError: If a region is not four numbers, or two entries
-                of the image state different regions.
         """
-        record = f'image {repeats[0]["file_name"]}'
         whole = object()
         stated = [image.get(REGIONS_KEY, whole) for image in repeats]
-        if any(regions != stated[0] for regions in stated):
-            raise AnnotationError(
-                source,
-                record,
-                f'its {len(stated)} entries state different {REGIONS_KEY!r}',
-                'Keep one entry for the image',
-            )
         regions = stated[0]
-        if regions is whole:
+        agree = all(other == regions for other in stated)
+        if agree and regions is whole:
             return None
-        if not isinstance(regions, list) or not all(
-            is_numbers(region, 4) for region in regions
+        if not (
+            agree
+            and isinstance(regions, list)
+            and all(is_numbers(region, 4) for region in regions)
         ):
-            raise AnnotationError(
-                source,
-                record,
-                f'{REGIONS_KEY!r} is {regions!r}, expected a list of '
-                '[x1, y1, x2, y2] in pixels',
-                'Correct it, or leave the key out where the whole image is '
-                'annotated',
+            self.mends.add(
+                MALFORMED_REGIONS,
+                f'{source}, image {repeats[0]["file_name"]}',
             )
-        return [tuple(map(float, region)) for region in regions]
+            return []
+        return [_to_box(region) for region in regions]
+
+
+def _to_box(region: Sequence[float]) -> Box:
+    """Turn a region into floats."""
+    try:
+        return tuple(map(float, region))
+    except OverflowError:  # an integer of hundreds of digits
+        return (math.nan,) * 4

@@ -1,7 +1,8 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-import math
 from typing import Callable, Dict, List, Mapping, Sequence, Tuple
 
+from .faults import REGION_ORDER
+from .mending import SLACK
 from .record import AnnotationError, Box
 from .yolo_text import TextRow, YoloTextReader
 
@@ -11,9 +12,6 @@ REGION_ORDERS: Dict[str, Callable[[Sequence[float]], Box]] = {
     'x1x2y1y2': lambda p: (p[0], p[2], p[1], p[3]),
     'x1y1x2y2': lambda p: (p[0], p[1], p[2], p[3]),
 }
-
-# Slack in pixels of a centre beside its rectangle, for rounded coordinates.
-SLACK = 1.0
 
 
 def region_fits(row: TextRow, order: str, size: Tuple[int, int]) -> bool:
@@ -86,34 +84,20 @@ class SparseTextReader(YoloTextReader):
             pixels by image, none where the file is empty.
 
         Raises:
-            AnnotationError: If no order fits, or a region is no rectangle.
+            AnnotationError: If no order, or more than one, fits.
         """
         order = self.region_order
         if order == 'auto':
             order = self._find_order(rows, sizes, paths)
-        regions: Dict[str, List[Box]] = {}
-        for stem, file_rows in rows.items():
-            regions[stem] = []
-            for row in file_rows:
-                region = REGION_ORDERS[order](row.region)
-                x1, y1, x2, y2 = region
-                if not (
-                    all(map(math.isfinite, region)) and x1 < x2 and y1 < y2
-                ):
-                    raise AnnotationError(
-                        paths[stem],
-                        row.where,
-                        f'the region {list(row.region)} is no rectangle in '
-                        f'the order {order}',
-                        'Correct it, or set region_order="auto"',
-                    )
-                if not region_fits(row, order, sizes[stem]):
-                    self.mends.add(
-                        'cells outside their own region kept',
-                        f'{paths[stem]}, {row.where}',
-                    )
-                regions[stem].append(region)
-        return regions
+        # Each row of a file repeats its rectangle.
+        return {
+            stem: list(
+                dict.fromkeys(
+                    REGION_ORDERS[order](row.region) for row in file_rows
+                )
+            )
+            for stem, file_rows in rows.items()
+        }
 
     @staticmethod
     def _find_order(
@@ -121,7 +105,9 @@ class SparseTextReader(YoloTextReader):
         sizes: Mapping[str, Tuple[int, int]],
         paths: Mapping[str, str],
     ) -> str:
-        """Find the one order that fits every row of the folder.
+        """Find the one order that fits the rows of the folder.
+
+        Rows that fit neither decide nothing, as long as they are few.
 
         Raises:
             AnnotationError: If none does, naming the file that rules the last
@@ -133,24 +119,33 @@ class SparseTextReader(YoloTextReader):
             for row in file_rows
         ]
         against: Dict[str, str] = {}
+        strange: List[Tuple[str, TextRow]] = []
+        deciding: List[Tuple[str, TextRow]] = []
         for stem, row in flat:
             misfits = [
                 order
                 for order in REGION_ORDERS
                 if not region_fits(row, order, sizes[stem])
             ]
+            if len(misfits) == len(REGION_ORDERS):
+                strange.append((stem, row))
+                continue
+            deciding.append((stem, row))
             for order in misfits:
                 against.setdefault(order, f'{paths[stem]}, {row.where}')
-            if len(misfits) == len(REGION_ORDERS):
-                raise AnnotationError(
-                    paths[stem],
-                    row.where,
-                    f'the four numbers {list(row.region)} hold no rectangle '
-                    f'around the box centre {row.centre(sizes[stem])} in '
-                    f'either order ({", ".join(REGION_ORDERS)})',
-                    'Correct the row, or set `region_order` to keep the cell '
-                    'outside its region',
-                )
+        if len(strange) * 2 > len(flat):
+            stem, row = strange[0]
+            raise AnnotationError(
+                paths[stem],
+                row.where,
+                f'the four numbers {list(row.region)} hold no rectangle '
+                f'around the box centre {row.centre(sizes[stem])} in either '
+                f'order ({", ".join(REGION_ORDERS)}), as in {len(strange)} of '
+                f'{len(flat)} rows',
+                'Correct the rows, or set `region_order` to keep such cells '
+                'outside their region',
+                REGION_ORDER,
+            )
         fitting = [order for order in REGION_ORDERS if order not in against]
         if not fitting:
             first, second = REGION_ORDERS
@@ -161,13 +156,14 @@ class SparseTextReader(YoloTextReader):
                 f'{against[second]} does not fit {second}',
                 'Files of both orders must be read one by one, each with its '
                 '`region_order`',
+                REGION_ORDER,
             )
         if len(fitting) == 1:
             return fitting[0]
 
         differing = [
             (stem, row)
-            for stem, row in flat
+            for stem, row in deciding
             if len({REGION_ORDERS[order](row.region) for order in fitting}) > 1
         ]
         if not differing:
@@ -180,4 +176,5 @@ class SparseTextReader(YoloTextReader):
             f'box in both orders ({", ".join(REGION_ORDERS)}), as in all '
             'files of the folder',
             'Set `region_order` to the one that is meant',
+            REGION_ORDER,
         )

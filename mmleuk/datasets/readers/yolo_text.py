@@ -1,4 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
+import math
 import os.path as osp
 from dataclasses import dataclass
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
@@ -9,7 +10,21 @@ from mmleuk.datasets.metainfo import LLD_CLASSES
 from mmleuk.structures import LLD_ATTRIBUTES
 
 from .base_reader import BaseReader
-from .mending import RawCell, mend_field, parse_code
+from .faults import (
+    ANNOTATION_OF_DROPPED,
+    BYTE_ORDER_MARK,
+    IMAGE_WITHOUT_LABELS,
+    LABELS_WITHOUT_IMAGE,
+    MALFORMED_CODE,
+    ROW_PIXELS,
+    ROW_WIDTH,
+    ROW_WORDS,
+    SHARED_LABELS,
+    UNKNOWN_CATEGORY,
+    UNREADABLE_LABELS,
+)
+from .lld_json import UNKNOWN
+from .mending import Doubt, RawCell, mend_field, parse_code
 from .record import AnnotationError, Box, FieldRecord
 
 # The attribute columns of the released text labels, in order. Files of the
@@ -31,14 +46,14 @@ class TextRow:
 
     Args:
         number (int): Line number, from 1.
-        category (str): Class name.
+        category (str | None): Class name, None where the class is unknown.
         box (tuple[float]): Centre x, centre y, width, height, normalised.
         region (tuple[float]): The four p of a sparse row, else empty.
         codes (dict[str, int | None]): Raw code by attribute name.
     """
 
     number: int
-    category: str
+    category: Optional[str]
     box: Tuple[float, float, float, float]
     region: Tuple[float, ...]
     codes: Mapping[str, Optional[int]]
@@ -159,33 +174,32 @@ class YoloTextReader(BaseReader):
             by file name.
 
         Raises:
-            AnnotationError: If a row can't be understood.
+            AnnotationError: If more than half of the rows or files can't be
+                understood.
             FileNotFoundError: If the labels are not there, or the images of
-                some.
+                more than half of them.
         """
+        doubt = Doubt(self.mends, source)
         paths = list_label_files(source, self.backend_args)
-        names = self.images.names_by_stem()
-        self._check_images(paths, names, source)
-        sizes = self.images.sizes(dict.fromkeys(names.values()))
-        rows = {stem: self._read_rows(path) for stem, path in paths.items()}
+        names = self._list_images(source)
+        sizes = self.look_at_images(dict.fromkeys(names.values()), source)
+        rows = self._read_files(paths, names, sizes)
         regions = self._read_regions(
-            rows, {stem: sizes[names[stem]] for stem in paths}, paths
+            rows, {stem: sizes[names[stem]] for stem in rows}, paths
         )
 
         fields = []
         for stem, name in names.items():
-            size = sizes[name]
+            if name not in sizes:
+                continue
             if stem not in paths:
-                self.mends.add(
-                    'images without a label file taken as not annotated',
-                    self.images.join(name),
-                )
+                self.mends.add(IMAGE_WITHOUT_LABELS, self.images.join(name))
             cells = [
                 RawCell(
-                    row.corners(size),
-                    row.category,
+                    row.corners(sizes[name]),
+                    row.category or UNKNOWN,
                     tuple(row.codes.get(key) for key in self.schema.names),
-                    False,
+                    row.category is None,
                     row.where,
                 )
                 for row in rows.get(stem, ())
@@ -193,15 +207,76 @@ class YoloTextReader(BaseReader):
             fields.append(
                 mend_field(
                     name,
-                    size,
+                    sizes[name],
                     cells,
                     self.schema,
                     paths.get(stem, source),
                     self.mends,
-                    regions=regions[stem] if stem in paths else [],
+                    regions=regions[stem] if stem in rows else [],
+                    memo=self.code_memo,
                 )
             )
+        doubt.check()
         return fields
+
+    def _list_images(self, source: str) -> Dict[str, str]:
+        """List the images by the name of their label file."""
+        names = {}
+        for stem, group in self.images.group_by_stem().items():
+            self.mends.seen['images'] += len(group)
+            if len(group) > 1:
+                self.mends.add(
+                    SHARED_LABELS, self.images.join(group[0]), len(group)
+                )
+            else:
+                names[stem] = group[0]
+        return names
+
+    def _read_files(
+        self,
+        paths: Mapping[str, str],
+        names: Mapping[str, str],
+        sizes: Mapping[str, Tuple[int, int]],
+    ) -> Dict[str, List[TextRow]]:
+        """Read the label files of the images that are kept.
+
+        Returns:
+            dict[str, list[TextRow]]: Rows by image.
+
+        Raises:
+            FileNotFoundError: If more than half of the files have no image.
+        """
+        self.mends.seen['label files'] += len(paths)
+        missing = [stem for stem in paths if stem not in names]
+        if len(missing) > len(paths) // 2:
+            raise FileNotFoundError(
+                f'{self.images.path}: {len(missing)} of {len(paths)} label '
+                f'files have no image: {", ".join(missing[:5])}'
+                f'{", ..." if len(missing) > 5 else ""}. Set `data_prefix` '
+                'to where the images are, or complete the copy of the data.'
+            )
+        for stem in missing:
+            self.mends.add(LABELS_WITHOUT_IMAGE, paths[stem])
+
+        rows = {}
+        for stem, path in paths.items():
+            if stem not in names:
+                continue
+            lines = self._read_lines(path)
+            if lines is None:
+                continue
+            self.mends.kept['label files'] += 1
+            self.mends.seen['annotations'] += len(lines)
+            if names[stem] not in sizes:
+                if lines:
+                    self.mends.add(ANNOTATION_OF_DROPPED, path, len(lines))
+                continue
+            parsed = (
+                self._parse_row(tokens, path, number)
+                for number, tokens in lines
+            )
+            rows[stem] = [row for row in parsed if row is not None]
+        return rows
 
     def _make_layouts(
         self, columns: Sequence[str]
@@ -213,83 +288,82 @@ class YoloTextReader(BaseReader):
             for layout in (tuple(columns), short)
         }
 
-    def _check_images(
-        self, paths: Mapping[str, str], names: Mapping[str, str], source: str
-    ) -> None:
-        """Raise if label files have no image."""
-        missing = [stem for stem in paths if stem not in names]
-        if missing:
-            raise FileNotFoundError(
-                f'{self.images.path}: {len(missing)} of {len(paths)} label '
-                f'files of {source} have no image: {", ".join(missing[:5])}'
-                f'{", ..." if len(missing) > 5 else ""}. Set `data_prefix` '
-                'to where the images are, or complete the copy of the data.'
-            )
-
-    def _read_rows(self, path: str) -> List[TextRow]:
-        """Read the rows of one label file."""
-        text = fileio.get_text(path, backend_args=self.backend_args)
+    def _read_lines(self, path: str) -> Optional[List[Tuple[int, List[str]]]]:
+        """Split a label file into numbered rows, None if it is no text."""
+        data = fileio.get(path, backend_args=self.backend_args)
+        try:
+            text = data.decode('utf-8')
+        except UnicodeDecodeError:
+            self.mends.add(UNREADABLE_LABELS, path)
+            return None
+        if text.startswith('\ufeff'):
+            self.mends.add(BYTE_ORDER_MARK, path)
+            text = text[1:]
         return [
-            self._parse_row(line.split(), path, number)
+            (number, line.split())
             for number, line in enumerate(text.splitlines(), 1)
             if line.strip()
         ]
 
     def _parse_row(
         self, tokens: Sequence[str], path: str, number: int
-    ) -> TextRow:
+    ) -> Optional[TextRow]:
         """Parse one row.
 
-        Raises:
-            AnnotationError: If the row has another layout, a value that is no
-                number, an unknown class, or a box in pixels.
+        Returns:
+            TextRow | None: None if the row has another layout, or no box in
+            shares of the image.
         """
-        record = f'line {number}'
+        where = f'{path}, line {number}'
         if len(tokens) not in self.layouts:
-            raise AnnotationError(
-                path,
-                record,
-                f'got {len(tokens)} columns, expected '
-                f'{" or ".join(map(str, self.layouts))}',
-                'Correct the row, or set `ann_format` to what the file is',
+            expected = ' or '.join(map(str, self.layouts))
+            self.mends.add(
+                ROW_WIDTH,
+                f'{where}: got {len(tokens)} columns, expected {expected}',
             )
-        try:
-            values = [float(token) for token in tokens]
-        except ValueError:
-            raise AnnotationError(
-                path,
-                record,
-                f'got {" ".join(tokens)!r}, expected numbers',
-                'Correct the row',
-            ) from None
-        if not (values[0].is_integer() and 0 <= values[0] < len(self.classes)):
-            raise AnnotationError(
-                path,
-                record,
-                f'got the class {tokens[0]}, expected 0 to '
+            return None
+        box = tuple(map(parse_number, tokens[1:5]))
+        if None in box:
+            self.mends.add(ROW_WORDS, where)
+            return None
+        if any(MAX_NORMALISED < value < math.inf for value in box):
+            self.mends.add(ROW_PIXELS, where)
+            return None
+        class_number = parse_number(tokens[0])
+        category = None
+        if class_number in range(len(self.classes)):
+            category = self.classes[int(class_number)]
+        else:
+            self.mends.add(
+                UNKNOWN_CATEGORY,
+                f'{where}: got the class {tokens[0]}, expected 0 to '
                 f'{len(self.classes) - 1}',
-                'Correct the class',
-            )
-        if max(values[1:5]) > MAX_NORMALISED:
-            raise AnnotationError(
-                path,
-                record,
-                f'got the box {" ".join(tokens[1:5])}, expected centre, width '
-                'and height as shares of the image',
-                'Divide by the width and height of the image',
             )
         start = 5 + self.region_columns
-        layout = self.layouts[len(tokens)]
+        # Words make no rectangle either.
+        region = [parse_number(token) for token in tokens[5:start]]
         return TextRow(
             number=number,
-            category=self.classes[int(values[0])],
-            box=tuple(values[1:5]),
-            region=tuple(values[5:start]),
+            category=category,
+            box=box,
+            region=tuple(math.nan if p is None else p for p in region),
             codes={
-                name: parse_code(value, path, record, name)
-                for name, value in zip(layout, values[start:])
+                name: self._parse_code(token, path, number, name)
+                for name, token in zip(
+                    self.layouts[len(tokens)], tokens[start:]
+                )
             },
         )
+
+    def _parse_code(
+        self, token: str, path: str, number: int, name: str
+    ) -> Optional[int]:
+        """Parse one code, None where it is no whole number."""
+        try:
+            return parse_code(token, path, f'line {number}', name)
+        except AnnotationError:
+            self.mends.add(MALFORMED_CODE, f'{path}, line {number}: {name}')
+            return None
 
     def _read_regions(
         self,
@@ -310,3 +384,18 @@ class YoloTextReader(BaseReader):
             a whole.
         """
         return dict.fromkeys(rows)
+
+
+def parse_number(token: str) -> Optional[float]:
+    """Parse a number.
+
+    Args:
+        token (str): The number as written.
+
+    Returns:
+        float | None: May be NaN or infinite; None where it is a word.
+    """
+    try:
+        return float(token)
+    except ValueError:
+        return None

@@ -28,6 +28,12 @@ def test_other_columns_are_named(tmp_path, lld_files):
         detect_format(str(tmp_path))
 
 
+def test_a_row_cut_off_does_not_decide(tmp_path, lld_files):
+    row = lld_files.row(1, BOX, SIZE)
+    lld_files.text(tmp_path / 'a.txt', '1 .5 .5', row)
+    assert detect_format(str(tmp_path)) == 'text'
+
+
 def test_empty_files_tell_nothing(tmp_path, lld_files):
     lld_files.text(tmp_path / 'a.txt')
     lld_files.text(tmp_path / 'b.txt')

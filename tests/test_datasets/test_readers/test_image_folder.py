@@ -1,8 +1,10 @@
 # Copyright (c) mmleuk authors. All rights reserved.
+import mmcv
 import pytest
 from PIL import Image
 
 from mmleuk.datasets.readers import AnnotationError, ImageFolder
+from mmleuk.datasets.readers.faults import OUTSIDE_FOLDER, TURNED_IMAGE
 
 
 def test_sizes_are_those_of_the_files(tmp_path, lld_files):
@@ -13,15 +15,77 @@ def test_sizes_are_those_of_the_files(tmp_path, lld_files):
     assert sizes == {'a.png': (20, 10), 'deep/b.jpg': (7, 9)}
 
 
-def test_sizes_of_turned_photos_are_those_of_the_loader(tmp_path):
-    import mmcv
-
+@pytest.mark.parametrize('suffix', ['jpg', 'png', 'tif'])
+def test_turned_photos_are_taken_as_the_loader_turns_them(tmp_path, suffix):
     exif = Image.Exif()
     exif[274] = 6
+    name = f'a.{suffix}'
+    Image.new('RGB', (20, 10)).save(tmp_path / name, exif=exif)
+    folder = ImageFolder(str(tmp_path))
+    height, width = mmcv.imread(str(tmp_path / name)).shape[:2]
+    assert (width, height) == (10, 20)
+    assert folder.sizes({name: (10, 20)}) == {name: (10, 20)}
+    # What was annotated may as well be the picture as it is stored.
+    for stated in (None, (20, 10), (30, 30)):
+        header = folder.look({name: stated})[name]
+        assert header.fault is TURNED_IMAGE
+        with pytest.raises(AnnotationError, match='turned by EXIF'):
+            folder.sizes({name: stated})
+
+
+def test_a_photo_held_upright_is_not_turned(tmp_path):
+    exif = Image.Exif()
+    exif[274] = 1
     Image.new('RGB', (20, 10)).save(tmp_path / 'a.jpg', exif=exif)
-    size = ImageFolder(str(tmp_path)).sizes({'a.jpg': None})['a.jpg']
-    height, width = mmcv.imread(str(tmp_path / 'a.jpg')).shape[:2]
-    assert size == (width, height) == (10, 20)
+    assert ImageFolder(str(tmp_path)).sizes({'a.jpg': None}) == {
+        'a.jpg': (20, 10)
+    }
+
+
+def test_turned_late_in_a_png_is_found(tmp_path):
+    exif = Image.Exif()
+    exif[274] = 6
+    path = tmp_path / 'a.png'
+    Image.effect_noise((90, 80), 50).convert('RGB').save(path, exif=exif)
+    content = path.read_bytes()
+    start = content.index(b'eXIf') - 4
+    length = 12 + int.from_bytes(content[start : start + 4], 'big')
+    chunk = content[start : start + length]
+    rest = content[:start] + content[start + length :]
+    path.write_bytes(rest[:-12] + chunk + rest[-12:])
+    assert ImageFolder(str(tmp_path)).look({'a.png': None})['a.png'].fault is (
+        TURNED_IMAGE
+    )
+
+
+def test_links_may_lead_inside_the_root(tmp_path, lld_files):
+    lld_files.image(tmp_path / 'store' / 'a.png', (20, 10))
+    (tmp_path / 'images').mkdir()
+    (tmp_path / 'images' / 'a.png').symlink_to(tmp_path / 'store' / 'a.png')
+    images = str(tmp_path / 'images')
+    inside = ImageFolder(images, root=str(tmp_path)).look({'a.png': None})
+    assert inside['a.png'].size == (20, 10)
+    outside = ImageFolder(images).look({'a.png': None})
+    assert outside['a.png'].fault is OUTSIDE_FOLDER
+    # The folder itself may be a link: somebody has named it.
+    (tmp_path / 'linked').symlink_to(tmp_path / 'store')
+    linked = ImageFolder(str(tmp_path / 'linked')).look({'a.png': None})
+    assert linked['a.png'].fault is None
+
+
+def test_without_a_folder_names_are_paths(tmp_path, lld_files):
+    lld_files.image(tmp_path / 'a.png', (20, 10))
+    path = str(tmp_path / 'a.png')
+    assert ImageFolder('').sizes({path: None}) == {path: (20, 10)}
+    assert ImageFolder(str(tmp_path)).look({path: None})[path].fault is (
+        OUTSIDE_FOLDER
+    )
+
+
+@pytest.mark.parametrize('name', ['a b.png', 'Zellen ä 细胞.png', 'x..y.png'])
+def test_odd_names_are_no_fault(tmp_path, lld_files, name):
+    lld_files.image(tmp_path / name, (20, 10))
+    assert ImageFolder(str(tmp_path)).sizes({name: None}) == {name: (20, 10)}
 
 
 def test_other_backends_fetch_only_what_is_unknown(tmp_path, lld_files):

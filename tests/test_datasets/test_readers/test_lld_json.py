@@ -1,7 +1,12 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 import pytest
 
-from mmleuk.datasets.readers import AnnotationError, ImageFolder, JsonReader
+from mmleuk.datasets.readers import (
+    AnnotationError,
+    CellRecord,
+    ImageFolder,
+    JsonReader,
+)
 from mmleuk.structures import LLD_ATTRIBUTES, AttributeSchema
 
 SCHEMA = AttributeSchema(LLD_ATTRIBUTES)
@@ -14,7 +19,7 @@ CODES = (2, 1, 0, 1, 0, 1, 0)
 def read(tmp_path, lld_files):
     """Write one file, read it, and give fields and counts of mends."""
 
-    def _read(images=(IMAGE,), annotations=(), **kwargs):
+    def _read(images=(IMAGE,), annotations=(), refused=False, **kwargs):
         for image in images:
             if 'file_name' in image:
                 lld_files.image(tmp_path / image['file_name'])
@@ -22,6 +27,10 @@ def read(tmp_path, lld_files):
             tmp_path / 'train.json', list(images), list(annotations), **kwargs
         )
         reader = JsonReader(SCHEMA, ImageFolder(str(tmp_path)))
+        if refused:
+            with pytest.raises(AnnotationError) as error:
+                reader.read(path)
+            return str(error.value), dict(reader.mends.counts)
         return reader.read(path), dict(reader.mends.counts)
 
     return _read
@@ -139,46 +148,142 @@ def test_annotations_of_unlisted_images_are_dropped(read, lld_files):
     (field,), counts = read(annotations=[good, lost])
     assert len(field.cells) == 1
     assert counts == {'annotations of images not listed dropped': 1}
-    # When all are, the ids are of another kind, such as strings.
-    with pytest.raises(AnnotationError, match='none of the 1 annotations'):
-        read(annotations=[lld_files.annotation(0, '7', (1, 1, 9, 9))])
+    # When all are, the ids are those of another file.
+    with pytest.raises(AnnotationError, match='of 1 annotations, 1 are faul'):
+        read(annotations=[lost])
+
+
+def test_ids_as_strings_are_matched(read, lld_files):
+    annotations = [
+        lld_files.annotation(0, '7', (1, 1, 9, 9), '2'),
+        lld_files.annotation(1, 7, (2, 2, 9, 9), 2),
+    ]
+    (field,), counts = read(annotations=annotations)
+    assert [cell.category for cell in field.cells] == ['lymphoblast'] * 2
+    kind = 'ids written as strings here and as numbers there matched'
+    assert counts == {kind: 2}
+    # Where both are listed, each is itself.
+    fields, counts = read(
+        images=[IMAGE, dict(IMAGE, id='7', file_name='b.png')],
+        annotations=[
+            lld_files.annotation(0, '7', (1, 1, 9, 9)),
+            lld_files.annotation(1, 7, (2, 2, 9, 9)),
+        ],
+    )
+    assert [field.cells[0].bbox[0] for field in fields] == [2, 1]
+    assert counts == {}
 
 
 @pytest.mark.parametrize(
-    'change, message',
+    'change, kind, kept',
     [
-        (dict(bbox=[1, 1, 9]), r'annotation 1 \(id 5\).*four numbers'),
-        (dict(bbox=None), 'four numbers'),
-        (dict(bbox=[1, 1, '9', 9]), 'four numbers'),
-        (dict(category_id=14), 'category_id 14 is not listed'),
-        (dict(category_id=None), "'category_id' is None"),
-        (dict(image_id=[7]), r"'image_id' is \[7\]"),
-        (dict(iscrowd='no'), "'iscrowd' is 'no'"),
-        (dict(nucleolus='prominent'), 'nucleolus has the code'),
-        (dict(attributes=[1, 2]), r"'attributes' is \[1, 2\]"),
+        (dict(bbox=[1, 1, 9]), 'without a box of four numbers dropped', 1),
+        (dict(bbox=None), 'without a box of four numbers dropped', 1),
+        (dict(bbox=[1, 1, '9', 9]), 'without a box of four numbers', 1),
+        (dict(category_id=14), 'cells of an unknown category ignored', 2),
+        (dict(category_id=None), 'cells of an unknown category ignored', 2),
+        (dict(image_id=[7]), 'annotations of images not listed dropped', 1),
+        (dict(iscrowd='no'), 'cells with an unclear crowd flag ignored', 2),
+        (dict(nucleolus='prominent'), 'that are no whole numbers masked', 2),
+        (dict(attributes=[1, 2]), 'that are no whole numbers masked', 2),
     ],
 )
-def test_errors_name_file_and_annotation(read, lld_files, change, message):
+def test_a_faulty_annotation_leaves_the_others_alone(
+    read, lld_files, change, kind, kept
+):
     annotations = [
         lld_files.annotation(4, 7, (2, 2, 9, 9)),
         {**lld_files.annotation(5, 7, (1, 1, 9, 9)), **change},
     ]
-    with pytest.raises(AnnotationError, match=f'train.json.*{message}'):
+    (field,), counts = read(annotations=annotations)
+    assert len(field.cells) == kept
+    assert field.cells[0] == CellRecord(
+        (2, 2, 11, 11), 'myeloblast', (0, 1, 0, 1, 0, 1, 0)
+    )
+    if kept == 2:
+        assert field.cells[1].ignored == ('ignored' in kind)
+    ((text, number),) = counts.items()
+    assert kind in text
+    assert number == 1
+
+
+def test_a_code_in_words_masks_nothing_else(read, lld_files):
+    annotation = lld_files.annotation(0, 7, (1, 1, 9, 9), codes=CODES)
+    annotation['nucleolus'] = 'prominent'
+    (field,), _ = read(annotations=[annotation])
+    assert field.cells[0].attributes == (2, 1, 0, -1, 0, 1, 0)
+
+
+def test_a_file_of_faulty_annotations_is_refused(read, lld_files):
+    annotations = [
+        lld_files.annotation(i, 7, (i, 1, 9, 9), category_id=20 + i)
+        for i in range(3)
+    ]
+    with pytest.raises(
+        AnnotationError,
+        match='train.json: of 3 annotations, 3 are faulty.*unknown category'
+        r'.*first: .*annotation 0 \(id 0\)',
+    ):
         read(annotations=annotations)
 
 
 @pytest.mark.parametrize(
-    'images, message',
-    [
-        ([IMAGE, dict(id=9)], "image entry 1: 'file_name' is None"),
-        ([dict(file_name=NAME)], "image entry 0: 'id' is None"),
-        ([IMAGE, dict(IMAGE, file_name='b.png')], 'the id 7 stands for'),
-        ([dict(IMAGE, annotated_regions=[])], 'sparse_json'),
-    ],
+    'entry', [dict(id=9), dict(file_name='b.png'), 7, None]
 )
-def test_errors_name_the_image(read, images, message):
-    with pytest.raises(AnnotationError, match=message):
-        read(images)
+def test_a_faulty_image_entry_leaves_the_others_alone(
+    tmp_path, lld_files, entry
+):
+    lld_files.image(tmp_path / NAME)
+    cells = [lld_files.annotation(i, 7 + 2 * i, (1, 1, 9, 9)) for i in (0, 1)]
+    path = lld_files.json(tmp_path / 'a.json', [IMAGE, entry], cells)
+    reader = JsonReader(SCHEMA, ImageFolder(str(tmp_path)))
+    (field,) = reader.read(path)
+    assert (field.file_name, len(field.cells)) == (NAME, 1)
+    kind = 'image entries without an id or a file name dropped'
+    assert reader.mends.counts[kind] == 1
+    assert reader.mends.balance() == dict(
+        images=(2, 1, 1), annotations=(2, 1, 1)
+    )
+
+
+def test_files_of_one_id_are_both_dropped(read, lld_files):
+    names = [NAME, 'b.png', 'c.png', 'b.png']
+    ids = [7, 8, 8, 9]
+    fields, counts = read(
+        images=[
+            dict(IMAGE, id=image_id, file_name=name)
+            for image_id, name in zip(ids, names)
+        ],
+        annotations=[
+            lld_files.annotation(i, image_id, (1, 1, 9, 9))
+            for i, image_id in enumerate([7, 7, 8, 9])
+        ],
+        refused=True,
+    )
+    assert 'of 4 images, 3 are faulty' in fields
+    names += ['d.png', 'e.png']
+    ids += [10, 11]
+    fields, counts = read(
+        images=[
+            dict(IMAGE, id=image_id, file_name=name)
+            for image_id, name in zip(ids, names)
+        ],
+        annotations=[
+            lld_files.annotation(i, image_id, (1, 1, 9, 9))
+            for i, image_id in enumerate([7, 8, 9, 10])
+        ],
+    )
+    # The cells of b.png under the id 9 are perhaps not all.
+    assert [f.file_name for f in fields] == [NAME, 'd.png', 'e.png']
+    assert counts == {
+        'image entries whose id stands for several files dropped': 3,
+        'annotations of dropped images dropped': 2,
+    }
+
+
+def test_regions_are_refused_where_none_are_expected(read):
+    with pytest.raises(AnnotationError, match='sparse_json'):
+        read([dict(IMAGE, annotated_regions=[])])
 
 
 def test_errors_name_the_category(read):
@@ -196,7 +301,7 @@ def test_errors_name_the_category(read):
         (b'\xff\xfe\x00', 'no JSON'),
         (b'[]', "'images' is not a list"),
         (b'{"images": [], "annotations": []}', "'categories' is not a list"),
-        (b'{"images": [1]}', "'images' is not a list of objects"),
+        (b'{"images": {}}', "'images' is not a list of objects"),
     ],
 )
 def test_other_files_are_refused(tmp_path, text, message):

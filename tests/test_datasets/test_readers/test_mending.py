@@ -2,7 +2,18 @@
 import pytest
 
 from mmleuk.datasets.readers import AnnotationError, CellRecord, MendLog
-from mmleuk.datasets.readers.mending import RawCell, mend_field, parse_code
+from mmleuk.datasets.readers.faults import (
+    LOST_ANNOTATION,
+    MALFORMED_BOX,
+    NO_AREA,
+    REPEATED_BOX,
+)
+from mmleuk.datasets.readers.mending import (
+    Doubt,
+    RawCell,
+    mend_field,
+    parse_code,
+)
 from mmleuk.structures import LLD_ATTRIBUTES, AttributeSchema
 
 SCHEMA = AttributeSchema(LLD_ATTRIBUTES)
@@ -117,6 +128,7 @@ def test_regions_are_clipped_and_kept_once():
     assert counts == {
         'annotated regions without an area dropped': 2,
         'annotated regions over the edge clipped': 1,
+        'repeated annotated regions dropped': 1,
     }
 
 
@@ -129,9 +141,35 @@ def test_no_region_is_not_the_whole_image():
 @pytest.mark.parametrize(
     'region', [(9, 0, 5, 5), (0, 9, 5, 5), (0, 0, NAN, 5)]
 )
-def test_a_region_that_is_no_rectangle_is_an_error(region):
-    with pytest.raises(AnnotationError, match='s, image a.png.*no rectangle'):
-        mend(regions=[region])
+def test_a_region_that_is_no_rectangle_is_not_annotated(region):
+    field, counts = mend(raw(), regions=[region])
+    assert field.annotated_regions == ()
+    assert len(field.cells) == 1
+    assert counts == {'annotated regions that are no rectangle dropped': 1}
+    field, _ = mend(raw(), regions=[region, (0, 0, 40, 40)])
+    assert field.annotated_regions == ((0, 0, 40, 40),)
+
+
+def test_overlapping_regions_stay_and_are_counted():
+    regions = [(0, 0, 40, 40), (39, 0, 50, 40)]
+    field, counts = mend(raw(), regions=regions)
+    assert field.annotated_regions == tuple(regions)
+    kind = 'annotated regions that overlap taken as their union'
+    assert counts == {kind: 1}
+    # Those that touch do not overlap.
+    _, counts = mend(raw(), regions=[(0, 0, 40, 40), (40, 0, 50, 40)])
+    assert counts == {}
+
+
+def test_cells_outside_the_regions_are_counted():
+    regions = [(0, 0, 25, 40)]
+    cells = (raw(), raw((30, 5, 40, 20)), raw((50, 5, 60, 20), ignored=True))
+    field, counts = mend(*cells, regions=regions)
+    assert len(field.cells) == 3
+    assert counts == {'cells outside their own region kept': 1}
+    # The centre of the box as stated counts, not that of what is left of it.
+    _, counts = mend(raw((54, 5, 74, 20)), regions=[(62, 0, 64, 40)])
+    assert counts == {'boxes over the edge clipped': 1}
 
 
 @pytest.mark.parametrize(
@@ -147,9 +185,57 @@ def test_other_codes_are_errors(value):
         parse_code(value, 's', 'r', 'nucleolus')
 
 
-def test_log_counts_and_remembers_the_first_place():
+def test_log_counts_and_remembers_places():
     mends = MendLog()
     assert mends.summary() == ''
     mends.add('things mended', 'a')
     mends.add('things mended', 'b', 2)
-    assert mends.summary() == '3 things mended (first: a)'
+    mends.add(REPEATED_BOX, 'c\ud800')
+    assert mends.counts == {'things mended': 3, REPEATED_BOX.text: 1}
+    assert mends.summary() == (
+        '1 repeated boxes dropped (first: c\\ud800); '
+        '3 things mended (first: a)'
+    )
+    for i in range(9):
+        mends.add('things mended', str(i))
+    assert mends.places['things mended'] == ['a', 'b', '0', '1', '2']
+
+
+def test_a_strict_log_raises_at_once():
+    mends = MendLog(strict=True)
+    with pytest.raises(
+        AnnotationError,
+        match='train.json, annotation 3: .*"repeated boxes dropped".*Keep one',
+    ) as error:
+        mends.add(REPEATED_BOX, 'train.json, annotation 3')
+    assert error.value.fault is REPEATED_BOX
+    assert not mends.counts
+
+
+def test_balance_of_what_was_seen():
+    mends = MendLog()
+    mends.seen.update(annotations=7, images=2)
+    mends.kept.update(annotations=4, images=2)
+    mends.add(REPEATED_BOX, 'a', 2)
+    mends.add(NO_AREA, 'a')
+    assert mends.balance() == dict(annotations=(7, 4, 3), images=(2, 2, 0))
+
+
+@pytest.mark.parametrize('good, refused', [(1, True), (2, False)])
+def test_a_source_is_refused_by_its_own_faults_alone(good, refused):
+    mends = MendLog()
+    # Another source, wholly good, and one with places to spare.
+    mends.seen['annotations'] += 100
+    for i in range(9):
+        mends.add(MALFORMED_BOX, f'other {i}')
+    doubt = Doubt(mends, 'mine')
+    mends.seen['annotations'] += 2 + good
+    mends.add(MALFORMED_BOX, 'mine, row 1')
+    mends.add(LOST_ANNOTATION, 'mine, row 2')
+    # Of boxes without an area there may be any number.
+    mends.add(NO_AREA, 'mine, row 3', 50)
+    if not refused:
+        doubt.check()
+        return
+    with pytest.raises(AnnotationError, match='mine: of 3 ann.*2 are faul'):
+        doubt.check()

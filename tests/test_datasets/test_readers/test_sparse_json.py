@@ -59,19 +59,23 @@ def test_repeated_entries_must_agree(read_regions):
     one = dict(annotated_regions=[[0, 0, 20, 20]])
     assert read_regions(one, one) == ((0, 0, 20, 20),)
     for other in ({}, dict(annotated_regions=[])):
-        with pytest.raises(AnnotationError, match='image a.png.*2 entries'):
-            read_regions(one, other)
+        assert read_regions(one, other, one) == ()
 
 
 @pytest.mark.parametrize(
     'regions',
     [None, [0, 0, 20, 20], [[0, 0, 20]], [['0', 0, 20, 20]], 'all', {}],
 )
-def test_malformed_regions_are_errors(read_regions, regions):
-    with pytest.raises(AnnotationError, match='a.json, image a.png'):
+def test_a_file_of_malformed_regions_is_refused(read_regions, regions):
+    with pytest.raises(
+        AnnotationError, match='unclear regions.*a.json, image a.png'
+    ):
         read_regions(dict(annotated_regions=regions))
 
 
-def test_an_inverted_region_is_an_error(read_regions):
+def test_a_file_of_inverted_regions_is_refused(read_regions):
     with pytest.raises(AnnotationError, match='no rectangle'):
         read_regions(dict(annotated_regions=[[20, 0, 0, 20]]))
+    # One beside others is dropped.
+    regions = [[20, 0, 0, 20], [0, 0, 9, 9]]
+    assert read_regions(dict(annotated_regions=regions)) == ((0, 0, 9, 9),)

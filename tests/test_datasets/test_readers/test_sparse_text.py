@@ -109,18 +109,23 @@ def test_an_order_that_makes_no_difference_is_no_error(read, lld_files):
     assert field.annotated_regions == ((10, 20, 20, 30),)
 
 
-def test_a_file_that_fits_no_order_is_named(read, lld_files):
+def test_few_rows_may_fit_no_order(read, lld_files):
+    good = lld_files.row(1, BOX, SIZE, CODES, REGION)
+    bad = lld_files.row(1, (5, 70, 15, 90), SIZE, CODES, REGION)
+    for order in ('auto', 'x1y1x2y2'):
+        (_, field), counts = read(order, a=[good], b=[good, bad])
+        assert len(field.cells) == 2
+        assert field.annotated_regions == (REGION,)
+        assert counts == {'cells outside their own region kept': 1}
+
+
+def test_a_folder_that_fits_no_order_is_refused(read, lld_files):
     good = lld_files.row(1, BOX, SIZE, CODES, REGION)
     bad = lld_files.row(1, (5, 70, 15, 90), SIZE, CODES, REGION)
     with pytest.raises(
-        AnnotationError, match='b.txt, line 2: .*no rectangle.*either order'
+        AnnotationError, match='b.txt, line 1: .*either order.*2 of 3 rows'
     ):
-        read(a=[good], b=[good, bad])
-    # Set, the order is trusted, and the cell stays a positive.
-    (_, field), counts = read('x1y1x2y2', a=[good], b=[good, bad])
-    assert len(field.cells) == 2
-    assert field.annotated_regions == (REGION,)
-    assert counts == {'cells outside their own region kept': 1}
+        read(a=[good], b=[bad, bad])
 
 
 def test_files_of_different_orders_are_named(read, lld_files):
@@ -133,11 +138,22 @@ def test_files_of_different_orders_are_named(read, lld_files):
 
 
 @pytest.mark.parametrize('order', ['x1x2y1y2', 'x1y1x2y2'])
-def test_a_region_that_is_no_rectangle_is_an_error(read, lld_files, order):
-    for region in ((0, 0, 0, 0), (90, 80, 20, 10), ('nan',) * 4):
-        row = lld_files.row(1, BOX, SIZE, CODES, region)
-        with pytest.raises(AnnotationError, match='a.txt, line 1.*rectangle'):
-            read(order, a=[row])
+@pytest.mark.parametrize(
+    'region', [(90, 80, 20, 10), ('nan',) * 4, ('x',) * 4]
+)
+def test_a_region_that_is_no_rectangle_is_dropped(
+    read, lld_files, order, region
+):
+    bad = lld_files.row(1, BOX, SIZE, CODES, region)
+    good = lld_files.row(
+        2, (50, 20, 60, 30), SIZE, CODES, in_order(REGION, order)
+    )
+    (field,), counts = read(order, a=[good, bad])
+    assert len(field.cells) == 2
+    assert field.annotated_regions == (REGION,)
+    assert counts == {'annotated regions that are no rectangle dropped': 1}
+    with pytest.raises(AnnotationError, match='no rectangle.*a.txt'):
+        read(order, a=[bad])
 
 
 def test_regions_that_differ_in_one_file_are_all_kept(read, lld_files):

@@ -81,21 +81,54 @@ def test_an_empty_file_differs_from_none(read, lld_files):
 @pytest.mark.parametrize(
     'row, message',
     [
-        ('1 .5 .5 .2 .2', 'got 5 columns, expected 12 or 11'),
-        ('1 .5 .5 .2 .2 0 0 9 9 0 0 0 0 0 0 0', 'got 16 columns'),
-        ('1 .5 .5 .2 x 0 0 0 0 0 0 0', 'expected numbers'),
-        ('14 .5 .5 .2 .2 0 0 0 0 0 0 0', 'class 14, expected 0 to 13'),
-        ('-1 .5 .5 .2 .2 0 0 0 0 0 0 0', 'class -1'),
-        ('1.5 .5 .5 .2 .2 0 0 0 0 0 0 0', 'class 1.5'),
-        ('nan .5 .5 .2 .2 0 0 0 0 0 0 0', 'class nan'),
-        ('1 320 240 20 20 0 0 0 0 0 0 0', 'shares of the image'),
-        ('1 .5 .5 .2 .2 0 .5 0 0 0 0 0', 'nuclear_chromatin has the code'),
+        ('1 .5 .5 .2 .2', 'line 1: got 5 columns, expected 12 or 11'),
+        ('1 .5 .5 .2 .2 0 0 9 9 0 0 0 0 0 0 0', 'line 1: got 16 columns'),
+        ('1 .5 .5 .2 x 0 0 0 0 0 0 0', 'not of numbers dropped'),
+        ('1 320 240 20 20 0 0 0 0 0 0 0', 'in pixels dropped'),
     ],
 )
-def test_errors_name_file_and_line(read, lld_files, row, message):
-    good = lld_files.row(1, (10, 6, 30, 36), SIZE)
-    with pytest.raises(AnnotationError, match=f'b.txt, line 2: .*{message}'):
-        read(a=[good], b=[good, row])
+def test_faulty_rows_are_dropped(read, lld_files, row, message):
+    good = lld_files.row(1, (10, 6, 30, 36), SIZE, CODES)
+    (_, field), counts = read(a=[good], b=[good, row])
+    (cell,) = field.cells
+    assert cell.attributes == CODES
+    assert len(counts) == 1
+    with pytest.raises(AnnotationError, match=message):
+        read(a=[row], b=[good, row])
+
+
+@pytest.mark.parametrize('category', ['14', '-1', '1.5', 'nan', 'monocyte'])
+def test_cells_of_an_unknown_class_are_ignored(read, lld_files, category):
+    good = lld_files.row(1, (10, 6, 30, 36), SIZE, CODES)
+    row = lld_files.row(category, (30, 6, 50, 36), SIZE, CODES)
+    (field,), counts = read(a=[good, row])
+    assert [cell.ignored for cell in field.cells] == [False, True]
+    assert counts == {'cells of an unknown category ignored': 1}
+    with pytest.raises(
+        AnnotationError, match=f'a.txt, line 1: got the class {category}'
+    ):
+        read(a=[row])
+
+
+@pytest.mark.parametrize('code', ['.5', 'open', 'nan'])
+def test_a_code_that_is_no_whole_number_is_masked(read, lld_files, code):
+    row = lld_files.row(1, (10, 6, 30, 36), SIZE, (CODES[0], code, *CODES[2:]))
+    (field,), counts = read(a=[row])
+    assert field.cells[0].attributes == (CODES[0], -1, *CODES[2:])
+    assert counts == {'attribute codes that are no whole numbers masked': 1}
+
+
+def test_an_unreadable_label_file_says_nothing_about_its_image(
+    read, tmp_path, lld_files
+):
+    row = lld_files.row(1, (10, 6, 30, 36), SIZE)
+    lld_files.image(tmp_path / 'images' / 'b.png', SIZE)
+    (tmp_path / 'labels').mkdir()
+    (tmp_path / 'labels' / 'b.txt').write_bytes(b'\xff\xfe1')
+    (first, second), counts = read(a=[row])
+    assert len(first.cells) == 1
+    assert second.annotated_regions == ()
+    assert sum(counts.values()) == 1
 
 
 def test_faulty_boxes_are_mended(read, lld_files):
@@ -116,7 +149,11 @@ def test_label_files_without_image_are_counted_and_named(
     read, tmp_path, lld_files
 ):
     lld_files.text(tmp_path / 'labels' / 'lost.txt')
-    with pytest.raises(FileNotFoundError, match='1 of 2 label .*: lost. Set'):
+    (field,), counts = read(a=[])
+    assert field.file_name == 'a.png'
+    assert counts == {'label files without an image dropped': 1}
+    lld_files.text(tmp_path / 'labels' / 'too.txt')
+    with pytest.raises(FileNotFoundError, match='2 of 3 .*: lost, too. Set'):
         read(a=[])
 
 

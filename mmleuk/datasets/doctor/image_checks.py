@@ -1,0 +1,164 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+"""Looks at the pixels of images: can they be decoded, which are alike."""
+
+import hashlib
+import os
+import sys
+from collections import defaultdict
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Dict, Iterator, List, Optional, Sequence, Tuple
+
+import cv2
+import mmcv
+import numpy as np
+from mmengine import fileio
+from mmengine.utils import track_parallel_progress, track_progress
+from scipy.fft import dctn
+
+# Perceptual hash: the signs of the 8 x 8 lowest frequencies of the image at
+# 32 x 32 pixels, as Zauner (2010) describes it. Alike are hashes that differ
+# in at most three of the 64 bits.
+HASH_SIDE, LOW_SIDE = 8, 32
+MAX_DISTANCE = 3
+
+# Images whose grey values at 32 x 32 pixels vary less than this look all
+# alike: blank fields.
+MIN_CONTRAST = 1.0
+
+
+@dataclass
+class ImageCheck:
+    """What was found of one image.
+
+    Args:
+        path (str): The image file.
+        digest (str, optional): Hash of its pixels, None where it can't be
+            decoded.
+        perceptual (int, optional): Perceptual hash of 64 bits, None of a
+            blank image.
+    """
+
+    path: str
+    digest: Optional[str] = None
+    perceptual: Optional[int] = None
+
+
+def check_image(path: str) -> ImageCheck:
+    """Decode one image as ``LoadImageFromFile`` does, and hash it.
+
+    Args:
+        path (str): The image file.
+
+    Returns:
+        ImageCheck: Without a digest where it can't be decoded.
+    """
+    try:
+        image = mmcv.imfrombytes(fileio.get(path), flag='color')
+    except (OSError, ValueError, cv2.error):
+        image = None
+    if image is None:
+        return ImageCheck(path)
+    digest = hashlib.blake2b(image.tobytes(), digest_size=16)
+    digest.update(str(image.shape).encode())
+    return ImageCheck(path, digest.hexdigest(), perceptual_hash(image))
+
+
+def perceptual_hash(image: np.ndarray) -> Optional[int]:
+    """Hash an image so that copies that look alike have like hashes.
+
+    Args:
+        image (np.ndarray): Shape (h, w, 3), uint8, BGR.
+
+    Returns:
+        int | None: 64 bits; None of a blank image.
+    """
+    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    small = cv2.resize(
+        grey, (LOW_SIDE, LOW_SIDE), interpolation=cv2.INTER_AREA
+    ).astype(np.float64)
+    if small.std() < MIN_CONTRAST:
+        return None
+    low = dctn(small, norm='ortho')[:HASH_SIDE, :HASH_SIDE].ravel()
+    bits = np.packbits(low > np.median(low[1:]))
+    return int.from_bytes(bits.tobytes(), 'big')
+
+
+def _work_alone() -> None:
+    """Keep OpenCV's threads out of the worker processes."""
+    cv2.setNumThreads(0)
+
+
+def check_images(
+    paths: Sequence[str], workers: Optional[int] = None
+) -> List[ImageCheck]:
+    """Check many images in parallel, with a progress bar on stderr.
+
+    Args:
+        paths (Sequence[str]): The image files.
+        workers (int, optional): Number of processes. Defaults to None, one
+            a core.
+
+    Returns:
+        list[ImageCheck]: In the order of the paths.
+    """
+    workers = min(workers or os.cpu_count() or 1, len(paths))
+    if workers <= 1:
+        checks = track_progress(check_image, list(paths), file=sys.stderr)
+    else:
+        checks = track_parallel_progress(
+            check_image,
+            list(paths),
+            workers,
+            initializer=_work_alone,
+            chunksize=8,
+            file=sys.stderr,
+        )
+    print(file=sys.stderr)
+    return checks
+
+
+def group_identical(checks: Sequence[ImageCheck]) -> List[List[str]]:
+    """Group images with the same pixels.
+
+    Args:
+        checks (Sequence[ImageCheck]): Of different paths.
+
+    Returns:
+        list[list[str]]: Paths, two or more a group.
+    """
+    groups: Dict[str, List[str]] = defaultdict(list)
+    for check in checks:
+        if check.digest is not None:
+            groups[check.digest].append(check.path)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def find_similar(
+    checks: Sequence[ImageCheck],
+) -> Iterator[Tuple[ImageCheck, ImageCheck]]:
+    """Find the pairs of images that look alike, without identical ones.
+
+    Hashes that differ in three bits agree in at least one of their four
+    quarters, so that not all pairs have to be compared.
+
+    Args:
+        checks (Sequence[ImageCheck]): Of different paths.
+
+    Yields:
+        tuple[ImageCheck]: Two images.
+    """
+    # One image of each digest stands for all of them.
+    unlike = {c.digest: c for c in checks if c.perceptual is not None}
+    buckets: Dict[Tuple[int, int], List[ImageCheck]] = defaultdict(list)
+    for check in unlike.values():
+        for quarter in range(MAX_DISTANCE + 1):
+            part = check.perceptual >> (16 * quarter) & 0xFFFF
+            buckets[quarter, part].append(check)
+    seen = set()
+    for bucket in buckets.values():
+        for one, two in combinations(bucket, 2):
+            distance = (one.perceptual ^ two.perceptual).bit_count()
+            if distance <= MAX_DISTANCE and (one.path, two.path) not in seen:
+                seen.add((one.path, two.path))
+                yield one, two

@@ -1,0 +1,353 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+"""Splits by patient in which every class has its share of every part."""
+
+import itertools
+import random
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+import numpy as np
+
+from mmleuk.structures import AttributeSchema
+
+from .naming import normalise_patient, parse_field_name
+from .readers.lld_json import UNKNOWN, is_key
+from .sparsify import is_ignored
+
+# Splits that are all tried if there are no more of them than this.
+MAX_EXACT = 20_000
+
+# Random starts of the search otherwise.
+STARTS = 10
+
+# Groups that a group is tried to be swapped with, in one pass.
+MAX_SWAPS = 100
+
+
+@dataclass(frozen=True)
+class Group:
+    """Images that must stay together: those of one patient.
+
+    Args:
+        name (str): The patient; of an image without one, its file name.
+        files (tuple[str]): The images.
+        counts (dict[str, int]): What is in them, by what is balanced.
+        known (bool): Whether the patient is known.
+    """
+
+    name: str
+    files: Tuple[str, ...]
+    counts: Mapping[str, int]
+    known: bool = True
+
+
+def group_by_patient(
+    dataset: Mapping[str, Any],
+    schema: Optional[AttributeSchema] = None,
+    patients: Optional[Mapping[str, str]] = None,
+) -> List[Group]:
+    """Group the images of a file by patient and count what is in them.
+
+    Args:
+        dataset (Mapping): COCO-like: ``images``, ``annotations`` and
+            ``categories``.
+        schema (AttributeSchema, optional): Attributes whose values are to be
+            balanced as well. Defaults to None, none.
+        patients (Mapping[str, str], optional): Patient by file name. Defaults
+            to None: the patient that LLD's file names state.
+
+    Returns:
+        list[Group]: Groups sorted by name. Counted are images, cells that are
+        not ignored by class (``'class neutrophil'``), and known values of
+        attributes (``'cell_size small'``). An image without a patient is a
+        group of its own.
+
+    Raises:
+        ValueError: If ``patients`` does not name all images, an image has no
+            id or name, or two share an id.
+    """
+    names: Dict[Any, str] = {}
+    for index, image in enumerate(dataset['images']):
+        name = image.get('file_name')
+        if not (isinstance(name, str) and name and is_key(image.get('id'))):
+            raise ValueError(
+                f'image entry {index} has the id {image.get("id")!r} and the '
+                f'file_name {name!r}, expected both'
+            )
+        if names.setdefault(image['id'], name) != name:
+            raise ValueError(
+                f'the image id {image["id"]!r} stands for {name} and '
+                f'{names[image["id"]]}, expected an id of its own for each'
+            )
+    files = sorted(set(names.values()))
+    if patients is not None:
+        missing = [name for name in files if name not in patients]
+        if missing:
+            raise ValueError(
+                f'{len(missing)} of {len(files)} images have no patient in '
+                f'the table, such as {missing[0]}. Add them'
+            )
+    categories = {
+        item['id']: str(item.get('name'))
+        for item in dataset['categories']
+        if is_key(item.get('id'))
+    }
+    counts: Dict[str, Counter] = {
+        name: Counter({'images': 1}) for name in files
+    }
+    for annotation in dataset['annotations']:
+        image_id, category_id = (
+            annotation.get(key) if is_key(annotation.get(key)) else None
+            for key in ('image_id', 'category_id')
+        )
+        name = names.get(image_id)
+        if name is None or is_ignored(annotation):
+            continue
+        category = categories.get(category_id, UNKNOWN)
+        counts[name][f'class {category}'] += 1
+        counts[name].update(_attribute_values(annotation, schema))
+
+    members: Dict[Tuple[bool, str], List[str]] = {}
+    for name in files:
+        patient = (
+            parse_field_name(name).patient
+            if patients is None
+            else patients[name]
+        )
+        key = (False, name)
+        if patient is not None:
+            key = (True, normalise_patient(patient))
+        members.setdefault(key, []).append(name)
+    return [
+        Group(
+            group,
+            tuple(own_files),
+            dict(sum((counts[name] for name in own_files), Counter())),
+            known,
+        )
+        for (known, group), own_files in sorted(members.items())
+    ]
+
+
+def _attribute_values(
+    annotation: Mapping[str, Any], schema: Optional[AttributeSchema]
+) -> List[str]:
+    """Name the attribute values of one annotation that are known."""
+    values = []
+    nested = annotation.get('attributes')
+    nested = nested if isinstance(nested, Mapping) else {}
+    for attribute in schema or ():
+        for place in (annotation, nested):
+            code = place.get(attribute.json_key, place.get(attribute.name))
+            if type(code) is int and 0 <= code < len(attribute.values):
+                values.append(f'{attribute.name} {attribute.values[code]}')
+                break
+    return values
+
+
+def imbalance(
+    counts: np.ndarray, parts: np.ndarray, shares: np.ndarray
+) -> float:
+    """Measure how far parts are from their shares of everything.
+
+    The sum, over what is balanced and over parts, of the squared difference
+    between the part's share of it and the share that is wanted. Each thing
+    counts alike, however rare.
+
+    Args:
+        counts (np.ndarray): Counts by group and thing, shape (g, t).
+        parts (np.ndarray): Part of each group, shape (g, ), int.
+        shares (np.ndarray): Wanted shares, shape (p, ), sum 1.
+
+    Returns:
+        float: 0 for a perfect split.
+    """
+    return _cost(_sums(counts / counts.sum(axis=0), parts, shares), shares)
+
+
+def _sums(
+    parts_of_all: np.ndarray, parts: np.ndarray, shares: np.ndarray
+) -> np.ndarray:
+    """Add up the shares that each part has, shape (p, t)."""
+    sums = np.zeros((len(shares), parts_of_all.shape[1]))
+    np.add.at(sums, parts, parts_of_all)
+    return sums
+
+
+def _cost(sums: np.ndarray, shares: np.ndarray) -> float:
+    """Measure the imbalance of shares that parts have, shape (p, t)."""
+    return float(((sums - shares[:, None]) ** 2).sum())
+
+
+def split_groups(
+    groups: Sequence[Group], shares: Sequence[float], seed: int = 0
+) -> List[int]:
+    """Give each group a part, so that everything is balanced.
+
+    The split is the one of least :func:`imbalance`, with a group in every
+    part. It is exact where there are at most ``MAX_EXACT`` splits. Else it is
+    the best that a local search finds: from ``STARTS`` greedy splits (the
+    groups that hold most of anything first, each to where it costs least, the
+    order blurred by the seed), groups are moved and swapped until neither
+    helps.
+
+    The greedy step is that of scikit-learn's ``StratifiedGroupKFold``, which
+    balances one label a sample over folds of one size; after Sechidis et al.,
+    "On the Stratification of Multi-label Data" (2011), several things are
+    balanced at once, over parts of any size.
+
+    Args:
+        groups (Sequence[Group]): The groups.
+        shares (Sequence[float]): Wanted share of each part, above 0, sum 1.
+        seed (int): Same seed, same split. Defaults to 0.
+
+    Returns:
+        list[int]: Index of the part of each group.
+
+    Raises:
+        ValueError: If shares are not such, or groups are fewer than parts.
+    """
+    wanted = np.array(shares, dtype=float)
+    if (
+        len(wanted) < 2
+        or not np.isfinite(wanted).all()
+        or (wanted <= 0).any()
+        or abs(wanted.sum() - 1) > 1e-6
+    ):
+        raise ValueError(
+            f'the shares are {list(shares)}, expected two or more numbers '
+            'above 0 whose sum is 1'
+        )
+    if len(groups) < len(wanted):
+        raise ValueError(
+            f'got {len(groups)} patients for {len(wanted)} parts, expected '
+            'at least one patient a part'
+        )
+    things = sorted(set().union(*(group.counts for group in groups)))
+    counts = np.array(
+        [[group.counts.get(thing, 0) for thing in things] for group in groups],
+        dtype=float,
+    )
+    parts_of_all = counts / counts.sum(axis=0)
+    rng = random.Random(seed)
+    if len(wanted) ** len(groups) <= MAX_EXACT:
+        return _try_all(parts_of_all, wanted, rng)
+    best, best_cost = None, np.inf
+    for _ in range(STARTS):
+        parts = _greedy(parts_of_all, wanted, rng)
+        cost = _improve(parts_of_all, parts, wanted, rng)
+        # Not for a difference of rounding.
+        if cost < best_cost - 1e-12:
+            best, best_cost = parts, cost
+    return best.tolist()
+
+
+def _try_all(
+    parts_of_all: np.ndarray, shares: np.ndarray, rng: random.Random
+) -> List[int]:
+    """Find the best of all splits; the seed chooses among equals."""
+    size = len(shares)
+    splits = list(itertools.product(range(size), repeat=len(parts_of_all)))
+    rng.shuffle(splits)
+    best, best_cost = None, np.inf
+    for split in splits:
+        if len(set(split)) < size:
+            continue
+        parts = np.array(split)
+        cost = _cost(_sums(parts_of_all, parts, shares), shares)
+        if cost < best_cost - 1e-12:
+            best, best_cost = split, cost
+    return list(best)
+
+
+def _greedy(
+    parts_of_all: np.ndarray, shares: np.ndarray, rng: random.Random
+) -> np.ndarray:
+    """Give group after group, the largest first, to where it costs least."""
+    blur = np.array([rng.uniform(0.8, 1.25) for _ in parts_of_all])
+    order = np.argsort(-parts_of_all.max(axis=1) * blur, kind='stable')
+    parts = np.zeros(len(parts_of_all), dtype=int)
+    excess = np.repeat(-shares[:, None], parts_of_all.shape[1], axis=1)
+    empty = set(range(len(shares)))
+    for left, group in zip(range(len(order), 0, -1), order):
+        # What is left must do for the parts that have none.
+        choices = sorted(empty) if left <= len(empty) else range(len(shares))
+        choices = np.array(choices)
+        # Half of what it costs, but for a constant.
+        costs = excess[choices] @ parts_of_all[group]
+        part = int(choices[costs.argmin()])
+        parts[group] = part
+        excess[part] += parts_of_all[group]
+        empty.discard(part)
+    return parts
+
+
+def _improve(
+    parts_of_all: np.ndarray,
+    parts: np.ndarray,
+    shares: np.ndarray,
+    rng: random.Random,
+) -> float:
+    """Move and swap groups, in place, until neither helps.
+
+    Returns:
+        float: The imbalance that is left.
+    """
+    excess = _sums(parts_of_all, parts, shares) - shares[:, None]
+    targets = np.arange(len(shares))
+    order = np.arange(len(parts))
+    improved = True
+    while improved:
+        improved = False
+        rng.shuffle(order)
+        for group in order:
+            old = parts[group]
+            # Moves to each part, then swaps with groups of other parts.
+            others = order
+            if len(order) > MAX_SWAPS:
+                others = order[rng.sample(range(len(order)), MAX_SWAPS)]
+            others = others[parts[others] != old]
+            moves = targets[targets != old]
+            if (parts == old).sum() == 1:
+                moves = moves[:0]
+            flows = parts_of_all[group] - np.concatenate(
+                [np.zeros((len(moves), excess.shape[1])), parts_of_all[others]]
+            )
+            to = np.concatenate([moves, parts[others]])
+            # (e - f)^2 + (d + f)^2 - e^2 - d^2 = 2 f^2 + 2 f (d - e)
+            costs = (flows**2 + flows * (excess[to] - excess[old])).sum(axis=1)
+            if not len(costs) or costs.min() > -1e-12:
+                continue
+            best = int(costs.argmin())
+            excess[old] -= flows[best]
+            excess[to[best]] += flows[best]
+            if best >= len(moves):
+                parts[others[best - len(moves)]] = old
+            parts[group] = to[best]
+            improved = True
+    return float((excess**2).sum())
+
+
+def take_part(dataset: dict, files: Sequence[str]) -> dict:
+    """Keep some images of a file with their annotations.
+
+    Args:
+        dataset (dict): COCO-like.
+        files (Sequence[str]): Names of the images to keep.
+
+    Returns:
+        dict: The dataset with fewer images and annotations; these are the
+        same objects, ids included.
+    """
+    names = set(files)
+    images = [
+        image for image in dataset['images'] if image['file_name'] in names
+    ]
+    ids = {image['id'] for image in images}
+    annotations = [
+        annotation
+        for annotation in dataset['annotations']
+        if is_key(annotation.get('image_id')) and annotation['image_id'] in ids
+    ]
+    return {**dataset, 'images': images, 'annotations': annotations}

@@ -1,0 +1,166 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+import json
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mmleuk.datasets.doctor import Specimen, TrialResult
+
+TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/check_dataset.py'
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Run the tool in this process, which saves the imports."""
+
+    def _call(*arguments):
+        monkeypatch.setattr(sys, 'argv', [str(TOOL), *map(str, arguments)])
+        # It sets how odd names are written.
+        monkeypatch.setattr(
+            type(sys.stdout), 'reconfigure', lambda self, **kw: None, False
+        )
+        with pytest.raises(SystemExit) as stop:
+            runpy.run_path(str(TOOL), run_name='__main__')
+        return stop.value.code, *capsys.readouterr()
+
+    return _call
+
+
+@pytest.fixture
+def specimen(tmp_path):
+    specimen = Specimen(tmp_path / 'data')
+    specimen.write()
+    return specimen
+
+
+def paths(specimen):
+    return [
+        '--ann',
+        specimen.json_path,
+        '--images',
+        specimen.folder / 'images',
+        '--workers',
+        1,
+    ]
+
+
+def test_as_a_program(specimen):
+    done = subprocess.run(
+        [sys.executable, str(TOOL), *map(str, paths(specimen))],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert '6 images (0 annotated in regions), 12 cells' in done.stdout
+    assert '6 images decoded' in done.stdout
+    assert '6/6' in done.stderr
+
+
+def test_faults_give_status_1_and_json(specimen, call):
+    specimen.add_cell((1, 1, 0, 0))
+    specimen.write()
+    status, out, _ = call(*paths(specimen), '--json', '--no-images')
+    assert status == 1
+    content = json.loads(out)
+    assert content['status'] == 1
+    (fault,) = content['sources'][0]['faults']
+    assert fault['kind'] == 'boxes without an area in the image dropped'
+    assert content['sources'][0]['split'] == 'train'
+
+
+def test_refused_data_gives_status_2(specimen, call):
+    specimen.raw = b'['
+    specimen.write()
+    status, out, _ = call(*paths(specimen))
+    assert status == 2
+    assert 'REFUSED: ' in out
+
+
+def test_a_config(specimen, tmp_path, call):
+    dataset = dict(type='mmleuk.LLDDataset', **specimen.options)
+    config = tmp_path / 'config.py'
+    config.write_text(
+        f'train_dataloader = dict(dataset={dataset!r})\n'
+        f'val_dataloader = dict(dataset={dataset!r})\n'
+        'test_dataloader = val_dataloader\n'
+    )
+    status, out, _ = call(config, '--workers', 1)
+    assert status == 1
+    assert '== val and test: ' in out
+    assert '6 patients in more than one split [reported]' in out
+    status, out, _ = call(
+        config,
+        '--no-images',
+        '--cfg-options',
+        'val_dataloader.dataset.ann_file=none.json',
+    )
+    assert status == 2
+    assert 'none.json' in out
+
+
+def test_a_root_of_subsets(tmp_path, call):
+    for subset in ('H_100x_C1', 'other'):
+        specimen = Specimen(tmp_path / 'root' / subset)
+        specimen.write()
+        images = specimen.folder / 'images'
+        images.rename(specimen.folder / 'train')
+        images.mkdir()
+        (specimen.folder / 'train').rename(images / 'train')
+        (specimen.folder / 'json_labels').mkdir()
+        specimen.json_path.rename(specimen.folder / 'json_labels/train.json')
+    status, out, _ = call('--root', tmp_path / 'root', '--no-images')
+    assert '== train: H_100x_C1' in out
+    assert 'images by subsets: H_100X_C1: 6' in out
+    assert 'other' not in out
+    # The split test is not there.
+    assert status == 2
+    status, _, err = call('--root', tmp_path)
+    assert status == 2
+    assert 'no folder has the name of a subset' in err
+
+
+def test_other_classes(specimen, call):
+    specimen.categories = [dict(id=1, name='platelet')]
+    specimen.write()
+    assert call(*paths(specimen), '--no-images')[0] == 2
+    status, out, _ = call(
+        *paths(specimen), '--no-images', '--classes', 'platelet'
+    )
+    assert status == 0
+    assert '| platelet      | 12 |' in out
+
+
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        ([], 'expected one of'),
+        (['a.py', '--self-test'], 'expected one of'),
+        (['--ann', 'a.json'], 'needs --images'),
+        (['--ann', 'a', 'b', 'c', '--images', 'd', 'e'], '2 --images for 3'),
+    ],
+)
+def test_wrong_arguments(call, arguments, message):
+    status, _, err = call(*arguments)
+    assert status == 2
+    assert message in err
+
+
+def test_self_test_sums_up_trials(monkeypatch, call):
+    import mmleuk.datasets.doctor as doctor
+
+    results = [TrialResult(trial) for trial in doctor.TRIALS]
+    monkeypatch.setattr(doctor, 'run_trials', lambda folder: results)
+    status, out, _ = call('--self-test')
+    assert status == 0
+    number = len(results)
+    assert f'{number} of {number} trials passed' in out
+    results[0] = TrialResult(results[0].trial, 'good cells are lost')
+    status, out, _ = call('--self-test')
+    assert status == 1
+    assert f'FAILED: {results[0].trial.name}: good cells are lost' in out
+    status, out, _ = call('--self-test', '--json')
+    assert (status, len(json.loads(out))) == (1, number)
