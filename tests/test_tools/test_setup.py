@@ -348,13 +348,13 @@ def clone(tmp_path):
     return folder
 
 
-def run_check(clone, **variables):
+def run_check(clone, *args, **variables):
     environment = dict(os.environ, **variables)
     for name in ('VIRTUAL_ENV', 'STACK', 'TORCH_VERSION'):
         environment.pop(name, None)
     environment.update(variables)
     return subprocess.run(
-        ['bash', 'tools/check.sh'],
+        ['bash', 'tools/check.sh', *args],
         cwd=clone,
         env=environment,
         capture_output=True,
@@ -406,6 +406,24 @@ def test_environment_is_made_and_marked(clone):
     assert 'C++20' in result.stderr
     stamp = json.loads((clone / '.venv' / 'mmleuk-setup.json').read_text())
     assert stamp == dict(made_here=True)
+
+
+def test_each_stack_has_an_environment_of_its_own(clone):
+    result = run_check(
+        clone,
+        *('--stack', 'onedl'),
+        TORCH_VERSION='2.14.0',
+        PYTHON=sys.executable,
+    )
+    assert 'C++20' in result.stderr
+    assert (clone / '.venv-onedl').is_dir()
+    assert not (clone / '.venv').exists()
+
+
+def test_a_stack_needs_a_name(clone):
+    result = run_check(clone, '--stack')
+    assert result.returncode == 2
+    assert '--stack openmmlab|onedl' in result.stderr
 
 
 def test_foreign_active_environment_is_left_alone(clone, tmp_path):

@@ -4,7 +4,8 @@
 # the settings for that) and puts it first on PATH.
 #
 #   PYTHON  the Python that a new environment is made with
-#   VENV    the environment, .venv by default; one of your own is taken too:
+#   VENV    the environment, .venv by default, .venv-onedl with STACK=onedl:
+#           the stacks share their import names. One of your own is taken too:
 #           nothing that it holds is replaced
 
 set -euo pipefail
@@ -45,6 +46,9 @@ not make an environment, because its module venv is missing: install it \
 
 if [ -z "${VENV:-}" ]; then
     VENV=$PWD/.venv
+    if [ "${STACK:-openmmlab}" != openmmlab ]; then
+        VENV=$VENV-$STACK
+    fi
     if [ -n "${VIRTUAL_ENV:-}" ] && [ "$VIRTUAL_ENV" != "$VENV" ]; then
         echo "The active environment is left alone; to use it, set \
 VENV=$VIRTUAL_ENV."
