@@ -32,7 +32,7 @@ def words(figure, tmp_path):
     """Save a figure, and read all text of its SVG."""
     png, svg = save_figure(figure, tmp_path / 'plots', 'a')
     assert cv2.imread(str(png)).min() < 100
-    assert not load_pyplot().get_fignums()
+    assert not load_pyplot().fignum_exists(figure.number)
     return re.findall(r'<text[^>]*>([^<]+)</text>', svg.read_text())
 
 
