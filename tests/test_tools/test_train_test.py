@@ -12,6 +12,7 @@ import sys
 import cv2
 import numpy as np
 import pytest
+from tiny_detector import TINY_DETECTOR
 
 from mmleuk.structures import LLD_ATTRIBUTES, AttributeSchema
 
@@ -19,25 +20,9 @@ ROOT = osp.abspath(osp.join(osp.dirname(__file__), '../..'))
 SCHEMA = AttributeSchema(LLD_ATTRIBUTES)
 CLASSES = ('neutrophil', 'lymphocyte')
 
-# The smallest detector with attributes, on fields of 96 px.
-CONFIG = """
-_base_ = [
-    'mmdet::_base_/models/faster-rcnn_r50_fpn.py',
-    'mmdet::_base_/default_runtime.py',
-]
-model = dict(
-    backbone=dict(
-        depth=18, base_channels=8, norm_eval=False, frozen_stages=-1,
-        init_cfg=None),
-    neck=dict(in_channels=[8, 16, 32, 64], out_channels=16),
-    rpn_head=dict(in_channels=16, feat_channels=16),
-    roi_head=dict(
-        type='mmleuk.AttributeRoIHead',
-        bbox_roi_extractor=dict(out_channels=16),
-        bbox_head=dict(in_channels=16, fc_out_channels=16, num_classes=2),
-        attribute_head=dict(type='mmleuk.AttributeHead', in_channels=16)),
-    test_cfg=dict(
-        rpn=dict(max_per_img=20), rcnn=dict(score_thr=0.0, max_per_img=5)))
+CONFIG = (
+    TINY_DETECTOR
+    + """
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='mmleuk.LoadLLDAnnotations', with_bbox=True),
@@ -88,6 +73,7 @@ val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.001, momentum=0.9))
 """
+)
 
 
 def write_data(folder):
