@@ -26,6 +26,7 @@ from .excuse import covered_fraction, excused_detections
 from .fit_calibration import TemperatureFit, answers, fit_calibration
 from .intervals import wilson_interval
 from .judged_results import JudgedResults, judge_results
+from .labelled_cells import split_cells
 from .precision_recall import PrecisionRecallCurve, precision_recall_curves
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     'negative_log_likelihood',
     'precision_recall_curves',
     'reliability_curve',
+    'split_cells',
     'table_macro_f1',
     'type_confusion',
     'wilson_interval',

@@ -9,6 +9,7 @@ import numpy as np
 from mmleuk.structures import MISSING, AttributeSchema, match_detections
 
 from .excuse import excused_detections
+from .labelled_cells import split_cells
 
 
 @dataclass(frozen=True)
@@ -211,20 +212,8 @@ def _judge_image(
 ) -> dict:
     """Split the cells into labelled and ignored and pair the former."""
     image = dict(result)
-    instances = image.pop('instances')
-    cells = [item for item in instances if not item['ignore_flag']]
-    ignored = [item['bbox'] for item in instances if item['ignore_flag']]
-    unknown = [MISSING] * len(schema)
-    image['gt_bboxes'] = np.array(
-        [cell['bbox'] for cell in cells], dtype=np.float64
-    ).reshape(-1, 4)
-    image['gt_labels'] = np.array(
-        [cell['bbox_label'] for cell in cells], dtype=np.int64
-    )
-    image['gt_attributes'] = np.array(
-        [schema.clean(cell.get('attributes', unknown)) for cell in cells],
-        dtype=np.int64,
-    ).reshape(-1, len(schema))
+    cells, ignored = split_cells(image.pop('instances'), schema)
+    image.update(cells)
     boxes = image['bboxes'], image['scores'], image['gt_bboxes'], iou_thr
     image['matches'] = match_detections(*boxes)
     image['type_matches'] = match_detections(
@@ -232,7 +221,7 @@ def _judge_image(
     )
     image['excused'] = excused_detections(
         image['bboxes'],
-        np.array(ignored, dtype=np.float64).reshape(-1, 4),
+        ignored,
         image['annotated_regions'],
         image['image_shape'],
         ignore_iof_thr,

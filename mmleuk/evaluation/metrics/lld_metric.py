@@ -24,6 +24,7 @@ from ..functional import (
     evaluate_boxes,
     excused_detections,
     matched_scores,
+    split_cells,
 )
 
 _REQUIRED_META = ('instances', 'annotated_regions', 'ori_shape')
@@ -259,13 +260,8 @@ class LLDMetric(BaseMetric):
             detection or -1, ``excused`` (n, ) bool, and the predictions.
         """
         image = dict(result)
-        instances = image.pop('instances')
-        labelled = [item for item in instances if not item['ignore_flag']]
-        ignored = [item for item in instances if item['ignore_flag']]
-        image['gt_bboxes'] = _stack([item['bbox'] for item in labelled], 4)
-        image['gt_labels'] = np.array(
-            [item['bbox_label'] for item in labelled], dtype=np.int64
-        )
+        cells, ignored = split_cells(image.pop('instances'), schema)
+        image.update(cells)
         for key in ('gt_labels', 'labels'):
             labels = image[key]
             if len(labels) and not (
@@ -277,13 +273,6 @@ class LLDMetric(BaseMetric):
                     f'[0, {num_classes}), the classes of the dataset'
                 )
         if schema is not None:
-            image['gt_attributes'] = _stack(
-                [
-                    schema.clean(item.get('attributes', [None] * len(schema)))
-                    for item in labelled
-                ],
-                len(schema),
-            ).astype(np.int64)
             self._check_attributes(image, schema)
         image['matches'] = match_detections(
             image['bboxes'],
@@ -295,7 +284,7 @@ class LLDMetric(BaseMetric):
         )
         image['excused'] = excused_detections(
             image['bboxes'],
-            _stack([item['bbox'] for item in ignored], 4),
+            ignored,
             image['annotated_regions'],
             image['image_shape'],
             self.ignore_iof_thr,
@@ -507,11 +496,6 @@ def _to_numpy(tensor: torch.Tensor) -> np.ndarray:
     if tensor.dtype in (torch.bfloat16, torch.float16):
         tensor = tensor.float()
     return tensor.numpy()
-
-
-def _stack(rows: Sequence[Sequence[float]], width: int) -> np.ndarray:
-    """Make a float64 array of shape (n, width), also of no rows."""
-    return np.array(rows, dtype=np.float64).reshape(-1, width)
 
 
 def _format(value: Optional[float]) -> str:
