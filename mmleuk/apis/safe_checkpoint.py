@@ -14,7 +14,6 @@ from pickle import UnpicklingError
 from typing import Any, Iterator, Mapping, NoReturn, Set, Tuple, Union
 
 import mmcv.ops
-import torch
 from mmdet.utils import register_all_modules
 from mmengine import registry as mmengine_registry
 from mmengine.config import Config
@@ -22,7 +21,7 @@ from mmengine.registry import Registry
 
 # Puts our registries among those of MMEngine.
 import mmleuk.registry  # noqa: F401
-from mmleuk.engine import allow_own_checkpoints
+from mmleuk.engine.checkpoint_loaders import load_weights_only
 
 # Free text for people: brackets in it are no code.
 _FREE_TEXT = ('title',)
@@ -33,7 +32,7 @@ def read_checkpoint(path: Union[str, Path]) -> dict:
     """Read a checkpoint of MMEngine's runner onto the CPU.
 
     Nothing in it is run: torch rebuilds tensors, plain Python objects and the
-    few classes of :func:`mmleuk.engine.allow_own_checkpoints` alone.
+    few classes of :func:`mmleuk.engine.load_checkpoints_safely` alone.
 
     Args:
         path (str | Path): The file.
@@ -49,19 +48,10 @@ def read_checkpoint(path: Union[str, Path]) -> dict:
         raise FileNotFoundError(
             f'there is no checkpoint {path}, expected a local file'
         )
-    allow_own_checkpoints()
     try:
-        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+        checkpoint = load_weights_only(path, 'cpu')
     except UnpicklingError as error:
-        raise ValueError(
-            f'{path} was not loaded, for it may run any code, expected what '
-            "MMEngine's runner writes (which torch before 2.6 can't check, "
-            f'this is {torch.__version__}): {error}'
-        ) from error
-    except (RuntimeError, EOFError, OSError) as error:
-        raise ValueError(
-            f'{path} is no checkpoint, or is cut short: {error}'
-        ) from error
+        raise ValueError(str(error)) from error
     if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:
         raise ValueError(
             f"{path} has no 'state_dict', expected a checkpoint of MMEngine's "

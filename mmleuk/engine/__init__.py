@@ -1,4 +1,4 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-from .checkpoint import allow_own_checkpoints
+from .checkpoint_loaders import load_checkpoints_safely
 
-__all__ = ['allow_own_checkpoints']
+__all__ = ['load_checkpoints_safely']

@@ -10,7 +10,7 @@ import torch
 from mmleuk.evaluation.functional import Calibration
 from mmleuk.structures import AttributeSchema
 
-from .checkpoint import allow_own_checkpoints
+from .checkpoint_loaders import load_weights_only
 
 CALIBRATION_KEY = 'mmleuk_calibration'
 
@@ -28,10 +28,9 @@ def load_whole_checkpoint(path: Union[str, Path]) -> dict:
         FileNotFoundError: If there is no such file.
         UnpicklingError: If it holds anything but weights and what MMEngine's
             runner writes beside them.
-        ValueError: If it is no checkpoint of MMEngine's runner.
+        ValueError: If it is no checkpoint of MMEngine's runner, or cut short.
     """
-    allow_own_checkpoints()
-    checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+    checkpoint = load_weights_only(path, 'cpu')
     if not isinstance(checkpoint, dict) or not isinstance(
         checkpoint.get('meta'), Mapping
     ):

@@ -7,14 +7,14 @@ from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from .checkpoint import allow_own_checkpoints
+from .checkpoint_loaders import load_checkpoints_safely
 
 
 def load_run_config(args: argparse.Namespace) -> Config:
     """Prepare the process for a run and read the config of it.
 
-    What every command line of MMDetection shares: modules are registered, own
-    checkpoints allowed, overrides merged, the work directory is settled.
+    What every command line of MMDetection shares: modules are registered, no
+    checkpoint may run code, overrides merged, the work directory is settled.
 
     Args:
         args (argparse.Namespace): ``config``, ``launcher``, ``cfg_options``
@@ -25,7 +25,7 @@ def load_run_config(args: argparse.Namespace) -> Config:
     """
     setup_cache_size_limit_of_dynamo()
     register_all_modules(init_default_scope=False)
-    allow_own_checkpoints()
+    load_checkpoints_safely()
     cfg = Config.fromfile(args.config)
     cfg.launcher = args.launcher
     if args.cfg_options is not None:

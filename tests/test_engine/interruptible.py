@@ -9,7 +9,7 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
-from mmleuk.engine import allow_own_checkpoints
+from mmleuk.engine import load_checkpoints_safely
 
 
 class CachedNoise:
@@ -58,7 +58,7 @@ class Wobbly(BaseModel):
 def build_runner(
     work_dir, num_workers=0, max_epochs=4, resume=False, hooks=(), seed=True
 ):
-    allow_own_checkpoints()
+    load_checkpoints_safely()
     default_hooks = dict(
         checkpoint=dict(
             type='mmleuk.AtomicCheckpointHook', interval=1, max_keep_ckpts=1

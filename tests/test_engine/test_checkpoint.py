@@ -13,7 +13,7 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import nn
 
-from mmleuk.engine import allow_own_checkpoints
+from mmleuk.engine.checkpoint import allow_own_checkpoints
 
 needs_weights_only = pytest.mark.skipif(
     not hasattr(torch.serialization, 'safe_globals'),

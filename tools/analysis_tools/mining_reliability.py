@@ -23,7 +23,7 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config, ConfigDict
 from mmengine.runner.checkpoint import load_checkpoint
 
-from mmleuk.engine import allow_own_checkpoints
+from mmleuk.engine import load_checkpoints_safely
 from mmleuk.evaluation.functional import wilson_interval
 from mmleuk.models.mining import RegionMiner
 from mmleuk.structures import MISSING, match_detections
@@ -281,7 +281,7 @@ def main() -> None:
     """Judge, print and draw."""
     args = parse_args()
     register_all_modules()
-    allow_own_checkpoints()
+    load_checkpoints_safely()
     cfg = Config.fromfile(args.config)
     miner = load_miner(cfg, args.checkpoint)
     truth = load_truth(cfg.train_dataloader.dataset, args.labels)

@@ -29,7 +29,7 @@ from mmengine.runner.checkpoint import load_checkpoint
 
 from mmleuk.deployment import Agreement, OnnxDetector
 from mmleuk.deployment.export import export_onnx
-from mmleuk.engine import allow_own_checkpoints
+from mmleuk.engine import load_checkpoints_safely
 from mmleuk.version import __version__
 
 # What in a pipeline leaves the pixels as they are.
@@ -257,7 +257,7 @@ def main() -> None:
     """Export, check and name the file."""
     args = parse_args()
     register_all_modules()
-    allow_own_checkpoints()
+    load_checkpoints_safely()
     # It warns of packages that nothing here needs.
     logging.getLogger('torch.onnx').setLevel(logging.ERROR)
     cfg = Config.fromfile(args.config)

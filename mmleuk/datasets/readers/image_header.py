@@ -4,8 +4,12 @@
 import struct
 import warnings
 from dataclasses import dataclass, field
+from functools import cache
+from io import BytesIO
 from typing import BinaryIO, List, Optional, Tuple
 
+import cv2
+import numpy as np
 from PIL import Image
 
 from .faults import (
@@ -26,8 +30,8 @@ MAX_PIXELS = 178_956_970
 EXIF_ORIENTATION = 274
 EXIF_TRANSPOSED = (5, 6, 7, 8)
 
-# Formats in which OpenCV, and so mmcv's loader, heeds it.
-TURNED_FORMATS = ('JPEG', 'MPO', 'PNG', 'TIFF', 'WEBP')
+# Formats that can have one.
+FORMATS_WITH_EXIF = ('JPEG', 'MPO', 'PNG', 'TIFF', 'WEBP')
 
 PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
 PNG_RGB = 2
@@ -172,10 +176,30 @@ def _stored_size(image: Image.Image) -> Tuple[int, int]:
 
 def _read_orientation(image: Image.Image) -> int:
     """Read EXIF's orientation, 1 where there is none."""
-    if image.format not in TURNED_FORMATS:
+    if not _is_turned(image.format):
         return 1
     orientation = image.getexif().get(EXIF_ORIENTATION, 1)
     return orientation if orientation in range(2, 9) else 1
+
+
+@cache
+def _is_turned(form: str) -> bool:
+    """Tell whether OpenCV, and so mmcv's loader, heeds EXIF's orientation.
+
+    In which formats it does differs from version to version (4.12 leaves
+    WEBP as it is, 5.0 does not), so that a small image is tried.
+    """
+    if form not in FORMATS_WITH_EXIF:
+        return False
+    exif = Image.Exif()
+    exif[EXIF_ORIENTATION] = EXIF_TRANSPOSED[1]
+    stream = BytesIO()
+    # MPO are JPEG with more images behind.
+    form = 'JPEG' if form == 'MPO' else form
+    Image.new('RGB', (16, 8)).save(stream, form, exif=exif)
+    content = np.frombuffer(stream.getvalue(), np.uint8)
+    image = cv2.imdecode(content, cv2.IMREAD_COLOR)
+    return image is not None and image.shape[:2] == (16, 8)
 
 
 def _read_notes(mode: str) -> List[Fault]:

@@ -40,11 +40,17 @@ def test_size_is_that_of_the_loader(form, orientation):
     exif = Image.Exif()
     exif[274] = orientation
     content = encode(form=form, exif=exif)
-    decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    decoded, upright = (
+        cv2.imdecode(np.frombuffer(stored, np.uint8), cv2.IMREAD_COLOR)
+        for stored in (content, encode(form=form))
+    )
     header = read(content)
     assert header.size == decoded.shape[1::-1]
     assert header.stored == (50, 40)
-    assert header.orientation == orientation
+    # OpenCV 4 leaves WEBP as it is.
+    is_heeded = not np.array_equal(decoded, upright)
+    assert is_heeded or orientation == 1 or form == 'WEBP'
+    assert header.orientation == (orientation if is_heeded else 1)
 
 
 def test_pixels_may_start_late():
