@@ -93,14 +93,16 @@ def test_all_methods_see_as_many_pixels(full, sparse, fields, size):
 
 
 @EACH_DATA_SET
-def test_mining_and_release_in_time(full, sparse, fields, size):
+def test_labels_are_released_after_they_judged(full, sparse, fields, size):
     cfg = load('mined', sparse)
-    assert 0 < cfg.burn_in_epochs < cfg.release_epoch < cfg.max_epochs
+    assert 0 < cfg.burn_in_epochs < cfg.max_epochs
     (hook,) = find(cfg, 'RegionMiningHook')
-    assert (hook['begin'], hook['release']) == (
-        cfg.burn_in_epochs,
-        cfg.release_epoch,
-    )
+    assert hook['begin'] == hook['release'] == cfg.burn_in_epochs
+    # The last burnt-in teacher is judged by labels that it never saw.
+    (switch,) = find(cfg, 'PipelineSwitchHook')
+    assert switch['switch_epoch'] == cfg.burn_in_epochs
+    assert find(cfg.train_pipeline, 'HoldOutRegions')
+    assert not find(switch['switch_pipeline'], 'HoldOutRegions')
 
 
 @EACH_DATA_SET

@@ -13,7 +13,12 @@ def test_draws_chances_beside_scores(monkeypatch, tmp_path):
     tool = importlib.import_module('mining_reliability')
     rng = np.random.default_rng(0)
     scores = rng.random(200)
-    judged = dict(scores=scores, chances=scores**2, right=scores > 0.4)
+    judged = dict(
+        scores=scores,
+        chances=scores**2,
+        right=scores > 0.4,
+        right_by_score=scores > 0.5,
+    )
     tool.draw(judged, 0.9, [tmp_path / 'a.svg'])
     text = re.findall(
         r'<text[^>]*>([^<]+)</text>', (tmp_path / 'a.svg').read_text()

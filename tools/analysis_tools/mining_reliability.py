@@ -112,8 +112,9 @@ def judge_by_truth(
         truth (dict[str, list[dict]]): All labels.
 
     Returns:
-        dict[str, np.ndarray]: ``scores``, ``chances`` and ``right``, shape
-        (n, ); ``is_cell``, whatever its type; ``attribute_scores`` and
+        dict[str, np.ndarray]: ``scores``, ``chances``, ``right_by_score`` (the
+        type of that score) and ``right`` (the likeliest type), shape (n, );
+        ``is_cell``, whatever its type; ``attribute_scores`` and
         ``attribute_right`` of the mined attributes; ``num_cells``, how many
         cells there are.
     """
@@ -123,6 +124,7 @@ def judge_by_truth(
             'scores',
             'chances',
             'right',
+            'right_by_score',
             'is_cell',
             'ious',
             'attribute_right',
@@ -149,11 +151,13 @@ def judge_by_truth(
         num_cells += len(cells) - len(set(match[known & (match >= 0)]))
         is_cell = match >= 0
         labels = np.array([c['bbox_label'] for c in cells] + [-1])
-        right = labels[match] == found.labels.numpy()
+        right = labels[match] == found.types.numpy()
+        right_by_score = labels[match] == found.labels.numpy()
         rows['scores'].append(found.scores.numpy()[kept])
         rows['chances'].append(found.chances.numpy()[kept])
         rows['is_cell'].append(is_cell[kept])
         rows['right'].append((right & is_cell)[kept])
+        rows['right_by_score'].append((right_by_score & is_cell)[kept])
         mined = kept & (found.chances.numpy() >= miner.target_precision)
         for index in np.flatnonzero(mined & is_cell):
             codes = found.attributes[index].numpy()
@@ -187,7 +191,7 @@ def summarise(
     """
     mined = judged['chances'] >= target
     right = judged['right'][mined]
-    chances, truth = judged['chances'], judged['right']
+    chances = judged['chances']
     return dict(
         unlabelled_cells=int(judged['num_cells']),
         mined=int(mined.sum()),
@@ -205,8 +209,12 @@ def summarise(
         attribute_precision=float(judged['attribute_right'].mean())
         if len(judged['attribute_right'])
         else None,
-        brier_score_of_scores=float(np.mean((judged['scores'] - truth) ** 2)),
-        brier_score_of_chances=float(np.mean((chances - truth) ** 2)),
+        brier_score_of_scores=float(
+            np.mean((judged['scores'] - judged['right_by_score']) ** 2)
+        ),
+        brier_score_of_chances=float(
+            np.mean((chances - judged['right']) ** 2)
+        ),
     )
 
 
@@ -231,7 +239,8 @@ def draw(
     )
     titles = dict(scores='score of the teacher', chances='calibrated chance')
     for (top, bottom), (key, title) in zip(axes.T, titles.items()):
-        values, right = judged[key], judged['right']
+        values = judged[key]
+        right = judged['right' if key == 'chances' else 'right_by_score']
         # Bins of equal numbers: most detections score very low or very high.
         edges = np.unique(np.quantile(values, np.linspace(0, 1, NUM_BINS + 1)))
         bins = np.clip(np.digitize(values, edges) - 1, 0, len(edges) - 2)

@@ -1,16 +1,17 @@
 # Frequently modified parameters.
 # Epochs that learn from labels alone, on mosaics of annotated regions: a
 # teacher has to be worth something before it is asked.
-burn_in_epochs = round(_base_.max_epochs * 6 / 12)
+burn_in_epochs = round(_base_.max_epochs * 8 / 12)
 # Epochs between two looks of the teacher at all fields.
 mining_interval = 2
 # Learning rate after the burn-in, as a share of that before.
 restart_weight = 0.7
-# First epoch that learns from the held-out labels too. From then on they judge
-# the teacher no more.
-release_epoch = round(_base_.max_epochs * 11 / 12)
-# Share of fields whose labels judge the teacher until then.
+# Share of fields whose labels judge the teacher at its first look. Then the
+# loss learns from them, too: they are too dear to be kept for judging.
 hold_out = dict(share=0.2, seed=0)
+# Share of images that are mosaics of annotated regions after the burn-in, too,
+# so that true types are seen as often as mined ones.
+mosaic_share = 0.5
 target_precision = 0.95
 
 detector = _base_.model
@@ -50,8 +51,17 @@ view = [
 ]
 mosaic = dict(type='mmleuk.CachedRegionMosaic', img_scale=_base_.scale)
 train_pipeline = [load, annotate, keep_back, *view, mosaic, pack]
-mining_pipeline = [load, annotate, keep_back, *view, pack]
-release_pipeline = [load, annotate, *view, pack]
+mining_pipeline = [
+    load,
+    annotate,
+    *view,
+    dict(
+        type='RandomChoice',
+        transforms=[[mosaic], []],
+        prob=[mosaic_share, 1 - mosaic_share],
+    ),
+    pack,
+]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 # The fields as the teacher looks at them.
 mining_dataloader = dict(
@@ -95,15 +105,10 @@ custom_hooks = [
         switch_pipeline=mining_pipeline,
     ),
     dict(
-        type='PipelineSwitchHook',
-        switch_epoch=release_epoch,
-        switch_pipeline=release_pipeline,
-    ),
-    dict(
         type='mmleuk.RegionMiningHook',
         dataloader=mining_dataloader,
         begin=burn_in_epochs,
         interval=mining_interval,
-        release=release_epoch,
+        release=burn_in_epochs,
     ),
 ]

@@ -29,8 +29,9 @@ class RegionMiningHook(Hook):
         interval (int): Epochs (or iterations) between two passes. Defaults to
             1.
         release (int, optional): First epoch (or iteration) in which the
-            held-out labels are part of the loss. From then on they judge no
-            more, and the calibrators stay as they are. None: never.
+            held-out labels are part of the loss. After a last pass before it
+            they judge no more, and the calibrators stay as they are. None:
+            never.
         by_epoch (bool): Whether these are epochs. Defaults to True.
     """
 
@@ -101,7 +102,7 @@ class RegionMiningHook(Hook):
             model = model.module
         hold_out = model.miner.hold_out
         now = runner.epoch if self.by_epoch else runner.iter
-        if self.release is not None and now >= self.release:
+        if self.release is not None and now > self.release:
             hold_out = None
         for data_batch in self._dataloader:
             data = model.data_preprocessor(data_batch, training=False)

@@ -20,6 +20,7 @@ from mmleuk.structures import (
 )
 
 from .detection_bank import DetectionBank
+from .type_balance import apply_offsets, balance_types
 
 
 @MODELS.register_module()
@@ -35,9 +36,9 @@ class RegionMiner(BaseModule):
     - a detection whose chance to be a cell of its type is
       ``target_precision`` or more becomes ground truth;
     - with ``draw_types``, so does one that is a cell of some type with that
-      chance. Its type is drawn anew for each view: the likeliest with its own
-      chance, the runner-up with its, and else it is a candidate. In
-      expectation that is a soft label, in any head and with any loss;
+      chance. Its type is drawn anew for each view, each with its own chance,
+      and else it is a candidate. In expectation that is a soft label, in any
+      head and with any loss;
     - one of its attributes is part of that ground truth where its own chance
       is ``attribute_precision`` or more;
     - any other detection becomes a candidate, and the rest of the un-annotated
@@ -56,6 +57,10 @@ class RegionMiner(BaseModule):
             0.95.
         draw_types (bool): Whether cells of doubtful type are mined, with a
             type that is drawn. Defaults to True.
+        type_std (float, optional): Standard deviation of the prior of how
+            much the teacher may prefer a type, as an offset of log-odds: how
+            often it names each type is held against the labelled cells
+            (:func:`balance_types`). None takes it at its word. Defaults to 1.
         num_stds (float): Standard deviations by which the bound on that
             chance stays below its estimate. Defaults to 0.5.
         attribute_precision (float, optional): Least chance of a mined
@@ -86,6 +91,7 @@ class RegionMiner(BaseModule):
         calibrator: dict = dict(type='mmleuk.ScoreCalibrator'),
         target_precision: float = 0.95,
         draw_types: bool = True,
+        type_std: Optional[float] = 1.0,
         num_stds: float = 0.5,
         attribute_precision: Optional[float] = 0.9,
         mine_background: bool = True,
@@ -98,6 +104,7 @@ class RegionMiner(BaseModule):
         self.hold_out = hold_out
         self.target_precision = target_precision
         self.draw_types = draw_types
+        self.type_std = type_std
         self.num_stds = num_stds
         self.attribute_precision = attribute_precision
         self.mine_background = mine_background
@@ -165,6 +172,9 @@ class RegionMiner(BaseModule):
             dict(
                 held_out=held_out,
                 num_cells=len(truth),
+                type_counts=torch.bincount(
+                    truth.labels, minlength=self.num_classes
+                ),
                 num_seen=int((match >= 0).sum()),
                 # In fields: the area of a field counts as one.
                 annotated_area=_area(regions) / (height * width),
@@ -181,11 +191,10 @@ class RegionMiner(BaseModule):
 
         Returns:
             :obj:`InstanceData`: ``bboxes``, ``labels`` and ``scores``,
-            ``other_labels`` and ``other_scores`` of the best box of another
-            class there (score 0 where there is none), ``presence_scores``,
-            the sum of the scores of all classes there, ``attribute_labels``
-            and ``attribute_scores`` (MISSING and 0 where the teacher names
-            no attributes).
+            ``class_scores``, those of the best box of each class there (n, C),
+            ``presence_scores``, their sum, ``attribute_labels`` and
+            ``attribute_scores`` (MISSING and 0 where the teacher names no
+            attributes).
         """
         boxes = get_box_tensor(detections.bboxes).float()
         kept = InstanceData(
@@ -197,15 +206,15 @@ class RegionMiner(BaseModule):
         # Of one proposal they differ little, while a box on a part of a cell
         # is a place of its own.
         same_place = bbox_overlaps(boxes, boxes) >= self.place_iou_thr
-        by_class = torch.zeros(len(boxes), self.num_classes).scatter_reduce(
+        kept.class_scores = torch.zeros(
+            len(boxes), self.num_classes
+        ).scatter_reduce(
             1,
             kept.labels.expand(len(boxes), -1),
             same_place * kept.scores,
             'amax',
         )
-        kept.presence_scores = by_class.sum(dim=1).clamp(max=1)
-        by_class.scatter_(1, kept.labels[:, None], 0)
-        kept.other_scores, kept.other_labels = by_class.max(dim=1)
+        kept.presence_scores = kept.class_scores.sum(dim=1).clamp(max=1)
         shape = (len(boxes), len(self.schema))
         if 'attribute_labels' in detections:
             kept.attribute_labels = detections.attribute_labels
@@ -239,7 +248,32 @@ class RegionMiner(BaseModule):
             self._fit(held_out)
         for entry in entries:
             self._set_chances(entry)
-        return self._summary(entries)
+        offsets = self._balance_types(entries)
+        summary = self._summary(entries)
+        summary['largest_type_offset'] = float(offsets.abs().max())
+        return summary
+
+    def _balance_types(self, entries: List[InstanceData]) -> Tensor:
+        """Hold the types outside against those that are labelled.
+
+        Args:
+            entries (list[:obj:`InstanceData`]): Detections of all fields,
+                whose chances of types are corrected in place.
+
+        Returns:
+            Tensor: The offset of each type's log-odds, shape (C, ).
+        """
+        offsets = torch.zeros(self.num_classes)
+        if self.type_std is not None:
+            offsets = balance_types(
+                torch.cat([e.type_chances[e.is_outside] for e in entries]),
+                sum(entry.type_counts for entry in entries),
+                self.type_std,
+            )
+        for entry in entries:
+            entry.type_chances = apply_offsets(entry.type_chances, offsets)
+            entry.chances, entry.types = entry.type_chances.max(dim=1)
+        return offsets
 
     def _fit(self, held_out: List[InstanceData]) -> None:
         """Fit all calibrators to fields whose labels are held out."""
@@ -277,21 +311,19 @@ class RegionMiner(BaseModule):
 
     def _set_chances(self, entry: InstanceData) -> None:
         """Give the detections of a field their chances, in place."""
-        scores, labels = entry.scores, entry.labels
+        scores = entry.class_scores
         if not self.calibrators:
-            entry.chances = scores
-            entry.other_chances = entry.other_scores
+            chances = scores
             entry.presence = entry.presence_scores
             entry.least_presence = entry.presence_scores
             attribute_chances = entry.attribute_scores
         else:
-            entry.chances = self.calibrators['cell_type'].chances(
-                scores, labels, self.num_stds
+            types = torch.arange(self.num_classes).expand_as(scores)
+            chances = self.calibrators['cell_type'].chances(
+                scores.flatten(), types.flatten(), self.num_stds
             )
-            entry.other_chances = self.calibrators['cell_type'].chances(
-                entry.other_scores, entry.other_labels, self.num_stds
-            )
-            one_group = torch.zeros_like(labels)
+            chances = chances.view_as(scores) * (scores > 0)
+            one_group = torch.zeros_like(entry.labels)
             entry.presence = self.calibrators['presence'].chances(
                 entry.presence_scores, one_group
             )
@@ -303,9 +335,15 @@ class RegionMiner(BaseModule):
                 entry.attribute_scores.flatten(), groups.flatten()
             )
             attribute_chances = attribute_chances.view(groups.shape)
-        entry.other_chances = torch.minimum(
-            entry.other_chances, 1 - entry.chances
-        ) * (entry.other_scores > 0)
+        # The likeliest type keeps its chance; the others share what it leaves.
+        is_best = torch.zeros_like(chances).scatter_(
+            1, chances.argmax(dim=1, keepdim=True), 1
+        )
+        best = (chances * is_best).sum(dim=1, keepdim=True)
+        others = chances * (1 - is_best)
+        total = others.sum(dim=1, keepdim=True).clamp(min=1e-12)
+        others = others * ((1 - best) / total).clamp(max=1)
+        entry.type_chances = torch.where(is_best > 0, chances, others)
         codes = torch.full_like(entry.attribute_labels, MISSING)
         if self.attribute_precision is not None:
             codes = torch.where(
@@ -443,13 +481,17 @@ class RegionMiner(BaseModule):
             tuple[Tensor, Tensor]: Whether each is ground truth, bool, shape
             (n, ), and its label, shape (n, ).
         """
-        drawn = torch.rand(len(entry))
         is_drawn = self._is_drawn(entry)
-        is_other = is_drawn & (drawn >= entry.chances)
-        is_none = is_other & (drawn >= entry.chances + entry.other_chances)
+        # The type in whose part of [0, 1] a random number lies, if any.
+        ends = entry.type_chances.cumsum(dim=1)
+        drawn = torch.searchsorted(
+            ends, torch.rand(len(entry), 1), right=True
+        )[:, 0]
+        is_none = is_drawn & (drawn == self.num_classes)
+        drawn = drawn.clamp(max=self.num_classes - 1)
         return (
             (self._is_certain(entry) | is_drawn) & ~is_none,
-            torch.where(is_other, entry.other_labels, entry.labels),
+            torch.where(is_drawn, drawn, entry.types),
         )
 
 

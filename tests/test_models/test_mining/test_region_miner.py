@@ -179,8 +179,8 @@ def test_classes_of_one_place():
     found = found[found.bboxes[:, 0].argsort()]
     assert found.bboxes[:, 0].tolist() == [120, 160]
     assert found.presence_scores.tolist() == pytest.approx([0.95, 0.7])
-    assert found.other_scores.tolist() == pytest.approx([0.4, 0])
-    assert found.other_labels[0] == 2
+    assert found.class_scores[0].tolist() == pytest.approx([0.05, 0.5, 0.4])
+    assert found.class_scores[1].tolist() == pytest.approx([0, 0.7, 0])
 
 
 def test_judged_on_held_out_regions():
@@ -299,6 +299,7 @@ def test_types_of_certain_cells_are_drawn():
     rows = [
         (120, 20, 1, 0.7),
         (121, 20, 2, 0.2),  # the runner-up of the same place
+        (120, 20, 0, 0.04),
         (160, 20, 1, 0.99),  # certain of its type
         (160, 100, 0, 0.3),  # perhaps no cell at all
     ]
@@ -309,7 +310,7 @@ def test_types_of_certain_cells_are_drawn():
     order = entry.bboxes[:, 0] + entry.bboxes[:, 1]
     entry.least_presence = torch.where(order < 200, 0.97, 0.4)
     torch.manual_seed(0)
-    labels = {1: 0, 2: 0, None: 0}
+    labels = {0: 0, 1: 0, 2: 0, None: 0}
     for _ in range(2000):
         (sample,) = miner.label([view()])
         truth = sample.gt_instances
@@ -325,6 +326,7 @@ def test_types_of_certain_cells_are_drawn():
         assert candidates.sum() == (2 if found is None else 1)
     assert labels[1] / 2000 == pytest.approx(0.7, abs=0.03)
     assert labels[2] / 2000 == pytest.approx(0.2, abs=0.03)
+    assert labels[0] / 2000 == pytest.approx(0.04, abs=0.015)
     assert miner.calibrate()['mined_with_drawn_type'] == 0
 
     miner = make_miner(hold_out=dict(share=0.5), num_stds=0, draw_types=False)
@@ -333,6 +335,36 @@ def test_types_of_certain_cells_are_drawn():
     miner.bank.get('a.png').least_presence.fill_(0.97)
     (sample,) = miner.label([view()])
     assert sample.gt_instances.bboxes[:, 0].tolist() == [160]
+
+
+@pytest.mark.parametrize('type_std', [None, 1.0])
+def test_types_are_held_against_the_labelled_ones(type_std):
+    """The teacher calls every cell outside a 1, where a half are labelled 2.
+
+    Those that it is least sure of become 2.
+    """
+    miner = make_miner(target_precision=0.5, type_std=type_std)
+    for number in range(40):
+        score = 0.5 + 0.01 * number
+        rows = [(120, 20, 1, score), (120, 20, 2, 0.95 - score)]
+        instances = [cell(20, 20, label=1 + number % 2)]
+        miner.judge(looked_at(rows, instances, path=f'{number}.png'), False)
+    summary = miner.calibrate()
+    entries = [entry for _, entry in miner.bank.items()]
+    types = torch.cat([entry.types for entry in entries])
+    # What the teacher said stays, to be judged.
+    assert all(entry.labels.tolist() == [1] for entry in entries)
+    if type_std is None:
+        assert summary['largest_type_offset'] == 0
+        assert (types == 1).all()
+        return
+    assert summary['largest_type_offset'] > 0.2
+    share = (types == 2).float().mean()
+    assert 0.1 < share < 0.6
+    scores = torch.cat([entry.scores for entry in entries])
+    assert scores[types == 2].max() <= scores[types == 1].min()
+    (sample,) = miner.label([view(path='0.png')])
+    assert sample.gt_instances.labels.tolist() == [2]
 
 
 @pytest.mark.parametrize('precision', [None, 0.5])
