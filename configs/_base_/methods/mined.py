@@ -2,8 +2,10 @@
 # Epochs that learn from labels alone, on mosaics of annotated regions: a
 # teacher has to be worth something before it is asked.
 burn_in_epochs = round(_base_.max_epochs * 8 / 12)
-# Epochs between two looks of the teacher at all fields.
+# Epochs between two passes of the teacher over all fields, and its looks at
+# each, turned and mirrored.
 mining_interval = 2
+num_orientations = 4
 # Learning rate after the burn-in, as a share of that before.
 restart_weight = 0.7
 # Share of fields whose labels judge the teacher at its first look. Then the
@@ -110,5 +112,6 @@ custom_hooks = [
         begin=burn_in_epochs,
         interval=mining_interval,
         release=burn_in_epochs,
+        num_orientations=num_orientations,
     ),
 ]

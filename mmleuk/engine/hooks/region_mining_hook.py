@@ -2,10 +2,16 @@
 from typing import Optional
 
 import torch
+from mmdet.structures import SampleList
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from mmleuk.models.detectors import RegionMiningDetector
+from mmleuk.models.mining.oriented_views import (
+    ORIENTATIONS,
+    predict_in_orientations,
+)
 from mmleuk.registry import HOOKS
 from mmleuk.structures import is_held_out
 
@@ -33,6 +39,9 @@ class RegionMiningHook(Hook):
             they judge no more, and the calibrators stay as they are. None:
             never.
         by_epoch (bool): Whether these are epochs. Defaults to True.
+        num_orientations (int): Looks at each field in a pass, each turned or
+            mirrored in another way, 1 to 8: their mean has better boxes and
+            types, at that many times the cost. Defaults to 1.
     """
 
     def __init__(
@@ -42,17 +51,24 @@ class RegionMiningHook(Hook):
         interval: int = 1,
         release: Optional[int] = None,
         by_epoch: bool = True,
+        num_orientations: int = 1,
     ) -> None:
         if begin < 0 or interval < 1:
             raise ValueError(
                 f'got begin={begin} and interval={interval}, expected '
                 'begin >= 0 and interval >= 1'
             )
+        if not 1 <= num_orientations <= len(ORIENTATIONS):
+            raise ValueError(
+                f'got num_orientations={num_orientations}, expected 1 to '
+                f'{len(ORIENTATIONS)}'
+            )
         self.dataloader_cfg = dataloader
         self.begin = begin
         self.interval = interval
         self.release = release
         self.by_epoch = by_epoch
+        self.num_orientations = num_orientations
         self._dataloader = None
 
     def before_train(self, runner: Runner) -> None:
@@ -106,9 +122,7 @@ class RegionMiningHook(Hook):
             hold_out = None
         for data_batch in self._dataloader:
             data = model.data_preprocessor(data_batch, training=False)
-            data_samples = model.teacher.predict(
-                data['inputs'], data['data_samples'], rescale=True
-            )
+            data_samples = self._detect(model, data)
             for data_sample in data_samples:
                 model.miner.judge(
                     data_sample,
@@ -125,3 +139,25 @@ class RegionMiningHook(Hook):
         )
         for name, value in summary.items():
             runner.message_hub.update_scalar(f'mining/{name}', value)
+
+    def _detect(self, model: RegionMiningDetector, data: dict) -> SampleList:
+        """Let the teacher detect cells in a batch.
+
+        Args:
+            model (RegionMiningDetector): The model.
+            data (dict): Preprocessed ``inputs`` and ``data_samples``.
+
+        Returns:
+            list[:obj:`DetDataSample`]: The samples with predictions in pixels
+            of the stored images.
+        """
+        inputs, data_samples = data['inputs'], data['data_samples']
+        if self.num_orientations == 1:
+            return model.teacher.predict(inputs, data_samples, rescale=True)
+        return predict_in_orientations(
+            model.teacher,
+            inputs,
+            data_samples,
+            self.num_orientations,
+            model.miner.schema.sizes,
+        )

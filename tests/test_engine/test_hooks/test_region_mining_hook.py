@@ -134,6 +134,34 @@ def test_released_labels_judge_no_more(runner):
     assert torch.equal(miner.calibrators['cell_type'].counts, counts)
 
 
+def test_looks_in_several_orientations(runner):
+    class Looking(FakeTeacher):
+        def predict(self, inputs, data_samples, rescale):
+            return super().predict(inputs, data_samples, rescale=True)
+
+    runner.model.teacher = Looking()
+    for batch in runner.build_dataloader({'a': 1}, 0):
+        batch['inputs'] = torch.zeros(2, 3, 100, 100)
+        for sample in batch['data_samples']:
+            sample.set_metainfo(
+                dict(img_shape=(100, 100), scale_factor=(1.0, 1.0))
+            )
+    hook = RegionMiningHook(dict(a=1), begin=0, num_orientations=2)
+    hook.before_train(runner)
+    hook.before_train_epoch(runner)
+    assert runner.model.teacher.num_images == 2 * NUM_FIELDS
+    # It says the same of an image that is turned, so that all is seen twice.
+    found = runner.model.miner.bank.get('images/0.png')
+    assert sorted(found.bboxes[:, 0].tolist()) == [10, 20, 60, 70]
+    assert found.scores.max() == pytest.approx(0.45)
+
+
+@pytest.mark.parametrize('number', [0, 9])
+def test_bad_number_of_orientations(number):
+    with pytest.raises(ValueError, match='expected 1 to 8'):
+        RegionMiningHook({}, 0, num_orientations=number)
+
+
 @pytest.mark.parametrize('begin, interval', [(-1, 1), (0, 0)])
 def test_bad_schedule(begin, interval):
     with pytest.raises(ValueError, match='expected begin >= 0'):
