@@ -17,7 +17,7 @@ import time
 from typing import Callable, Dict, List
 
 import torch
-from mmdet.registry import MODELS
+from mmdet.registry import HOOKS, MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import MessageHub
@@ -101,6 +101,11 @@ def make_step(cfg: ConfigDict, optim_cfg: ConfigDict) -> Callable:
     return step
 
 
+def find_mining_hook(cfg: Config) -> ConfigDict:
+    """Find the config of the hook that lets the teacher look."""
+    return next(h for h in cfg.custom_hooks if 'RegionMiningHook' in h.type)
+
+
 def mine(step: Callable, cfg: Config) -> float:
     """Let the teacher of the mined model look at some fields.
 
@@ -112,6 +117,7 @@ def mine(step: Callable, cfg: Config) -> float:
         float: Seconds for a field, loading left out.
     """
     model, hold_out = step.model, step.model.miner.hold_out
+    hook = HOOKS.build(find_mining_hook(cfg))
     loader = Runner.build_dataloader(
         dict(cfg.mining_dataloader, num_workers=0, persistent_workers=False),
         seed=0,
@@ -121,9 +127,7 @@ def mine(step: Callable, cfg: Config) -> float:
         start = time.perf_counter()
         with torch.no_grad():
             data = model.data_preprocessor(batch, training=False)
-            for sample in model.teacher.predict(
-                data['inputs'], data['data_samples'], rescale=True
-            ):
+            for sample in hook.detect(model, data):
                 held_out = is_held_out(sample.img_path, **hold_out)
                 model.miner.judge(sample, held_out)
                 num_fields += 1
@@ -189,7 +193,7 @@ def main() -> None:
         )
     step = statistics.median(times[REGIONS])
     # Passes, and the fields of all epochs, in the config's schedule.
-    hook = next(h for h in cfg.custom_hooks if 'RegionMiningHook' in h.type)
+    hook = find_mining_hook(cfg)
     passes = len(range(hook.begin, cfg.train_cfg.max_epochs, hook.interval))
     fields_a_pass = passes / cfg.train_cfg.max_epochs
     share = seconds_a_field * cfg.train_dataloader.batch_size / step

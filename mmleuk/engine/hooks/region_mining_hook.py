@@ -122,7 +122,7 @@ class RegionMiningHook(Hook):
             hold_out = None
         for data_batch in self._dataloader:
             data = model.data_preprocessor(data_batch, training=False)
-            data_samples = self._detect(model, data)
+            data_samples = self.detect(model, data)
             for data_sample in data_samples:
                 model.miner.judge(
                     data_sample,
@@ -140,7 +140,7 @@ class RegionMiningHook(Hook):
         for name, value in summary.items():
             runner.message_hub.update_scalar(f'mining/{name}', value)
 
-    def _detect(self, model: RegionMiningDetector, data: dict) -> SampleList:
+    def detect(self, model: RegionMiningDetector, data: dict) -> SampleList:
         """Let the teacher detect cells in a batch.
 
         Args:
