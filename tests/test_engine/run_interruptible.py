@@ -2,7 +2,7 @@
 """Run the interruptible training as a process, to be killed in a write.
 
 Usage: python run_interruptible.py FOLDER [--resume] [--die-in-write NAME]
-[--full-disk KEPT]
+[--full-disk KEPT] [--deadly-data]
 """
 
 import argparse
@@ -34,6 +34,22 @@ def train(folder, resume=False):
     build_runner(folder, resume=resume).train()
 
 
+class Deadly(torch.utils.data.Dataset):
+    """Kills the worker that reads it.
+
+    At its first value: a tensor that waits to be fetched from a dead worker
+    makes torch fail with a broken connection instead.
+    """
+
+    metainfo = {}
+
+    def __len__(self):
+        return 12
+
+    def __getitem__(self, index):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 def train_on_a_full_disk(folder, kept):
     """Train until the disk is full, make room, and go on."""
     filler = folder / 'filler'
@@ -61,10 +77,15 @@ def main():
     parser.add_argument('--resume', action='store_true')
     parser.add_argument('--die-in-write', metavar='CHECKPOINT')
     parser.add_argument('--full-disk', metavar='KEPT')
+    parser.add_argument('--deadly-data', action='store_true')
     args = parser.parse_args()
     if args.full_disk:
         train_on_a_full_disk(args.folder, args.full_disk)
         return
+    if args.deadly_data:
+        runner = build_runner(args.folder, num_workers=1)
+        runner._train_dataloader['dataset'] = Deadly()
+        runner.train()
     if args.die_in_write:
         die_in_write(args.folder / f'.{args.die_in_write}.partial')
     train(args.folder, args.resume)
