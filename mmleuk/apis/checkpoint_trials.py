@@ -221,7 +221,7 @@ def _write_files(good: dict, folder: Path) -> Dict[str, Path]:
 
 
 @contextmanager
-def _serve(folder: Path) -> Iterator[str]:
+def serve_folder(folder: Path) -> Iterator[str]:
     """Serve a folder on this computer.
 
     Yields:
@@ -355,7 +355,7 @@ def _try_all(folder: Path, served: Path) -> List[TrialResult]:
     good = _good_checkpoint(runner)
     files = _write_files(good, served)
     torch.save(good, served / 'good.pth')
-    with _serve(served) as address:
+    with serve_folder(served) as address:
         loaders = _loaders(runner, address)
         for loader, load in loaders.items():
             problem = _accept(load, served / 'good.pth')

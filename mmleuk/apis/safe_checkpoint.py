@@ -52,6 +52,10 @@ def read_checkpoint(path: Union[str, Path]) -> dict:
         checkpoint = load_weights_only(path, 'cpu')
     except UnpicklingError as error:
         raise ValueError(str(error)) from error
+    except OSError as error:
+        raise ValueError(
+            f'{path} is no checkpoint, or is cut short: {error}'
+        ) from error
     if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:
         raise ValueError(
             f"{path} has no 'state_dict', expected a checkpoint of MMEngine's "

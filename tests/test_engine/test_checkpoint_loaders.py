@@ -2,23 +2,20 @@
 import json
 import os
 import pickle
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 
 import pytest
 import torch
 from mmengine.runner import CheckpointLoader
 
 import mmleuk.engine.checkpoint_loaders as loaders
+from mmleuk.apis.checkpoint_trials import serve_folder
 from mmleuk.engine import load_checkpoints_safely
 from mmleuk.engine.checkpoint_loaders import load_weights_only
 
-needs_weights_only = pytest.mark.skipif(
+pytestmark = pytest.mark.skipif(
     not hasattr(torch.serialization, 'safe_globals'),
     reason='torch before 2.5 can not be told what a checkpoint may hold',
 )
-pytestmark = needs_weights_only
 
 
 @pytest.fixture(autouse=True)
@@ -65,21 +62,9 @@ def good(tmp_path):
 @pytest.fixture
 def address(tmp_path, monkeypatch):
     """Serves the folder and keeps downloads in another."""
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            pass
-
     monkeypatch.setattr(torch.hub, '_hub_dir', str(tmp_path / 'hub'))
-    server = ThreadingHTTPServer(
-        ('127.0.0.1', 0), partial(Quiet, directory=str(tmp_path))
-    )
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f'http://127.0.0.1:{server.server_port}'
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serve_folder(tmp_path) as address:
+        yield address
 
 
 def refuses(name, mark):
