@@ -19,8 +19,8 @@ class CachedRegionMosaic(BaseTransform):
     field and placed around an annotated region of it, makes one image of the
     size of a field, most of it annotated. Nothing is scaled, since the size
     of a cell is evidence. A window shows what lies around its region, which
-    stays un-annotated, so that cells at the border of a region are seen
-    whole.
+    stays un-annotated, and goes out of the region's way rather than cut a
+    labelled cell: the box of half a cell is no lesson for whole ones.
 
     Like ``CachedMosaic`` of MMDetection, the other fields come from a cache
     of those seen before. None is shown twice once the cache has enough.
@@ -40,6 +40,8 @@ class CachedRegionMosaic(BaseTransform):
         grid (tuple[int, int]): Windows across and down. Defaults to (2, 2).
         min_visible (float): Cells of which a smaller share of the box lies in
             a window become ignored instances. Defaults to 0.5.
+        margin (int): Pixels around a cell that a window shows, too, where the
+            field has them. Defaults to 4.
         max_cached_images (int): Most fields in the cache. Defaults to 40.
         pad_val (int): Value of pixels that no window fills, where a field is
             smaller than a window. Defaults to 114.
@@ -50,6 +52,7 @@ class CachedRegionMosaic(BaseTransform):
         img_scale: Tuple[int, int],
         grid: Tuple[int, int] = (2, 2),
         min_visible: float = 0.5,
+        margin: int = 4,
         max_cached_images: int = 40,
         pad_val: int = 114,
     ) -> None:
@@ -61,6 +64,7 @@ class CachedRegionMosaic(BaseTransform):
         self.img_scale = img_scale
         self.grid = grid
         self.min_visible = min_visible
+        self.margin = margin
         self.max_cached_images = max_cached_images
         self.pad_val = pad_val
         self.cache: List[dict] = []
@@ -121,7 +125,7 @@ class CachedRegionMosaic(BaseTransform):
         return mosaic
 
     def _place(self, results: dict, width: int, height: int) -> Window:
-        """Place a window so that it shows most of an annotated region.
+        """Place a window on an annotated region and its cells.
 
         Args:
             results (dict): Results of one field.
@@ -134,20 +138,73 @@ class CachedRegionMosaic(BaseTransform):
         parts = annotated_parts(results)
         img_height, img_width = results['img_shape'][:2]
         if parts is None:
-            part = (0, 0, img_width, img_height)
+            part = np.array([0, 0, img_width, img_height])
         else:
             part = random.choice(parts)
-        x1, x2 = self._interval(part[0], part[2], width, img_width)
-        y1, y2 = self._interval(part[1], part[3], height, img_height)
+        cells = self._choose_cells(results, part, width, height)
+        x1, x2 = self._interval(part[0::2], cells[0::2], width, img_width)
+        y1, y2 = self._interval(part[1::2], cells[1::2], height, img_height)
         return x1, y1, x2, y2
+
+    def _choose_cells(
+        self, results: dict, part: np.ndarray, width: int, height: int
+    ) -> np.ndarray:
+        """Choose labelled cells that one window holds whole.
+
+        Args:
+            results (dict): Results of one field.
+            part (np.ndarray): The annotated region, (x1, y1, x2, y2).
+            width (int): Width of the window in pixels.
+            height (int): Height of the window in pixels.
+
+        Returns:
+            np.ndarray: Bounds of as many cells of the region as fit, in a
+            random order, with their margin; from infinity to minus infinity
+            where there is none.
+        """
+        boxes = results['gt_bboxes'].tensor.numpy()
+        boxes = boxes[~results['gt_ignore_flags']].astype(float)
+        centers = (boxes[:, :2] + boxes[:, 2:]) / 2
+        is_in = (centers >= part[:2]) & (centers <= part[2:])
+        boxes = boxes[is_in.all(axis=1)]
+        boxes += self.margin * np.array([-1, -1, 1, 1])
+        img_height, img_width = results['img_shape'][:2]
+        boxes = boxes.clip(0, [img_width, img_height] * 2)
+        bounds = np.array([np.inf, np.inf, -np.inf, -np.inf])
+        for index in random.sample(range(len(boxes)), len(boxes)):
+            low = np.minimum(bounds[:2], boxes[index, :2])
+            high = np.maximum(bounds[2:], boxes[index, 2:])
+            # Whole pixels hold a cell that lies between them.
+            size = np.ceil(high) - np.floor(low)
+            if size[0] <= width and size[1] <= height:
+                bounds = np.concatenate([low, high])
+        return bounds
 
     @staticmethod
     def _interval(
-        low: float, high: float, length: int, img_length: int
+        region: np.ndarray, cells: np.ndarray, length: int, img_length: int
     ) -> Tuple[int, int]:
-        """Draw an interval that holds [low, high] or lies in it."""
-        first, last = sorted((low, high - length))
-        start = int(round(random.uniform(first, last)))
+        """Draw an interval on one axis.
+
+        Args:
+            region (np.ndarray): Interval that it holds or lies in, as far as
+                the cells allow.
+            cells (np.ndarray): Interval that it holds, no longer than
+                itself.
+            length (int): Its length in pixels.
+            img_length (int): Length of the image in pixels.
+
+        Returns:
+            tuple[int, int]: The interval, in the image.
+        """
+        first, last = sorted((region[0], region[1] - length))
+        lowest, highest = np.ceil(cells[1]) - length, np.floor(cells[0])
+        start = round(
+            random.uniform(
+                min(max(first, lowest), highest),
+                max(min(last, highest), lowest),
+            )
+        )
         start = max(0, min(start, img_length - length))
         return start, min(start + length, img_length)
 

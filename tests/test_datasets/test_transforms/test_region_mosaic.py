@@ -92,6 +92,47 @@ def test_window_holds_the_region():
     assert (sizes[:, 1] == 10).all()
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.integers(0, 6))
+def test_a_window_cuts_no_labelled_cell_it_can_hold(seed, margin):
+    """Wherever in the region a cell lies, with its margin."""
+    random.seed(seed)
+    rng = np.random.default_rng(seed)
+    low = rng.integers(0, [WIDTH - 30, HEIGHT - 30], 2)
+    region = np.concatenate([low, low + rng.integers(20, 30, 2)])
+    center = rng.uniform(region[:2], region[2:])
+    half = rng.uniform(4, 12, 2)
+    box = np.concatenate([center - half, center + half])
+    box = box.clip(0, [WIDTH, HEIGHT] * 2)
+    results = CachedRegionMosaic(
+        (38, 36), grid=(1, 1), margin=margin, max_cached_images=1
+    )(make_field([region.tolist()], [box.tolist()]))
+    (shown,) = results['gt_bboxes'].tensor.numpy()
+    np.testing.assert_allclose(
+        shown[2:] - shown[:2], box[2:] - box[:2], atol=1e-3
+    )
+    # What is around it, as far as the field goes.
+    x, y = results['img'][0, 0, :2]
+    around = box + margin * np.array([-1, -1, 1, 1])
+    around = around.clip(0, [WIDTH, HEIGHT] * 2)
+    assert (around[:2] >= [x, y]).all()
+    assert (around[2:] <= [x + 38, y + 36]).all()
+
+
+def test_of_cells_that_do_not_fit_together_some_are_whole():
+    field = make_field([[0, 0, 90, 70]], [[2, 20, 22, 40], [60, 20, 80, 40]])
+    mosaic = CachedRegionMosaic((40, 40), grid=(1, 1), max_cached_images=1)
+    seen = set()
+    for _ in range(20):
+        results = mosaic(field)
+        sizes = results['gt_bboxes'].tensor.numpy()
+        sizes = sizes[:, 2:] - sizes[:, :2]
+        assert (sizes == 20).all(axis=1).any()
+        seen.update(results['gt_bboxes_labels'].tolist())
+    # Labels of two cells, each with its attributes.
+    assert len(seen) == 2
+
+
 def test_cells_that_are_hardly_seen_are_ignored():
     field = make_field([[0, 0, 40, 40]], [[30, 10, 90, 20]])
     results = CachedRegionMosaic((40, 40), grid=(1, 1), max_cached_images=1)(
