@@ -49,6 +49,24 @@ def test_a_run_without_scores_is_an_error(runs, tmp_path):
         runs.read_scores(tmp_path)
 
 
+@pytest.mark.parametrize(
+    'jobs, before, after',
+    [(1, None, None), (2, None, '3'), (9, None, '1'), (2, '5', '5')],
+)
+def test_runs_at_a_time_share_the_cores(
+    runs, monkeypatch, jobs, before, after
+):
+    monkeypatch.setattr(
+        os, 'sched_getaffinity', lambda pid: set(range(6)), raising=False
+    )
+    # Set first, so that what the test leaves is undone.
+    monkeypatch.setenv('OMP_NUM_THREADS', before or '')
+    if before is None:
+        monkeypatch.delenv('OMP_NUM_THREADS')
+    runs.share_cores(jobs)
+    assert os.environ.get('OMP_NUM_THREADS') == after
+
+
 class TestFinalScores:
     @pytest.fixture
     def read(self, runs, tmp_path):

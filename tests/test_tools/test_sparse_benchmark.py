@@ -92,6 +92,7 @@ def run(benchmark, folder, monkeypatch, capsys):
 
     def call(*arguments):
         arguments = ['sparse.py', '--work-dir', 'out', *arguments]
+        monkeypatch.setenv('OMP_NUM_THREADS', '1')
         monkeypatch.setattr(sys, 'argv', arguments)
         try:
             benchmark.main()

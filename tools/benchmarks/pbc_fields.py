@@ -34,7 +34,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
     parser.add_argument('--work-dir', default='work_dirs/benchmark_pbc_fields')
     parser.add_argument(
-        '--jobs', type=int, default=1, help='runs at a time, for large GPUs'
+        '--jobs',
+        type=int,
+        default=1,
+        help='runs at a time, for large GPUs or CPUs; each has its share of '
+        'the cores, unless OMP_NUM_THREADS says else',
     )
     parser.add_argument(
         '--cfg-options', nargs='+', default=[], help='passed to every run'
@@ -116,6 +120,7 @@ def make_table(results: Sequence[dict]) -> str:
 def main() -> None:
     """Run all that is missing and print the table."""
     args = parse_args()
+    runs.share_cores(args.jobs)
     jobs = [
         (
             config,

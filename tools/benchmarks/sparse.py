@@ -159,7 +159,11 @@ def parse_args() -> argparse.Namespace:
         help='train nothing, report on the results that are there',
     )
     parser.add_argument(
-        '--jobs', type=int, default=1, help='runs at a time, for large GPUs'
+        '--jobs',
+        type=int,
+        default=1,
+        help='runs at a time, for large GPUs or CPUs; each has its share of '
+        'the cores, unless OMP_NUM_THREADS says else',
     )
     parser.add_argument(
         '--cfg-options',
@@ -380,6 +384,7 @@ def main() -> None:
     if args.choose:
         base /= 'choose'
     failures: List[str] = []
+    runs.share_cores(args.jobs)
     if not args.report_only:
         try:
             jobs = prepare_all(args, base)
