@@ -2,7 +2,9 @@
 import uuid
 
 import pytest
+import torch
 from mmengine.registry import DefaultScope
+from mmengine.runner import CheckpointLoader
 
 
 @pytest.fixture(autouse=True)
@@ -12,3 +14,15 @@ def _default_scope():
     A runner makes its own scope the current one for the rest of the process.
     """
     DefaultScope.get_instance(f'test-{uuid.uuid4()}', scope_name='mmdet')
+
+
+@pytest.fixture
+def restored_loaders():
+    """Gives whatever follows MMEngine's checkpoint loaders as they were."""
+    before = dict(CheckpointLoader._schemes)
+    globals_before = torch.serialization.get_safe_globals()
+    yield
+    CheckpointLoader._schemes.clear()
+    CheckpointLoader._schemes.update(before)
+    torch.serialization.clear_safe_globals()
+    torch.serialization.add_safe_globals(globals_before)

@@ -8,21 +8,13 @@ from mmengine.runner import CheckpointLoader
 import mmleuk.apis.checkpoint_trials as trials
 from mmleuk.apis.checkpoint_trials import GOOD, run_trials
 
-pytestmark = pytest.mark.skipif(
-    not hasattr(torch.serialization, 'safe_globals'),
-    reason='torch before 2.5 can not be told what a checkpoint may hold',
-)
-
-
-@pytest.fixture(autouse=True)
-def restored_schemes():
-    before = dict(CheckpointLoader._schemes)
-    globals_before = torch.serialization.get_safe_globals()
-    yield
-    CheckpointLoader._schemes.clear()
-    CheckpointLoader._schemes.update(before)
-    torch.serialization.clear_safe_globals()
-    torch.serialization.add_safe_globals(globals_before)
+pytestmark = [
+    pytest.mark.skipif(
+        not hasattr(torch.serialization, 'safe_globals'),
+        reason='torch before 2.5 can not be told what a checkpoint may hold',
+    ),
+    pytest.mark.usefixtures('restored_loaders'),
+]
 
 
 def test_every_hostile_file_is_refused_by_every_loader(tmp_path):

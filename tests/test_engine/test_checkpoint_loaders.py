@@ -19,16 +19,8 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(autouse=True)
-def restored_schemes():
-    """Gives whatever follows MMEngine's loaders as they were."""
-    before = dict(CheckpointLoader._schemes)
-    globals_before = torch.serialization.get_safe_globals()
+def safe_loaders(restored_loaders):
     load_checkpoints_safely()
-    yield
-    CheckpointLoader._schemes.clear()
-    CheckpointLoader._schemes.update(before)
-    torch.serialization.clear_safe_globals()
-    torch.serialization.add_safe_globals(globals_before)
 
 
 class Marking:
