@@ -23,5 +23,9 @@ def test_draws_chances_beside_scores(monkeypatch, tmp_path):
     text = re.findall(
         r'<text[^>]*>([^<]+)</text>', (tmp_path / 'a.svg').read_text()
     )
-    assert {'score of the teacher', 'calibrated chance', 'mined'} <= set(text)
+    assert {
+        'score of the teacher',
+        'calibrated chance (lower bound)',
+        'mined',
+    } <= set(text)
     assert any('200 detections' in word for word in text)

@@ -237,7 +237,10 @@ def draw(
         height_ratios=(3, 1),
         layout='constrained',
     )
-    titles = dict(scores='score of the teacher', chances='calibrated chance')
+    titles = dict(
+        scores='score of the teacher',
+        chances='calibrated chance (lower bound)',
+    )
     for (top, bottom), (key, title) in zip(axes.T, titles.items()):
         values = judged[key]
         right = judged['right' if key == 'chances' else 'right_by_score']

@@ -36,9 +36,10 @@ class RegionMiner(BaseModule):
     - a detection whose chance to be a cell of its type is
       ``target_precision`` or more becomes ground truth;
     - with ``draw_types``, so does one that is a cell of some type with that
-      chance. Its type is drawn anew for each view, each with its own chance,
-      and else it is a candidate. In expectation that is a soft label, in any
-      head and with any loss;
+      chance. Its type is drawn anew for each view, each with its own chance
+      (no bound on it: too low a chance would be too high a one for the
+      others), and else it is a candidate. In expectation that is a soft
+      label, in any head and with any loss;
     - one of its attributes is part of that ground truth where its own chance
       is ``attribute_precision`` or more;
     - any other detection becomes a candidate, and the rest of the un-annotated
@@ -272,7 +273,9 @@ class RegionMiner(BaseModule):
             )
         for entry in entries:
             entry.type_chances = apply_offsets(entry.type_chances, offsets)
-            entry.chances, entry.types = entry.type_chances.max(dim=1)
+            entry.types = entry.type_chances.argmax(dim=1)
+            least = apply_offsets(entry.pop('least_type_chances'), offsets)
+            entry.chances = least.gather(1, entry.types[:, None])[:, 0]
         return offsets
 
     def _fit(self, held_out: List[InstanceData]) -> None:
@@ -313,16 +316,13 @@ class RegionMiner(BaseModule):
         """Give the detections of a field their chances, in place."""
         scores = entry.class_scores
         if not self.calibrators:
-            chances = scores
+            chances = least = scores
             entry.presence = entry.presence_scores
             entry.least_presence = entry.presence_scores
             attribute_chances = entry.attribute_scores
         else:
-            types = torch.arange(self.num_classes).expand_as(scores)
-            chances = self.calibrators['cell_type'].chances(
-                scores.flatten(), types.flatten(), self.num_stds
-            )
-            chances = chances.view_as(scores) * (scores > 0)
+            chances = self._type_chances(scores)
+            least = self._type_chances(scores, self.num_stds)
             one_group = torch.zeros_like(entry.labels)
             entry.presence = self.calibrators['presence'].chances(
                 entry.presence_scores, one_group
@@ -335,15 +335,8 @@ class RegionMiner(BaseModule):
                 entry.attribute_scores.flatten(), groups.flatten()
             )
             attribute_chances = attribute_chances.view(groups.shape)
-        # The likeliest type keeps its chance; the others share what it leaves.
-        is_best = torch.zeros_like(chances).scatter_(
-            1, chances.argmax(dim=1, keepdim=True), 1
-        )
-        best = (chances * is_best).sum(dim=1, keepdim=True)
-        others = chances * (1 - is_best)
-        total = others.sum(dim=1, keepdim=True).clamp(min=1e-12)
-        others = others * ((1 - best) / total).clamp(max=1)
-        entry.type_chances = torch.where(is_best > 0, chances, others)
+        entry.type_chances = _share_out(chances)
+        entry.least_type_chances = _share_out(least)
         codes = torch.full_like(entry.attribute_labels, MISSING)
         if self.attribute_precision is not None:
             codes = torch.where(
@@ -352,6 +345,14 @@ class RegionMiner(BaseModule):
                 codes,
             )
         entry.attributes = codes
+
+    def _type_chances(self, scores: Tensor, num_stds: float = 0.0) -> Tensor:
+        """Turn the scores of all types into chances, both (n, C)."""
+        types = torch.arange(self.num_classes).expand_as(scores)
+        chances = self.calibrators['cell_type'].chances(
+            scores.flatten(), types.flatten(), num_stds
+        )
+        return chances.view_as(scores) * (scores > 0)
 
     def _summary(self, entries: List[InstanceData]) -> Dict[str, float]:
         """Sum up what the bank holds."""
@@ -493,6 +494,25 @@ class RegionMiner(BaseModule):
             (self._is_certain(entry) | is_drawn) & ~is_none,
             torch.where(is_drawn, drawn, entry.types),
         )
+
+
+def _share_out(chances: Tensor) -> Tensor:
+    """Let the likeliest type keep its chance, the others share what it leaves.
+
+    Args:
+        chances (Tensor): Chance of each type on its own, shape (n, C).
+
+    Returns:
+        Tensor: Chances whose sum is at most 1, shape (n, C).
+    """
+    is_best = torch.zeros_like(chances).scatter_(
+        1, chances.argmax(dim=1, keepdim=True), 1
+    )
+    best = (chances * is_best).sum(dim=1, keepdim=True)
+    others = chances * (1 - is_best)
+    total = others.sum(dim=1, keepdim=True).clamp(min=1e-12)
+    others = others * ((1 - best) / total).clamp(max=1)
+    return torch.where(is_best > 0, chances, others)
 
 
 def _join(instances: InstanceData, more: InstanceData) -> InstanceData:

@@ -337,6 +337,24 @@ def test_types_of_certain_cells_are_drawn():
     assert sample.gt_instances.bboxes[:, 0].tolist() == [160]
 
 
+def test_a_bound_decides_and_draws_nothing():
+    """Care about what is certain must not make other types likelier."""
+    rows = [(120, 20, 1, 0.7), (121, 20, 2, 0.2), (160, 20, 1, 0.97)]
+    entries = []
+    for num_stds in (0, 0.5):
+        miner = make_miner(hold_out=dict(share=0.5), num_stds=num_stds)
+        miner.judge(looked_at(rows), held_out=False)
+        summary = miner.calibrate()
+        entries.append(miner.bank.get('a.png'))
+        # What only the estimate calls certain is so no more.
+        assert summary['mined'] == (1 if num_stds == 0 else 0)
+    free, bounded = entries
+    torch.testing.assert_close(free.type_chances, bounded.type_chances)
+    torch.testing.assert_close(free.types, bounded.types)
+    torch.testing.assert_close(free.chances, free.type_chances.amax(dim=1))
+    assert (bounded.chances < free.chances).all()
+
+
 @pytest.mark.parametrize('type_std', [None, 1.0])
 def test_types_are_held_against_the_labelled_ones(type_std):
     """The teacher calls every cell outside a 1, where a half are labelled 2.
