@@ -171,6 +171,33 @@ def test_self_training_has_a_tool_and_a_labeller(run, folder):
     assert labeller.train_cfg.max_epochs == 120
 
 
+def test_rectangles_are_drawn_anew_for_every_seed(run, folder):
+    arguments = ('--shares', '0.2', '--seeds', '0', '1', '--methods', 'crop')
+    run(*arguments)
+    output = run(*arguments, 'full', '--redraw')
+    assert set(results(folder, 'out/redrawn')) == {
+        f'pbc/crop/share_0.2/seed_{seed}' for seed in (0, 1)
+    }
+    # What rectangles mean nothing to lies, and is trained, once.
+    assert 'pbc/full/seed_0' in results(folder)
+    # One table of both, without the crops of other rectangles.
+    table = (folder / 'out/redrawn/table.md').read_text()
+    assert table.strip() in output
+    assert '| full | 2 |' in table
+    assert '| crop | 2 |' in table
+    files = [
+        Config.fromfile(path).train_dataloader.dataset.ann_file
+        for path in sorted((folder / 'out').rglob('config/crop*.py'))
+    ]
+    assert len(files) == 4
+    cuts = {
+        file: str(json.loads(Path(file).read_text())['images'])
+        for file in files
+    }
+    # Those that came with the data, and one for each seed.
+    assert len(cuts) == len(set(cuts.values())) == 3
+
+
 def test_finished_runs_are_not_repeated(run, folder):
     run(*SMALL, 'crop')
     log = folder / 'out/runs/pbc/crop/share_0.2/seed_1/stdout.log'

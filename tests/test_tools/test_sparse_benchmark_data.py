@@ -101,6 +101,18 @@ class TestAnnotations:
         assert annotations().train(0.1) == path
         assert path.stat().st_mtime_ns == before
 
+    def test_rectangles_follow_their_seed(self, data, folder):
+        cuts = [
+            data.Annotations(
+                data.SOURCES['pbc'], folder / str(seed), cut_seed=seed
+            )
+            for seed in (0, 1)
+        ]
+        for share in (0.2, 0.1):
+            first, second = (read(cut.train(share)) for cut in cuts)
+            assert first['images'] != second['images']
+        assert cuts[0].train(1) == folder / FULL
+
     @pytest.mark.parametrize('share', [1, 0.2, 0.1])
     def test_held_out_fields_are_no_train_fields(self, annotations, share):
         chosen = annotations(part=3)

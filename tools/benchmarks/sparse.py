@@ -19,6 +19,10 @@ the seed itself::
 
     python tools/benchmarks/sparse.py --choose --methods self-training \
         --shares 0.2 --cfg-options self_training.labeller_share=0.5
+
+So few labels are a matter of luck. With ``--redraw`` every seed labels other
+rectangles of the same share, and the spread is that over such draws; results
+have a folder of their own here, too.
 """
 
 import argparse
@@ -63,6 +67,9 @@ DATA_NAMES = dict(
     bccd=('bccd-fields', 'bccd-fields-sparse'),
     synthetic=('synthetic', 'synthetic-sparse'),
 )
+# Folder of results under rectangles drawn anew. All labels know none, so that
+# the results of ``FULL`` are shared.
+REDRAWN = 'redrawn'
 # The method that has a tool of its own, and its setting.
 SELF_TRAINED = 'self-training'
 SELF_TRAINING = 'self_training'
@@ -152,6 +159,12 @@ def parse_args() -> argparse.Namespace:
         '--choose',
         action='store_true',
         help='score on held-out train fields in place of validation data',
+    )
+    parser.add_argument(
+        '--redraw',
+        action='store_true',
+        help='cut other rectangles for every seed, in place of those that '
+        'come with the data',
     )
     parser.add_argument(
         '--report-only',
@@ -330,12 +343,18 @@ def prepare_all(args: argparse.Namespace, base: Path) -> List[Job]:
     """
     jobs = []
     for run in list_runs(args):
-        cut = base / 'annotations' / run.data
+        redraws = args.redraw and run.method != FULL
+        own = base / REDRAWN if redraws else base
+        cut = own / 'annotations' / run.data
         part = run.seed % NUM_PARTS if args.choose else None
         if part is not None:
             cut /= f'part_{part}'
-        annotations = Annotations(SOURCES[run.data], cut, part)
-        folder = run.folder(base / 'runs', args.cfg_options)
+        if redraws:
+            cut /= f'cut_{run.seed}'
+        annotations = Annotations(
+            SOURCES[run.data], cut, part, run.seed if redraws else None
+        )
+        folder = run.folder(own / 'runs', args.cfg_options)
         config = prepare(run, folder, annotations, args.cfg_options)
         jobs.append((run, config, folder))
     return jobs
@@ -392,6 +411,10 @@ def main() -> None:
             sys.exit(str(error))
         failures = train_all(args, jobs)
     results = sparse_report.load_results(base)
+    if args.redraw:
+        results = [r for r in results if r['method'] == FULL]
+        base /= REDRAWN
+        results += sparse_report.load_results(base)
     if results:
         sparse_report.write_report(
             results, base, list(METHODS), list(SOURCES), FULL

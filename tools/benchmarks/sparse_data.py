@@ -16,7 +16,8 @@ from mmleuk.engine.write_once import write_once
 
 # The share that the sparse files that come with data are annotated at.
 READY_SHARE = 0.2
-# Seed of the rectangles of all other shares: runs differ in the training's.
+# Seed of the rectangles of all other shares: runs differ in the training's
+# alone, unless all is drawn anew.
 CUT_SEED = 0
 # Into so many parts the train fields fall, one of which is held out to choose
 # settings on.
@@ -111,14 +112,22 @@ class Annotations:
         folder (Path): Where files that are cut from these go.
         part (int, optional): Which of ``NUM_PARTS`` parts of the train fields
             is held out, to choose settings on it. None: nothing is.
+        cut_seed (int, optional): Seed of the rectangles. None: those that
+            come with the data where there are some, and else those of
+            ``CUT_SEED``.
     """
 
     def __init__(
-        self, source: Source, folder: Path, part: Optional[int] = None
+        self,
+        source: Source,
+        folder: Path,
+        part: Optional[int] = None,
+        cut_seed: Optional[int] = None,
     ) -> None:
         self.source = source
         self.folder = folder
         self.part = part
+        self.cut_seed = cut_seed
 
     @property
     def choosing(self) -> bool:
@@ -137,14 +146,17 @@ class Annotations:
         Raises:
             FileNotFoundError: If the data set is not there.
         """
-        ready = {1: self.source.full, READY_SHARE: self.source.sparse}
+        ready = {1: self.source.full}
+        if self.cut_seed is None:
+            ready[READY_SHARE] = self.source.sparse
         if share in ready and not self.choosing:
             return self._find(ready[share])
         full = load_json(str(self._find(self.source.full)))
         if share in ready:
             dataset = load_json(str(self._find(ready[share])))
         else:
-            dataset = sparsify(full, share=share, seed=CUT_SEED)
+            seed = CUT_SEED if self.cut_seed is None else self.cut_seed
+            dataset = sparsify(full, share=share, seed=seed)
         if self.choosing:
             names = held_out_names(full, self.part)
             dataset = keep_fields(dataset, names, outside=True)
