@@ -183,12 +183,23 @@ def run_logged(
 
 
 def spread(values: Sequence, digits: str = '.3f') -> str:
-    """Write values as ``mean ± standard deviation``, or a dash for none."""
+    """Write values as ``mean ± standard deviation``.
+
+    Args:
+        values (Sequence): The values; those that are undefined are left out.
+        digits (str): Format of a number. Defaults to three decimals.
+
+    Returns:
+        str: The text; of one value without a deviation, which it does not
+        have, and of none a dash.
+    """
     values = defined(values)
     if not values:
         return '–'
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f'{statistics.mean(values):{digits}} ± {deviation:{digits}}'
+    text = f'{statistics.mean(values):{digits}}'
+    if len(values) > 1:
+        text += f' ± {statistics.stdev(values):{digits}}'
+    return text
 
 
 def defined(values: Sequence) -> List[float]:
