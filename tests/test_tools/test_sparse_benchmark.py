@@ -178,7 +178,7 @@ def test_rectangles_are_drawn_anew_for_every_seed(run, folder):
     assert set(results(folder, 'out/redrawn')) == {
         f'pbc/crop/share_0.2/seed_{seed}' for seed in (0, 1)
     }
-    # What rectangles mean nothing to lies, and is trained, once.
+    # All labels know no rectangles: their runs lie with the others.
     assert 'pbc/full/seed_0' in results(folder)
     # One table of both, without the crops of other rectangles.
     table = (folder / 'out/redrawn/table.md').read_text()

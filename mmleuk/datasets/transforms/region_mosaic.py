@@ -197,14 +197,9 @@ class CachedRegionMosaic(BaseTransform):
         Returns:
             tuple[int, int]: The interval, in the image.
         """
-        first, last = sorted((region[0], region[1] - length))
+        starts = sorted((region[0], region[1] - length))
         lowest, highest = np.ceil(cells[1]) - length, np.floor(cells[0])
-        start = round(
-            random.uniform(
-                min(max(first, lowest), highest),
-                max(min(last, highest), lowest),
-            )
-        )
+        start = round(random.uniform(*np.clip(starts, lowest, highest)))
         start = max(0, min(start, img_length - length))
         return start, min(start + length, img_length)
 
