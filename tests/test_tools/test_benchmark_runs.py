@@ -2,6 +2,8 @@
 import importlib
 import json
 import os
+import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -158,3 +160,23 @@ def test_markdown_table(runs):
     assert runs.markdown_table([['a', 'b'], ['1', '2']]) == (
         '| a | b |\n| --- | --- |\n| 1 | 2 |'
     )
+
+
+def test_revision_tells_changed_files(runs, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, 'ROOT', tmp_path)
+    assert runs.revision() == 'unknown'
+
+    def git(*arguments):
+        identity = ['-c', 'user.name=a', '-c', 'user.email=a@b']
+        subprocess.run(
+            ['git', *identity, *arguments], cwd=tmp_path, check=True
+        )
+
+    git('init', '--quiet')
+    (tmp_path / 'code.py').write_text('')
+    git('add', '.')
+    git('commit', '--quiet', '-m', 'code')
+    revision = runs.revision()
+    assert re.fullmatch('[0-9a-f]{7,}', revision)
+    (tmp_path / 'code.py').write_text('changed')
+    assert runs.revision() == f'{revision}-dirty'

@@ -3,6 +3,7 @@
 
 import importlib
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -131,12 +132,15 @@ def test_matrix(run, folder):
     }
     result = found['pbc/crop/share_0.1/seed_1']
     assert result.pop('minutes') > 0
+    # The clone is in no repository.
+    assert result.pop('revision') == 'unknown'
     assert result == dict(
         method='crop',
         data='pbc',
         share=0.1,
         seed=1,
         cfg_options=[],
+        redrawn=False,
         scores={'lld/bbox_mAP': 0.6, 'lld/attr_macro_f1': 0.5},
     )
     assert '| 10 % | crop | 2 | 0.550 ± 0.071 (100 %) |' in output
@@ -275,6 +279,25 @@ def test_report_alone(run, folder):
         (folder / path).rename(folder / 'gone')
         (folder / 'gone').rename(folder / path.replace('/', '_'))
     assert '| crop | 1 | 0.600' in run('--report-only')
+
+
+def test_a_record_outlives_the_working_directory(run, folder):
+    record = folder / 'docs' / 'sparse.jsonl'
+    kept = ('--record', str(record))
+    run(*SMALL, 'crop', 'full', *kept)
+    run(*SMALL, 'crop', '--redraw', *kept)
+    shutil.rmtree(folder / 'out')
+    # Results of runs that the record lacks join it.
+    output = run(
+        *('--shares', '0.2', '--seeds', '2', '--methods', 'crop'), *kept
+    )
+    assert '| crop | 2 | 0.650 ± 0.071' in output
+    shutil.rmtree(folder / 'out')
+    redrawn = run('--report-only', '--redraw', *kept)
+    assert '| crop | 1 | 0.600 (100 %)' in redrawn
+    assert '| full | 1 | 0.600 |' in redrawn
+    assert len(record.read_text().splitlines()) == 4
+    assert run('--choose', *kept) == '2'
 
 
 def test_nothing_to_report(run):

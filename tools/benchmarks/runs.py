@@ -104,6 +104,23 @@ def share_cores(jobs: int) -> None:
         os.environ.setdefault('OMP_NUM_THREADS', str(max(1, cores // jobs)))
 
 
+def revision() -> str:
+    """Tell which revision of the code is at work.
+
+    Returns:
+        str: Its short hash, with ``-dirty`` if files have changed since, or
+        'unknown' for code that is in no repository.
+    """
+    command = ['git', 'describe', '--always', '--dirty', '--exclude', '*']
+    try:
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return 'unknown'
+    return done.stdout.strip()
+
+
 def run(
     command: Sequence[str],
     work_dir: Path,
@@ -124,8 +141,8 @@ def run(
             directory. Defaults to :func:`read_scores`.
 
     Returns:
-        dict: What is in ``about``, ``minutes`` of training and validating and
-        ``scores``.
+        dict: What is in ``about``, ``revision`` of the code, ``minutes`` of
+        training and validating, and ``scores``.
 
     Raises:
         RuntimeError: If the training fails.
@@ -134,7 +151,9 @@ def run(
     if result_file.exists():
         return json.loads(result_file.read_text())
     minutes = run_logged(command, work_dir, resumes)
-    result = dict(about, minutes=minutes, scores=score(work_dir))
+    result = dict(
+        about, revision=revision(), minutes=minutes, scores=score(work_dir)
+    )
     result_file.write_text(json.dumps(result, indent=1))
     return result
 

@@ -20,6 +20,12 @@ the seed itself::
     python tools/benchmarks/sparse.py --choose --methods self-training \
         --shares 0.2 --cfg-options self_training.labeller_share=0.5
 
+``--record`` keeps the results in one file, beside those that are in it, for
+another day or another computer::
+
+    python tools/benchmarks/sparse.py --report-only \
+        --record docs/results/sparse.jsonl
+
 So few labels are a matter of luck. With ``--redraw`` every seed labels other
 rectangles of the same share, and the spread is that over such draws; results
 have a folder of their own here, too.
@@ -35,6 +41,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Sequence, Tuple
 
+import records
 import runs
 import sparse_report
 from mmengine.config import Config, DictAction
@@ -172,6 +179,12 @@ def parse_args() -> argparse.Namespace:
         help='train nothing, report on the results that are there',
     )
     parser.add_argument(
+        '--record',
+        metavar='FILE',
+        help='JSON Lines file that the results are added to; the report is '
+        'on all that it holds then',
+    )
+    parser.add_argument(
         '--jobs',
         type=int,
         default=1,
@@ -189,6 +202,10 @@ def parse_args() -> argparse.Namespace:
     if not all(0 < share < 1 for share in args.shares):
         parser.error(
             f'--shares are {args.shares}, expected numbers above 0 and below 1'
+        )
+    if args.record and args.choose:
+        parser.error(
+            '--record is for scores on validation data, not for --choose'
         )
     return args
 
@@ -298,7 +315,11 @@ def score(config: Path, work_dir: Path) -> Dict[str, float]:
 
 
 def train(
-    run: Run, config: Path, work_dir: Path, cfg_options: Sequence[str]
+    run: Run,
+    config: Path,
+    work_dir: Path,
+    cfg_options: Sequence[str],
+    redrawn: bool,
 ) -> dict:
     """Do one run, or the rest of it.
 
@@ -308,10 +329,12 @@ def train(
         work_dir (Path): Its working directory.
         cfg_options (Sequence[str]): Overrides that are in the config, for the
             result.
+        redrawn (bool): Whether its rectangles were drawn anew, for the
+            result.
 
     Returns:
         dict: ``method``, ``data``, ``share``, ``seed``, ``cfg_options``,
-        ``minutes`` and ``scores``.
+        ``redrawn`` and what :func:`runs.run` adds.
     """
     command = [str(config), '--work-dir', str(work_dir)]
     if run.method == SELF_TRAINED:
@@ -322,10 +345,15 @@ def train(
     return runs.run(
         [sys.executable, *command],
         work_dir,
-        dict(run._asdict(), cfg_options=sorted(cfg_options)),
+        dict(run._asdict(), cfg_options=sorted(cfg_options), redrawn=redrawn),
         resumes=True,
         score=lambda folder: score(config, folder),
     )
+
+
+def redraws(args: argparse.Namespace, run: Run) -> bool:
+    """Tell whether a run has rectangles of its own."""
+    return args.redraw and run.method != FULL
 
 
 def prepare_all(args: argparse.Namespace, base: Path) -> List[Job]:
@@ -343,16 +371,16 @@ def prepare_all(args: argparse.Namespace, base: Path) -> List[Job]:
     """
     jobs = []
     for run in list_runs(args):
-        redraws = args.redraw and run.method != FULL
-        own = base / REDRAWN if redraws else base
+        redrawn = redraws(args, run)
+        own = base / REDRAWN if redrawn else base
         cut = own / 'annotations' / run.data
         part = run.seed % NUM_PARTS if args.choose else None
         if part is not None:
             cut /= f'part_{part}'
-        if redraws:
+        if redrawn:
             cut /= f'cut_{run.seed}'
         annotations = Annotations(
-            SOURCES[run.data], cut, part, run.seed if redraws else None
+            SOURCES[run.data], cut, part, run.seed if redrawn else None
         )
         folder = run.folder(own / 'runs', args.cfg_options)
         config = prepare(run, folder, annotations, args.cfg_options)
@@ -375,7 +403,13 @@ def train_all(args: argparse.Namespace, jobs: Sequence[Job]) -> List[str]:
     def work(job: Job) -> None:
         run, config, folder = job
         try:
-            result = train(run, config, folder, args.cfg_options)
+            result = train(
+                run,
+                config,
+                folder,
+                args.cfg_options,
+                redrawn=redraws(args, run),
+            )
         except RuntimeError as error:
             failures.append(f'{run}: {error}')
             print(f'{run}: failed', flush=True)
@@ -411,10 +445,19 @@ def main() -> None:
             sys.exit(str(error))
         failures = train_all(args, jobs)
     results = sparse_report.load_results(base)
+    results += sparse_report.load_results(base / REDRAWN)
+    if args.record:
+        try:
+            results = records.update_record(Path(args.record), results)
+        except ValueError as error:
+            sys.exit(str(error))
+    results = [
+        r
+        for r in results
+        if r['method'] == FULL or r['redrawn'] == args.redraw
+    ]
     if args.redraw:
-        results = [r for r in results if r['method'] == FULL]
         base /= REDRAWN
-        results += sparse_report.load_results(base)
     if results:
         sparse_report.write_report(
             results, base, list(METHODS), list(SOURCES), FULL

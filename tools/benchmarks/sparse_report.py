@@ -418,6 +418,7 @@ def write_report(
     Args:
         results (Sequence[dict]): All results.
         base (Path): Folder for ``table.md``, ``curve.png`` and ``curve.svg``.
+            It is made.
         methods (Sequence[str]): Names of methods in the order wished for.
         data (Sequence[str]): Names of data sets in the order wished for.
         full (str): Name of the method that has all labels.
@@ -428,6 +429,7 @@ def write_report(
     groups = group_results(results, methods, data)
     table = make_table(groups, full)
     print(table)
+    base.mkdir(parents=True, exist_ok=True)
     (base / 'table.md').write_text(table, encoding='utf-8')
     figure = draw_curves(groups, full)
     for suffix in ('png', 'svg'):
