@@ -1,5 +1,5 @@
 _base_ = [
-    '../_base_/models/attr-faster-rcnn_lite0_fpn.py',
+    '../_base_/models/attr-faster-rcnn_lite0_fpn-few-cells.py',
     '../_base_/datasets/pbc-fields.py',
     '../_base_/schedules/schedule_lite0_12e.py',
     '../_base_/default_runtime.py',

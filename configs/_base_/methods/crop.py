@@ -4,6 +4,16 @@
 crops_in_a_field = 5
 max_epochs = _base_.max_epochs * crops_in_a_field
 
+# Of the proposals and RoIs that a field has, a rectangle has more than its
+# share: MMDetection counts them by the image.
+model = dict(
+    train_cfg=dict(
+        rpn_proposal=dict(max_per_img=200), rcnn=dict(sampler=dict(num=128))
+    )
+)
+if 'attribute_max_rois' in _base_.model.roi_head:
+    model.update(roi_head=dict(attribute_max_rois=12))
+
 load, annotate, photometric, resize, *orient, pack = _base_.train_pipeline
 train_pipeline = [
     load,

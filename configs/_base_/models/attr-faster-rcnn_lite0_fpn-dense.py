@@ -1,4 +1,4 @@
-_base_ = './attr-faster-rcnn_lite0_fpn.py'
+_base_ = './attr-faster-rcnn_lite0_fpn-few-cells.py'
 
 # For fields of some 25 cells, many of them small. Sides of the boxes (square
 # root of the area: least, median, greatest) over train fields, in pixels of
@@ -6,7 +6,7 @@ _base_ = './attr-faster-rcnn_lite0_fpn.py'
 # erythrocytes 24, 72, 119, white cells 49, 153, 208; synthetic films of 40x:
 # 18, 40, 64.
 #
-# The NMS stays MMDetection's, IoU 0.5 for detections and 0.7 for proposals.
+# In a test the NMS is MMDetection's, IoU 0.5 for detections, 0.7 for proposals.
 # Most cells of bccd_fields touch another, but of 3825 only 14 overlap one of
 # their type by more than 0.5, and 2 by more than 0.7. So do the 100 detections
 # of an image: no train field has more than 35 cells.
@@ -16,6 +16,6 @@ model = dict(
     # anchor with an IoU of 0.3; these leave 1 % of the platelets, and no other
     # cell.
     rpn_head=dict(anchor_generator=dict(scales=[4, 6])),
-    train_cfg=dict(rpn_proposal=dict(nms_pre=1000, max_per_img=300)),
+    train_cfg=dict(rpn_proposal=dict(nms_pre=1000)),
     test_cfg=dict(rpn=dict(nms_pre=1000, max_per_img=300)),
 )

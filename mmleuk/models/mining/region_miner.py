@@ -247,19 +247,23 @@ class RegionMiner(BaseModule):
         held_out = [entry for entry in entries if entry.held_out]
         if self.calibrators and held_out:
             self._fit(held_out)
-        for entry in entries:
-            self._set_chances(entry)
-        offsets = self._balance_types(entries)
+        least_chances = [self._set_chances(entry) for entry in entries]
+        offsets = self._balance_types(entries, least_chances)
         summary = self._summary(entries)
         summary['largest_type_offset'] = float(offsets.abs().max())
         return summary
 
-    def _balance_types(self, entries: List[InstanceData]) -> Tensor:
+    def _balance_types(
+        self, entries: List[InstanceData], least_chances: List[Tensor]
+    ) -> Tensor:
         """Hold the types outside against those that are labelled.
 
         Args:
             entries (list[:obj:`InstanceData`]): Detections of all fields,
-                whose chances of types are corrected in place.
+                whose chances of types are corrected in place. The likeliest
+                types and the bounds on their chances are added.
+            least_chances (list[Tensor]): What :meth:`_set_chances` returned
+                for each field.
 
         Returns:
             Tensor: The offset of each type's log-odds, shape (C, ).
@@ -271,10 +275,10 @@ class RegionMiner(BaseModule):
                 sum(entry.type_counts for entry in entries),
                 self.type_std,
             )
-        for entry in entries:
+        for entry, least in zip(entries, least_chances):
             entry.type_chances = apply_offsets(entry.type_chances, offsets)
             entry.types = entry.type_chances.argmax(dim=1)
-            least = apply_offsets(entry.pop('least_type_chances'), offsets)
+            least = apply_offsets(least, offsets)
             entry.chances = least.gather(1, entry.types[:, None])[:, 0]
         return offsets
 
@@ -312,8 +316,15 @@ class RegionMiner(BaseModule):
         chance = missed / area * size if area > 0 and size > 0 else 1.0
         self.unseen_chance.fill_(min(1.0, chance))
 
-    def _set_chances(self, entry: InstanceData) -> None:
-        """Give the detections of a field their chances, in place."""
+    def _set_chances(self, entry: InstanceData) -> Tensor:
+        """Give the detections of a field their chances, in place.
+
+        Args:
+            entry (:obj:`InstanceData`): The detections.
+
+        Returns:
+            Tensor: Lower bounds on the chances of their types, shape (n, C).
+        """
         scores = entry.class_scores
         if not self.calibrators:
             chances = least = scores
@@ -336,7 +347,6 @@ class RegionMiner(BaseModule):
             )
             attribute_chances = attribute_chances.view(groups.shape)
         entry.type_chances = _share_out(chances)
-        entry.least_type_chances = _share_out(least)
         codes = torch.full_like(entry.attribute_labels, MISSING)
         if self.attribute_precision is not None:
             codes = torch.where(
@@ -345,6 +355,7 @@ class RegionMiner(BaseModule):
                 codes,
             )
         entry.attributes = codes
+        return _share_out(least)
 
     def _type_chances(self, scores: Tensor, num_stds: float = 0.0) -> Tensor:
         """Turn the scores of all types into chances, both (n, C)."""
