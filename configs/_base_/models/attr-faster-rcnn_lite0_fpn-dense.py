@@ -6,10 +6,10 @@ _base_ = './attr-faster-rcnn_lite0_fpn-few-cells.py'
 # erythrocytes 24, 72, 119, white cells 49, 153, 208; synthetic films of 40x:
 # 18, 40, 64.
 #
-# In a test the NMS is MMDetection's, IoU 0.5 for detections, 0.7 for proposals.
-# Most cells of bccd_fields touch another, but of 3825 only 14 overlap one of
-# their type by more than 0.5, and 2 by more than 0.7. So do the 100 detections
-# of an image: no train field has more than 35 cells.
+# In tests the NMS stays MMDetection's, IoU 0.5 for detections and 0.7 for
+# proposals. Most cells of bccd_fields touch another, but of 3825 only 14
+# overlap one of their type by more than 0.5, and 2 by more than 0.7. So do the
+# 100 detections of an image: no train field has more than 35 cells.
 model = dict(
     # Anchors of 32 and 48 px at stride 8, and so on. MMDetection's one scale
     # of 8 gives 85 % of the platelets and 24 % of the cells of the films no
