@@ -92,6 +92,34 @@ def test_all_methods_see_as_many_pixels(full, sparse, fields, size):
     assert mosaics
 
 
+def roi_budget(cfg):
+    """Numbers an image, and settings, of what teaches the RoI head."""
+    model = cfg.model.get('detector', cfg.model)
+    proposals = model.train_cfg.rpn_proposal
+    sampler = model.train_cfg.rcnn.sampler
+    numbers = [proposals.max_per_img, sampler.num]
+    if 'attribute_head' in model.roi_head:
+        numbers.append(model.roi_head.attribute_max_rois)
+    return numbers, [proposals.nms.iou_threshold, sampler.pos_fraction]
+
+
+@EACH_DATA_SET
+def test_all_methods_teach_the_same_roi_head(full, sparse, fields, size):
+    numbers, settings = roi_budget(load('full', full))
+    for method in METHODS:
+        cfg = load(method, sparse)
+        own_numbers, own_settings = roi_budget(cfg)
+        assert own_settings == settings
+        if method == 'crop':
+            crops = cfg.crops_in_a_field
+            assert all(
+                own * crops >= number
+                for own, number in zip(own_numbers, numbers)
+            )
+        else:
+            assert own_numbers == numbers
+
+
 @EACH_DATA_SET
 def test_labels_are_released_after_they_judged(full, sparse, fields, size):
     cfg = load('mined', sparse)
