@@ -30,6 +30,7 @@ def make_result(
         seed=seed,
         cfg_options=list(options),
         minutes=minutes,
+        revision=f'rev{seed}',
         scores=scores,
     )
 
@@ -71,6 +72,8 @@ def test_table(report):
     assert crop[f1] == '–'
     assert crop['attribute macro-F1, end to end'] == '–'
     assert crop['minutes'] == '10.0 (200 %)'
+    assert crop['revision'] == 'rev0'
+    assert mined['revision'] == 'rev0, rev1'
 
 
 def test_no_ceiling_no_share_of_it(report):

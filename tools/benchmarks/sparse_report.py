@@ -188,7 +188,9 @@ def make_table(groups: Results, full: str) -> str:
     """
     parts = []
     for data, entries in groups.items():
-        rows = [['labelled', 'method', 'seeds', *COLUMNS, 'minutes']]
+        rows = [
+            ['labelled', 'method', 'seeds', *COLUMNS, 'minutes', 'revision']
+        ]
         shares = {share for cells in entries.values() for share in cells}
         for share in sorted(shares, reverse=True):
             for entry, cells in entries.items():
@@ -207,6 +209,8 @@ def make_table(groups: Results, full: str) -> str:
                         compare(results, ceiling, key)
                         for key in (*COLUMNS.values(), 'minutes')
                     ]
+                    # More than one: the mean is of different code.
+                    + [', '.join(sorted({r['revision'] for r in results}))]
                 )
         title = f'**{data}**, mean ± standard deviation over seeds'
         if any(entry.method == full for entry in entries):
