@@ -123,17 +123,19 @@ def test_all_methods_teach_the_same_roi_head(full, sparse, fields, size):
 @EACH_DATA_SET
 def test_labels_are_released_after_they_judged(full, sparse, fields, size):
     cfg = load('mined', sparse)
-    assert 0 < cfg.burn_in_epochs < cfg.max_epochs
+    assert 0 < cfg.judging_epochs < cfg.burn_in_epochs < cfg.max_epochs
     (hook,) = find(cfg, 'RegionMiningHook')
-    assert hook['begin'] == hook['release'] == cfg.burn_in_epochs
-    # The last burnt-in teacher is judged by labels that it never saw.
-    (switch,) = find(cfg, 'PipelineSwitchHook')
-    assert switch['switch_epoch'] == cfg.burn_in_epochs
+    assert hook['begin'] == cfg.burn_in_epochs
+    # The teacher that is judged never saw the labels that judge it.
+    assert hook['release'] == cfg.judging_epochs
+    released, mining = find(cfg, 'PipelineSwitchHook')
+    assert released['switch_epoch'] == cfg.judging_epochs
+    assert mining['switch_epoch'] == cfg.burn_in_epochs
     held_back = 'mmleuk.HoldOutRegions'
     assert held_back in [step['type'] for step in cfg.train_pipeline]
-    assert held_back not in [
-        step['type'] for step in switch['switch_pipeline']
-    ]
+    for switch in (released, mining):
+        types = [step['type'] for step in switch['switch_pipeline']]
+        assert held_back not in types
 
 
 @EACH_DATA_SET

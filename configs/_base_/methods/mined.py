@@ -8,8 +8,9 @@ mining_interval = 2
 num_orientations = 4
 # Learning rate after the burn-in, as a share of that before.
 restart_weight = 0.7
-# Share of fields whose labels judge the teacher at its first look. Then the
-# loss learns from them, too: they are too dear to be kept for judging.
+# Share of fields whose labels judge the teacher, and epochs until it is judged.
+# Then the loss learns from them, too: they are too dear to be kept for judging.
+judging_epochs = burn_in_epochs // 2
 hold_out = dict(share=0.2, seed=0)
 # Share of images that are mosaics of annotated regions after the burn-in, too,
 # so that true types are seen as often as mined ones.
@@ -53,6 +54,7 @@ view = [
 ]
 mosaic = dict(type='mmleuk.CachedRegionMosaic', img_scale=_base_.scale)
 train_pipeline = [load, annotate, keep_back, *view, mosaic, pack]
+released_pipeline = [load, annotate, *view, mosaic, pack]
 mining_pipeline = [
     load,
     annotate,
@@ -103,6 +105,11 @@ custom_hooks = [
     dict(type='MeanTeacherHook', momentum=0.05, skip_buffer=False),
     dict(
         type='PipelineSwitchHook',
+        switch_epoch=judging_epochs,
+        switch_pipeline=released_pipeline,
+    ),
+    dict(
+        type='PipelineSwitchHook',
         switch_epoch=burn_in_epochs,
         switch_pipeline=mining_pipeline,
     ),
@@ -111,7 +118,7 @@ custom_hooks = [
         dataloader=mining_dataloader,
         begin=burn_in_epochs,
         interval=mining_interval,
-        release=burn_in_epochs,
+        release=judging_epochs,
         num_orientations=num_orientations,
     ),
 ]

@@ -30,14 +30,14 @@ class RegionMiningHook(Hook):
         dataloader (dict): Config of the dataloader: the training fields in a
             test pipeline whose meta keys have 'instances' and
             'annotated_regions'.
-        begin (int): First epoch (or iteration) with a pass before it, from 0.
-            Before, the student learns from labels alone.
+        begin (int): First epoch (or iteration) of the schedule with a pass
+            before it, from 0.
         interval (int): Epochs (or iterations) between two passes. Defaults to
             1.
         release (int, optional): First epoch (or iteration) in which the
-            held-out labels are part of the loss. After a last pass before it
-            they judge no more, and the calibrators stay as they are. None:
-            never.
+            held-out labels are part of the loss. There is a pass before it,
+            even where that is before ``begin``; then they judge no more, and
+            the calibrators stay as they are. None: never.
         by_epoch (bool): Whether these are epochs. Defaults to True.
         num_orientations (int): Looks at each field in a pass, each turned or
             mirrored in another way, 1 to 8: their mean has better boxes and
@@ -82,6 +82,8 @@ class RegionMiningHook(Hook):
         )
 
     def _is_due(self, now: int) -> bool:
+        if now == self.release:
+            return True
         return now >= self.begin and (now - self.begin) % self.interval == 0
 
     def before_train_epoch(self, runner: Runner) -> None:
