@@ -195,6 +195,7 @@ def main() -> None:
     # Passes, and the fields of all epochs, in the config's schedule.
     hook = find_mining_hook(cfg)
     passes = len(range(hook.begin, cfg.train_cfg.max_epochs, hook.interval))
+    passes += hook.release < hook.begin
     fields_a_pass = passes / cfg.train_cfg.max_epochs
     share = seconds_a_field * cfg.train_dataloader.batch_size / step
     print(

@@ -8,8 +8,8 @@ mining_interval = 2
 num_orientations = 4
 # Learning rate after the burn-in, as a share of that before.
 restart_weight = 0.7
-# Share of fields whose labels judge the teacher, and epochs until it is judged.
-# Then the loss learns from them, too: they are too dear to be kept for judging.
+# Share of fields whose labels judge the teacher, and epochs until then. After
+# that the loss learns from them, too: they are too dear to be kept.
 judging_epochs = burn_in_epochs // 2
 hold_out = dict(share=0.2, seed=0)
 # Share of images that are mosaics of annotated regions after the burn-in, too,

@@ -10,7 +10,7 @@ from mmengine.logging import MessageHub
 from mmengine.structures import InstanceData
 
 from mmleuk.engine.hooks import RegionMiningHook
-from mmleuk.models.mining import RegionMiner
+from mmleuk.models.mining import DetectionBank, RegionMiner
 from mmleuk.structures import is_held_out
 
 NUM_FIELDS = 6
@@ -132,6 +132,23 @@ def test_released_labels_judge_no_more(runner):
     hook.before_train_epoch(runner)
     assert not any(found.held_out for _, found in miner.bank.items())
     assert torch.equal(miner.calibrators['cell_type'].counts, counts)
+
+
+def test_labels_are_released_after_a_pass_of_their_own(runner):
+    hook = RegionMiningHook(dict(a=1), begin=4, interval=2, release=1)
+    hook.before_train(runner)
+    miner = runner.model.miner
+    held_out, passes = {}, []
+    for runner.epoch in range(7):
+        miner.bank = DetectionBank()
+        hook.before_train_epoch(runner)
+        if len(miner.bank):
+            passes.append(runner.epoch)
+            held_out[runner.epoch] = any(
+                found.held_out for _, found in miner.bank.items()
+            )
+    assert passes == [1, 4, 6]
+    assert held_out == {1: True, 4: False, 6: False}
 
 
 def test_looks_in_several_orientations(runner):
