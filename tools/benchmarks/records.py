@@ -7,6 +7,7 @@ line, in the order of what the runs are.
 """
 
 import json
+import os
 from pathlib import Path
 from typing import Dict, List, Sequence
 
@@ -77,7 +78,10 @@ def update_record(path: Path, results: Sequence[dict]) -> List[dict]:
     }
     ordered = [merged[key] for key in sorted(merged)]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
+    # In one step: an interruption must not cut off what took hours.
+    partial = path.with_name(f'{path.name}.partial')
+    partial.write_text(
         ''.join(f'{json.dumps(r, sort_keys=True)}\n' for r in ordered)
     )
+    os.replace(partial, path)
     return ordered

@@ -193,9 +193,8 @@ def main() -> None:
         )
     step = statistics.median(times[REGIONS])
     # Passes, and the fields of all epochs, in the config's schedule.
-    hook = find_mining_hook(cfg)
-    passes = len(range(hook.begin, cfg.train_cfg.max_epochs, hook.interval))
-    passes += hook.release < hook.begin
+    hook = HOOKS.build(find_mining_hook(cfg))
+    passes = sum(map(hook.is_due, range(cfg.train_cfg.max_epochs)))
     fields_a_pass = passes / cfg.train_cfg.max_epochs
     share = seconds_a_field * cfg.train_dataloader.batch_size / step
     print(

@@ -81,7 +81,15 @@ class RegionMiningHook(Hook):
             self.dataloader_cfg, seed=runner.seed
         )
 
-    def _is_due(self, now: int) -> bool:
+    def is_due(self, now: int) -> bool:
+        """Tell whether there is a pass before an epoch (or iteration).
+
+        Args:
+            now (int): The epoch (or iteration), from 0.
+
+        Returns:
+            bool: Whether there is.
+        """
         if now == self.release:
             return True
         return now >= self.begin and (now - self.begin) % self.interval == 0
@@ -92,7 +100,7 @@ class RegionMiningHook(Hook):
         Args:
             runner (:obj:`Runner`): The runner.
         """
-        if self.by_epoch and self._is_due(runner.epoch):
+        if self.by_epoch and self.is_due(runner.epoch):
             self.mine(runner)
 
     def before_train_iter(
@@ -105,7 +113,7 @@ class RegionMiningHook(Hook):
             batch_idx (int): Index of the batch in the epoch.
             data_batch (dict, optional): The batch.
         """
-        if not self.by_epoch and self._is_due(runner.iter):
+        if not self.by_epoch and self.is_due(runner.iter):
             self.mine(runner)
 
     @torch.no_grad()
