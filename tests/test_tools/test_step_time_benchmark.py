@@ -4,12 +4,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.structures import InstanceData
 
 TOOLS = Path(__file__).parents[2] / 'tools' / 'benchmarks'
+MINED = (
+    'configs/region_sparse/'
+    'mined-attr-faster-rcnn_lite0_fpn_pbc-fields-sparse.py'
+)
 
 
 @pytest.fixture
@@ -34,11 +39,38 @@ def test_models_differ_in_what_is_compared_alone(step_time):
     assert configs['mined'].detector.roi_head == regions.roi_head
 
 
-def test_a_step_trains(step_time):
+@pytest.fixture(scope='module')
+def mined_weights():
     register_all_modules()
+    cfg = Config.fromfile(TOOLS.parents[1] / MINED)
+    torch.manual_seed(1)
+    return MODELS.build(cfg.model).state_dict()
+
+
+@pytest.mark.parametrize('name', ['MMDetection', 'self-mined', 'mined'])
+def test_all_models_start_from_the_same_student(
+    step_time, mined_weights, name
+):
+    cfg = step_time.model_configs()[name]
+    optim_cfg = Config.fromfile(step_time.ROOT / MINED).optim_wrapper
+    model = step_time.make_step(cfg, optim_cfg, mined_weights).model
+    student = getattr(model, 'student', model)
+    for key, value in student.state_dict().items():
+        assert torch.equal(value, mined_weights[f'student.{key}'])
+
+
+def test_weights_of_another_model_are_refused(step_time, mined_weights):
+    cfg = step_time.model_configs()['mined']
+    optim_cfg = Config.fromfile(step_time.ROOT / MINED).optim_wrapper
+    weights = dict(mined_weights)
+    del weights['student.neck.neck.lateral_convs.0.conv.weight']
+    with pytest.raises(RuntimeError, match='lateral_convs.0'):
+        step_time.make_step(cfg, optim_cfg, weights)
+
+
+def test_a_step_trains(step_time, mined_weights):
     cfg = Config.fromfile(step_time.ROOT / step_time.IGNORE)
-    cfg.model.backbone.init_cfg = None
-    step = step_time.make_step(cfg.model, cfg.optim_wrapper)
+    step = step_time.make_step(cfg.model, cfg.optim_wrapper, mined_weights)
     conv = step.model.neck.neck.lateral_convs[0].conv
     before = conv.weight.detach().clone()
     sample = DetDataSample(

@@ -4,7 +4,11 @@
 Steps of all variants alternate in one process, on the same batches, so that
 the ratios hold however fast the machine is at the moment::
 
-    python tools/benchmarks/step_time.py --steps 15
+    python tools/benchmarks/step_time.py CHECKPOINT --steps 15
+
+CHECKPOINT is of the mined config, from ``tools/train.py``: all models start
+from its student. A teacher that was not trained names cells all over, so that
+its pass takes longer than any in a training, and mines none for the student.
 
 The pass of the teacher is timed apart and shared out among the steps of the
 epochs that it serves.
@@ -21,11 +25,15 @@ from mmdet.registry import HOOKS, MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import MessageHub
+from mmengine.model import BaseModel
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
+from mmengine.runner.checkpoint import CheckpointLoader, load_state_dict
 from runs import ROOT, spread
+from torch import Tensor
 
+from mmleuk.engine.checkpoint_loaders import load_checkpoints_safely
 from mmleuk.structures import is_held_out
 
 IGNORE = 'configs/baselines/ignore_lite0_fpn_pbc-fields-sparse.py'
@@ -37,6 +45,7 @@ MINED = (
     'configs/region_sparse/'
     'mined-attr-faster-rcnn_lite0_fpn_pbc-fields-sparse.py'
 )
+STUDENT = 'student'
 PLAIN = 'MMDetection'
 REGIONS = 'regions'
 
@@ -48,6 +57,9 @@ def parse_args() -> argparse.Namespace:
         argparse.Namespace: The arguments.
     """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        'checkpoint', help='of the mined config: weights to start from'
+    )
     parser.add_argument('--steps', type=int, default=15)
     parser.add_argument('--warm-up', type=int, default=2)
     return parser.parse_args()
@@ -78,19 +90,42 @@ def model_configs() -> Dict[str, ConfigDict]:
     }
 
 
-def make_step(cfg: ConfigDict, optim_cfg: ConfigDict) -> Callable:
+def load_weights(model: BaseModel, weights: Dict[str, Tensor]) -> None:
+    """Load what a mined model has learned into any of the models.
+
+    Args:
+        model (BaseModel): The model.
+        weights (dict[str, Tensor]): State of a mined model.
+
+    Raises:
+        RuntimeError: If the weights are not those of the model.
+    """
+    if not hasattr(model, STUDENT):
+        start = f'{STUDENT}.'
+        weights = {
+            name.removeprefix(start): value
+            for name, value in weights.items()
+            if name.startswith(start)
+        }
+    load_state_dict(model, weights, strict=True)
+
+
+def make_step(
+    cfg: ConfigDict, optim_cfg: ConfigDict, weights: Dict[str, Tensor]
+) -> Callable:
     """Build a model and what trains it by one step.
 
     Args:
         cfg (ConfigDict): Config of the model.
         optim_cfg (ConfigDict): Config of the optimiser.
+        weights (dict[str, Tensor]): State of a mined model to start from.
 
     Returns:
         Callable: Takes a batch.
     """
     torch.manual_seed(0)
     model = MODELS.build(cfg)
-    model.init_weights()
+    load_weights(model, weights)
     model.train()
     optim_wrapper = build_optim_wrapper(model, optim_cfg)
 
@@ -142,11 +177,15 @@ def main() -> None:
     """Time all models and print the ratios."""
     args = parse_args()
     register_all_modules()
+    load_checkpoints_safely()
+    weights = CheckpointLoader.load_checkpoint(
+        args.checkpoint, map_location='cpu'
+    )['state_dict']
     cfg = Config.fromfile(ROOT / MINED)
     MessageHub.get_instance('step_time')
     with DefaultScope.overwrite_default_scope('mmdet'):
         steps = {
-            name: make_step(model_cfg, cfg.optim_wrapper)
+            name: make_step(model_cfg, cfg.optim_wrapper, weights)
             for name, model_cfg in model_configs().items()
         }
         seconds_a_field = mine(steps['mined'], cfg)
