@@ -84,12 +84,13 @@ def test_all_methods_see_as_many_pixels(full, sparse, fields, size):
     ratio = min(
         max(resize['scale']) / max(size), min(resize['scale']) / min(size)
     )
-    mosaics = find(load('mined', sparse), 'CachedRegionMosaic')
-    for mosaic in mosaics:
-        assert mosaic['img_scale'] == pytest.approx(
-            [side * ratio for side in size], abs=4
-        )
-    assert mosaics
+    for method in ('mosaic', 'mined'):
+        mosaics = find(load(method, sparse), 'CachedRegionMosaic')
+        for mosaic in mosaics:
+            assert mosaic['img_scale'] == pytest.approx(
+                [side * ratio for side in size], abs=4
+            )
+        assert mosaics
 
 
 def roi_budget(cfg):

@@ -65,6 +65,7 @@ METHODS = {
     'self-training': 'baselines/self-training_lite0_fpn',
     'sla-det': 'baselines/sla-det_lite0_fpn',
     'soft-teacher': 'baselines/soft-teacher_lite0_fpn',
+    'mosaic': 'region_sparse/mosaic-attr-faster-rcnn_lite0_fpn',
     'self-mined': 'region_sparse/self-mined-attr-faster-rcnn_lite0_fpn',
     'mined': 'region_sparse/mined-attr-faster-rcnn_lite0_fpn',
 }

@@ -22,8 +22,8 @@ COLUMNS = {
 }
 CURVES = {'box AP': AP, 'attribute macro-F1, given a match': ATTRIBUTES}
 
-# Colour and marker by method: Okabe and Ito's colours, which the colour-blind
-# can tell apart, and two more by their lightness; grey for what any must beat.
+# Colour and marker by method: Okabe and Ito's colours and one of Tol's, which
+# the colour-blind can tell apart; grey for what any must beat.
 STYLES = {
     'naive': ('#888888', 'x'),
     'ignore': ('#555555', '+'),
@@ -31,6 +31,7 @@ STYLES = {
     'self-training': ('#009E73', '^'),
     'sla-det': ('#56B4E9', 'v'),
     'soft-teacher': ('#0072B2', 'D'),
+    'mosaic': ('#882255', 'p'),
     'self-mined': ('#E69F00', 'P'),
     'mined': ('#D55E00', 'o'),
 }

@@ -1,0 +1,2 @@
+_base_ = '../baselines/ignore_lite0_fpn_bccd-fields-sparse.py'
+exec(open('{{ fileDirname }}/../_base_/methods/mosaic.py').read())
