@@ -300,6 +300,31 @@ def test_self_mining_takes_one_box_a_cell():
     assert result.pos_gt_labels.tolist() == [2, 2, 0]
 
 
+def test_a_self_mined_box_is_the_mean_of_all_on_the_cell():
+    cells = [
+        ([120.0, 20, 130, 30], 1, 0.6),
+        ([123.0, 20, 133, 30], 1, 0.96),
+        # Another cell, which touches them.
+        ([130.0, 20, 140, 30], 2, 0.96),
+    ]
+    sampler = SparseRegionSampler(
+        num=100,
+        pos_fraction=0.25,
+        self_mining=dict(score_thr=0.9),
+        context=FixedRoIHead(cells),
+        add_gt_as_proposals=False,
+    )
+    priors = torch.tensor([box for box, _, _ in cells])
+    ignored = ignored_of([RIGHT_HALF], [UNANNOTATED])
+    result = draw(sampler, truth_of([], []), ignored, priors, feats=[])
+    assert result.pos_inds.tolist() == [0, 1, 2]
+    x1 = (120 * 0.6 + 123 * 0.96) / 1.56
+    mean = [x1, 20, x1 + 10, 30]
+    torch.testing.assert_close(
+        result.pos_gt_bboxes, torch.tensor([mean, mean, cells[2][0]])
+    )
+
+
 def test_self_mining_scores_the_likeliest_proposals():
     sampler = SparseRegionSampler(
         num=400,

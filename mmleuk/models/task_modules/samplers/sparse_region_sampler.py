@@ -14,6 +14,9 @@ from mmleuk.registry import TASK_UTILS
 
 from .vouched_background import draw_background
 
+# Keeps a division by no votes finite.
+EPS = 1e-6
+
 
 @TASK_UTILS.register_module()
 class SparseRegionSampler(RandomSampler):
@@ -37,8 +40,9 @@ class SparseRegionSampler(RandomSampler):
     Self-mining runs the box head on the proposals without gradient, as
     ``OHEMSampler`` does, and needs the same context: a RoI head of
     MMDetection, plain or cascade. Un-annotated proposals that it scores
-    ``score_thr`` or more become a cell of that class, one a place; the chance
-    of any other to hide a cell is the largest score of a class around it.
+    ``score_thr`` or more become a cell of that class, one a place, whose box
+    is the mean of theirs weighted by score; the chance of any other to hide a
+    cell is the largest score of a class around it.
 
     Where all of an image is annotated, the result is that of
     ``RandomSampler`` with the same seed. Nothing is copied to the host beyond
@@ -217,9 +221,14 @@ class SparseRegionSampler(RandomSampler):
         boxes, labels = boxes[top], labels[top]
 
         # One box a place: none that scores more lies there (a suppression in
-        # one go, as in YOLACT, section 5).
-        ious = bbox_overlaps(boxes, boxes).triu(diagonal=1)
-        is_first = (ious >= cfg['iou_thr']).sum(dim=0) == 0
+        # one go, as in YOLACT, section 5). It is the mean of all that lie
+        # there, weighted by score: one proposal's box alone would hand its
+        # error on to those that learn from it.
+        is_near = bbox_overlaps(boxes, boxes) >= cfg['iou_thr']
+        is_first = is_near.triu(diagonal=1).sum(dim=0) == 0
+        votes = is_near * top_scores
+        votes = votes / votes.sum(dim=1, keepdim=True).clamp(min=EPS)
+        boxes = votes @ boxes
         truth = get_box_tensor(gt_instances.bboxes).to(boxes)
         is_new = (bbox_overlaps(boxes, truth) >= cfg['iou_thr']).sum(1) == 0
         is_cell = is_first & is_new & (top_scores >= cfg['score_thr'])
