@@ -54,7 +54,8 @@ def test_a_method_reads_the_data_of_its_config(
             assert dataset['ann_file'] == 'json_labels/train_sparse.json'
     resizes = find(cfg, 'Resize')
     assert {resize['scale'] for resize in resizes} == {plain.scale}
-    for head in find(cfg, 'Shared2FCBBoxHead', 'RegionMiner'):
+    heads = find(cfg, 'Shared2FCBBoxHead', 'RegionShared2FCBBoxHead')
+    for head in heads + find(cfg, 'RegionMiner'):
         assert head['num_classes'] == plain.num_classes
     for generator in find(cfg, 'AnchorGenerator'):
         assert (

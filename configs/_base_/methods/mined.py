@@ -22,6 +22,8 @@ if 'rpn' in detector.train_cfg:
     sampler = dict(type='mmleuk.SparseRegionSampler')
     detector.train_cfg.rpn.sampler.update(sampler)
     detector.train_cfg.rcnn.sampler.update(sampler)
+    # Boxes are learnt from labels alone.
+    detector.roi_head.bbox_head.type = 'mmleuk.RegionShared2FCBBoxHead'
 else:
     sampler = dict(type='mmleuk.SparseRegionPseudoSampler')
     detector.train_cfg.sampler.update(sampler)

@@ -4,6 +4,8 @@ warmup = 0.4
 score_thr = 0.9
 
 model = dict(
+    # Boxes are learnt from labels alone.
+    roi_head=dict(bbox_head=dict(type='mmleuk.RegionShared2FCBBoxHead')),
     train_cfg=dict(
         rcnn=dict(
             sampler=dict(
@@ -12,5 +14,5 @@ model = dict(
                 self_mining=dict(score_thr=score_thr),
             )
         )
-    )
+    ),
 )

@@ -14,7 +14,7 @@ from mmleuk.registry import TASK_UTILS
 
 from .vouched_background import draw_background
 
-# Keeps a division by no votes finite.
+# Keeps a division by no votes finite, and a mined cell from a chance of 1.
 EPS = 1e-6
 
 
@@ -155,7 +155,10 @@ class SparseRegionSampler(RandomSampler):
 
         Returns:
             :obj:`SamplingResult`: The sampled priors. Self-mined cells stand
-            behind the labelled ones in its ground truth.
+            behind the labelled ones in its ground truth. Where the image is
+            annotated in part, ``pos_chances`` of shape (p, ) is the chance of
+            each positive's cell to be what its label says: 1 if it is
+            labelled.
         """
         hidden = assign_result.get_extra_property('hidden_chance')
         if hidden is None:
@@ -179,6 +182,7 @@ class SparseRegionSampler(RandomSampler):
         result = super().sample(
             assign_result, pred_instances, gt_instances, **kwargs
         )
+        result.pos_chances = chances[result.pos_assigned_gt_inds]
         if self.log_interval > 0:
             self._count(assign_result, result, chances)
         return result
@@ -256,7 +260,9 @@ class SparseRegionSampler(RandomSampler):
         around = (bbox_overlaps(priors, boxes) >= 0.3) * top_scores
         chance = torch.maximum(chance, around.amax(dim=1))
         hidden = torch.where(open_priors, chance, hidden)
-        return mined_result, extended, hidden, top_scores * is_cell
+        # A chance of 1 is for what is labelled.
+        mined_scores = (top_scores * is_cell).clamp(max=1 - EPS)
+        return mined_result, extended, hidden, mined_scores
 
     @torch.no_grad()
     def _detect(
