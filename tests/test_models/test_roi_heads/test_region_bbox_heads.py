@@ -78,12 +78,21 @@ def test_mined_cells_teach_boxes_by_their_weight(weight):
     assert is_mined.sum() == 2
     expected = theirs[3].clone()
     expected[is_mined] = weight
-    assert torch.equal(own[3], expected)
+    # The six RoIs on labelled cells make up for the two.
+    expected *= 8 / (6 + 2 * weight)
+    torch.testing.assert_close(own[3], expected)
     assert theirs[3].sum() == 4 * 8
 
     parts = targets(head, results, concat=False)
     for whole, part in zip(own, parts):
         assert torch.equal(whole, torch.cat(part))
+
+
+@pytest.mark.parametrize('limit, expected', [(4.0, 2.0), (1.5, 1.5)])
+def test_labelled_cells_make_up_for_mined_ones(limit, expected):
+    head = build('mmleuk.RegionShared2FCBBoxHead', max_box_weight=limit)
+    weights = targets(head, [sample(SparseRegionSampler, [1.0, 0.9])])[3]
+    assert weights[:, 0].sort().values.tolist() == [0] * 3 + [expected] * 2
 
 
 def test_no_gradient_comes_from_a_mined_box():
@@ -132,6 +141,9 @@ def test_images_without_positives():
     assert own[3].sum() == 0
 
 
-def test_a_weight_out_of_range():
-    with pytest.raises(ValueError, match='got mined_box_weight=2, expected'):
-        build('mmleuk.RegionShared2FCBBoxHead', mined_box_weight=2)
+@pytest.mark.parametrize(
+    'key, value', [('mined_box_weight', 2), ('max_box_weight', 0.5)]
+)
+def test_a_weight_out_of_range(key, value):
+    with pytest.raises(ValueError, match=f'got {key}={value}, expected'):
+        build('mmleuk.RegionShared2FCBBoxHead', **{key: value})
