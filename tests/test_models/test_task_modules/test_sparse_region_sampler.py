@@ -278,13 +278,8 @@ def test_self_mining(stage):
     assert len(negatives) == 200 - 3
 
 
-def test_self_mining_takes_one_box_a_cell():
-    cells = [
-        ([120.0, 20, 130, 30], 1, 0.95),
-        ([121.0, 20, 131, 30], 2, 0.97),
-        # A labelled cell reaches over here.
-        ([95.0, 50, 105, 60], 1, 0.99),
-    ]
+def mine_proposals_of(cells, truth):
+    """Sample of proposals that are the cells the box head sees."""
     sampler = SparseRegionSampler(
         num=100,
         pos_fraction=0.25,
@@ -293,9 +288,18 @@ def test_self_mining_takes_one_box_a_cell():
         add_gt_as_proposals=False,
     )
     priors = torch.tensor([box for box, _, _ in cells])
-    truth = truth_of([[93, 50, 103, 60]], [0])
     ignored = ignored_of([RIGHT_HALF], [UNANNOTATED])
-    result = draw(sampler, truth, ignored, priors, feats=[])
+    return draw(sampler, truth, ignored, priors, feats=[])
+
+
+def test_self_mining_takes_one_box_a_cell():
+    cells = [
+        ([120.0, 20, 130, 30], 1, 0.95),
+        ([121.0, 20, 131, 30], 2, 0.97),
+        # A labelled cell reaches over here.
+        ([95.0, 50, 105, 60], 1, 0.99),
+    ]
+    result = mine_proposals_of(cells, truth_of([[93, 50, 103, 60]], [0]))
     assert result.pos_inds.tolist() == [0, 1, 2]
     assert result.pos_gt_labels.tolist() == [2, 2, 0]
 
@@ -307,16 +311,7 @@ def test_a_self_mined_box_is_the_mean_of_all_on_the_cell():
         # Another cell, which touches them.
         ([130.0, 20, 140, 30], 2, 0.96),
     ]
-    sampler = SparseRegionSampler(
-        num=100,
-        pos_fraction=0.25,
-        self_mining=dict(score_thr=0.9),
-        context=FixedRoIHead(cells),
-        add_gt_as_proposals=False,
-    )
-    priors = torch.tensor([box for box, _, _ in cells])
-    ignored = ignored_of([RIGHT_HALF], [UNANNOTATED])
-    result = draw(sampler, truth_of([], []), ignored, priors, feats=[])
+    result = mine_proposals_of(cells, truth_of([], []))
     assert result.pos_inds.tolist() == [0, 1, 2]
     x1 = (120 * 0.6 + 123 * 0.96) / 1.56
     mean = [x1, 20, x1 + 10, 30]
