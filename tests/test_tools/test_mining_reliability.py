@@ -18,8 +18,9 @@ def test_draws_chances_beside_scores(monkeypatch, tmp_path):
         chances=scores**2,
         right=scores > 0.4,
         right_by_score=scores > 0.5,
+        is_mined=scores > 0.9,
     )
-    tool.draw(judged, 0.9, [tmp_path / 'a.svg'])
+    tool.draw(judged, [tmp_path / 'a.svg'])
     text = re.findall(
         r'<text[^>]*>([^<]+)</text>', (tmp_path / 'a.svg').read_text()
     )

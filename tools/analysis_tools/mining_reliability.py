@@ -114,7 +114,7 @@ def judge_by_truth(
     Returns:
         dict[str, np.ndarray]: ``scores``, ``chances``, ``right_by_score`` (the
         type of that score) and ``right`` (the likeliest type), shape (n, );
-        ``is_cell``, whatever its type; ``attribute_scores`` and
+        ``is_cell``, whatever its type; ``is_mined``; ``attribute_scores`` and
         ``attribute_right`` of the mined attributes; ``num_cells``, how many
         cells there are.
     """
@@ -126,6 +126,7 @@ def judge_by_truth(
             'right',
             'right_by_score',
             'is_cell',
+            'is_mined',
             'ious',
             'attribute_right',
         )
@@ -158,7 +159,8 @@ def judge_by_truth(
         rows['is_cell'].append(is_cell[kept])
         rows['right'].append((right & is_cell)[kept])
         rows['right_by_score'].append((right_by_score & is_cell)[kept])
-        mined = kept & (found.chances.numpy() >= miner.target_precision)
+        mined = kept & miner.is_certain(found).numpy()
+        rows['is_mined'].append(mined[kept])
         for index in np.flatnonzero(mined & is_cell):
             codes = found.attributes[index].numpy()
             true = np.array(cells[match[index]]['attributes'])
@@ -184,12 +186,12 @@ def summarise(
 
     Args:
         judged (dict[str, np.ndarray]): From :func:`judge_by_truth`.
-        target (float): Least chance of a mined cell.
+        target (float): The precision that was asked for.
 
     Returns:
         dict[str, float]: Numbers by name.
     """
-    mined = judged['chances'] >= target
+    mined = judged['is_mined']
     right = judged['right'][mined]
     chances = judged['chances']
     return dict(
@@ -218,14 +220,11 @@ def summarise(
     )
 
 
-def draw(
-    judged: Dict[str, np.ndarray], target: float, files: Sequence[Path]
-) -> None:
+def draw(judged: Dict[str, np.ndarray], files: Sequence[Path]) -> None:
     """Draw the share of right detections over score and over chance.
 
     Args:
         judged (dict[str, np.ndarray]): From :func:`judge_by_truth`.
-        target (float): Least chance of a mined cell.
         files (Sequence[Path]): Pictures to write.
     """
     pyplot = load_pyplot()
@@ -270,11 +269,13 @@ def draw(
         )
         bottom.set_xlabel(title)
         bottom.set_yscale('symlog')
-        if key == 'chances':
+        if key == 'chances' and judged['is_mined'].any():
+            # The lowest of all types.
+            least = values[judged['is_mined']].min()
             for axis in (top, bottom):
-                axis.axvline(target, color='#000000', lw=1, ls=':')
+                axis.axvline(least, color='#000000', lw=1, ls=':')
             top.annotate(
-                'mined', (target, 0.02), ha='right', rotation=90, fontsize=8
+                'mined', (least, 0.02), ha='right', rotation=90, fontsize=8
             )
     axes[0, 0].set_ylabel('share with the true place and type')
     axes[1, 0].set_ylabel('detections')
@@ -304,11 +305,7 @@ def main() -> None:
     (out / 'reliability.json').write_text(json.dumps(summary, indent=1))
     for name, value in summary.items():
         print(f'{name:24s} {value}')
-    draw(
-        judged,
-        miner.target_precision,
-        [out / 'reliability.png', out / 'reliability.svg'],
-    )
+    draw(judged, [out / 'reliability.png', out / 'reliability.svg'])
     print(f'Drawn: {out / "reliability.png"}')
 
 

@@ -20,6 +20,7 @@ from mmleuk.structures import (
 )
 
 from .detection_bank import DetectionBank
+from .precision_threshold import precision_threshold
 from .type_balance import apply_offsets, balance_types
 
 
@@ -33,8 +34,8 @@ class RegionMiner(BaseModule):
     and calibrators turn scores into chances (docs/mining.md states the
     algorithm and its assumptions). Then, in any view of a field,
 
-    - a detection whose chance to be a cell of its type is
-      ``target_precision`` or more becomes ground truth;
+    - the detections of a type with the highest chances to be right become
+      ground truth, as many as have a mean chance of ``target_precision``;
     - with ``draw_types``, so does one that is a cell of some type with that
       chance. Its type is drawn anew for each view, each with its own chance
       (no bound on it: too low a chance would be too high a one for the
@@ -54,8 +55,11 @@ class RegionMiner(BaseModule):
             the training pipeline. None takes scores as chances, without any
             calibration.
         calibrator (dict): Config of a :class:`ScoreCalibrator`.
-        target_precision (float): Least chance of a mined cell. Defaults to
-            0.95.
+        target_precision (float): Least mean chance of the mined cells of a
+            type. Defaults to 0.95.
+        min_chance (float): Least chance of any mined cell. Defaults to 0.5:
+            what is more likely wrong than right is no label, however sure
+            the others are.
         draw_types (bool): Whether cells of doubtful type are mined, with a
             type that is drawn. Defaults to True.
         type_std (float, optional): Standard deviation of the prior of how
@@ -91,6 +95,7 @@ class RegionMiner(BaseModule):
         hold_out: Optional[dict] = None,
         calibrator: dict = dict(type='mmleuk.ScoreCalibrator'),
         target_precision: float = 0.95,
+        min_chance: float = 0.5,
         draw_types: bool = True,
         type_std: Optional[float] = 1.0,
         num_stds: float = 0.5,
@@ -104,6 +109,7 @@ class RegionMiner(BaseModule):
         self.schema = AttributeSchema(attributes)
         self.hold_out = hold_out
         self.target_precision = target_precision
+        self.min_chance = min_chance
         self.draw_types = draw_types
         self.type_std = type_std
         self.num_stds = num_stds
@@ -124,6 +130,10 @@ class RegionMiner(BaseModule):
                 )
         # Chance that a prior away from all detections hides a cell.
         self.register_buffer('unseen_chance', torch.ones(()))
+        # Chance from which on a detection of each type is mined.
+        self.register_buffer(
+            'thresholds', torch.full((num_classes,), target_precision)
+        )
 
     def judge(self, data_sample: DetDataSample, held_out: bool) -> None:
         """Bank what the teacher found in one whole field, and judge it.
@@ -249,6 +259,7 @@ class RegionMiner(BaseModule):
             self._fit(held_out)
         least_chances = [self._set_chances(entry) for entry in entries]
         offsets = self._balance_types(entries, least_chances)
+        self._set_thresholds(entries)
         summary = self._summary(entries)
         summary['largest_type_offset'] = float(offsets.abs().max())
         return summary
@@ -281,6 +292,17 @@ class RegionMiner(BaseModule):
             least = apply_offsets(least, offsets)
             entry.chances = least.gather(1, entry.types[:, None])[:, 0]
         return offsets
+
+    def _set_thresholds(self, entries: List[InstanceData]) -> None:
+        """Choose for each type which detections are mined."""
+        chances = torch.cat([e.chances[e.is_outside] for e in entries])
+        types = torch.cat([e.types[e.is_outside] for e in entries])
+        for cell_type in range(self.num_classes):
+            self.thresholds[cell_type] = precision_threshold(
+                chances[types == cell_type],
+                self.target_precision,
+                self.min_chance,
+            )
 
     def _fit(self, held_out: List[InstanceData]) -> None:
         """Fit all calibrators to fields whose labels are held out."""
@@ -367,7 +389,7 @@ class RegionMiner(BaseModule):
 
     def _summary(self, entries: List[InstanceData]) -> Dict[str, float]:
         """Sum up what the bank holds."""
-        is_mined = [e.is_outside & self._is_certain(e) for e in entries]
+        is_mined = [e.is_outside & self.is_certain(e) for e in entries]
         chances = torch.cat(
             [e.chances[mined] for e, mined in zip(entries, is_mined)]
         )
@@ -472,16 +494,24 @@ class RegionMiner(BaseModule):
             )
         data_sample.ignored_instances = _join(ignored, candidates)
 
-    def _is_certain(self, entry: InstanceData) -> Tensor:
-        """Find detections that are cells of their type, bool, shape (n, )."""
-        return entry.chances >= self.target_precision
+    def is_certain(self, entry: InstanceData) -> Tensor:
+        """Find detections that are mined as cells of their type.
+
+        Args:
+            entry (:obj:`InstanceData`): Detections of one field, from the
+                bank.
+
+        Returns:
+            Tensor: Whether each is, bool, shape (n, ).
+        """
+        return entry.chances >= self.thresholds.to(entry.chances)[entry.types]
 
     def _is_drawn(self, entry: InstanceData) -> Tensor:
         """Find cells whose type is to be drawn, bool, shape (n, )."""
         if not self.draw_types:
             return torch.zeros_like(entry.labels, dtype=torch.bool)
         is_cell = entry.least_presence >= self.target_precision
-        return is_cell & ~self._is_certain(entry)
+        return is_cell & ~self.is_certain(entry)
 
     def _draw_types(self, entry: InstanceData) -> Tuple[Tensor, Tensor]:
         """Choose what is ground truth in one view, and of which type.
@@ -502,7 +532,7 @@ class RegionMiner(BaseModule):
         is_none = is_drawn & (drawn == self.num_classes)
         drawn = drawn.clamp(max=self.num_classes - 1)
         return (
-            (self._is_certain(entry) | is_drawn) & ~is_none,
+            (self.is_certain(entry) | is_drawn) & ~is_none,
             torch.where(is_drawn, drawn, entry.types),
         )
 
