@@ -20,7 +20,9 @@ class CachedRegionMosaic(BaseTransform):
     size of a field, most of it annotated. Nothing is scaled, since the size
     of a cell is evidence. A window shows what lies around its region, which
     stays un-annotated, and goes out of the region's way rather than cut a
-    labelled cell: the box of half a cell is no lesson for whole ones.
+    labelled cell: the box of half a cell is no lesson for whole ones. But
+    where cells lie close, many of a field are cut by its edge, and hardly any
+    of a region. With ``cut_at_edges`` the edges of the canvas cut some, too.
 
     Like ``CachedMosaic`` of MMDetection, the other fields come from a cache
     of those seen before. None is shown twice once the cache has enough.
@@ -38,6 +40,8 @@ class CachedRegionMosaic(BaseTransform):
     Args:
         img_scale (tuple[int, int]): Width and height of the canvas in pixels.
         grid (tuple[int, int]): Windows across and down. Defaults to (2, 2).
+        cut_at_edges (bool): Whether the edges of the canvas, in contrast to
+            those between windows, may cut labelled cells. Defaults to False.
         min_visible (float): Cells of which a smaller share of the box lies in
             a window become ignored instances. Defaults to 0.5.
         margin (int): Pixels around a cell that a window shows, too, where the
@@ -51,6 +55,7 @@ class CachedRegionMosaic(BaseTransform):
         self,
         img_scale: Tuple[int, int],
         grid: Tuple[int, int] = (2, 2),
+        cut_at_edges: bool = False,
         min_visible: float = 0.5,
         margin: int = 4,
         max_cached_images: int = 40,
@@ -63,6 +68,7 @@ class CachedRegionMosaic(BaseTransform):
             )
         self.img_scale = img_scale
         self.grid = grid
+        self.cut_at_edges = cut_at_edges
         self.min_visible = min_visible
         self.margin = margin
         self.max_cached_images = max_cached_images
@@ -106,7 +112,8 @@ class CachedRegionMosaic(BaseTransform):
             row, column = divmod(index, self.grid[0])
             x1, x2 = columns[column : column + 2]
             y1, y2 = rows[row : row + 2]
-            window = self._place(source, x2 - x1, y2 - y1)
+            edges = self._edges(column, row)
+            window = self._place(source, x2 - x1, y2 - y1, edges)
             view = cut_window(source, window, self.min_visible)
             view_height, view_width = view['img_shape']
             canvas[y1 : y1 + view_height, x1 : x1 + view_width] = view['img']
@@ -124,13 +131,31 @@ class CachedRegionMosaic(BaseTransform):
         mosaic['gt_ignore_flags'] = np.concatenate(flags)
         return mosaic
 
-    def _place(self, results: dict, width: int, height: int) -> Window:
+    def _edges(self, column: int, row: int) -> np.ndarray:
+        """Find the sides of a window that may cut labelled cells.
+
+        Args:
+            column (int): Its column in the grid.
+            row (int): Its row in the grid.
+
+        Returns:
+            np.ndarray: bool, shape (2, 2): of each axis, the low side and the
+            high side.
+        """
+        place, last = np.array([column, row]), np.array(self.grid) - 1
+        is_edge = np.stack([place == 0, place == last], axis=1)
+        return is_edge & self.cut_at_edges
+
+    def _place(
+        self, results: dict, width: int, height: int, edges: np.ndarray
+    ) -> Window:
         """Place a window on an annotated region and its cells.
 
         Args:
             results (dict): Results of one field.
             width (int): Width of the window in pixels.
             height (int): Height of the window in pixels.
+            edges (np.ndarray): From :meth:`_edges`.
 
         Returns:
             tuple[int, int, int, int]: The window, inside the image.
@@ -142,8 +167,12 @@ class CachedRegionMosaic(BaseTransform):
         else:
             part = random.choice(parts)
         cells = self._choose_cells(results, part, width, height)
-        x1, x2 = self._interval(part[0::2], cells[0::2], width, img_width)
-        y1, y2 = self._interval(part[1::2], cells[1::2], height, img_height)
+        x1, x2 = self._interval(
+            part[0::2], cells[0::2], edges[0], width, img_width
+        )
+        y1, y2 = self._interval(
+            part[1::2], cells[1::2], edges[1], height, img_height
+        )
         return x1, y1, x2, y2
 
     def _choose_cells(
@@ -182,7 +211,11 @@ class CachedRegionMosaic(BaseTransform):
 
     @staticmethod
     def _interval(
-        region: np.ndarray, cells: np.ndarray, length: int, img_length: int
+        region: np.ndarray,
+        cells: np.ndarray,
+        edges: np.ndarray,
+        length: int,
+        img_length: int,
     ) -> Tuple[int, int]:
         """Draw an interval on one axis.
 
@@ -191,6 +224,8 @@ class CachedRegionMosaic(BaseTransform):
                 the cells allow.
             cells (np.ndarray): Interval that it holds, no longer than
                 itself.
+            edges (np.ndarray): Whether its low and its high end may cut
+                cells, and the region as far as its middle.
             length (int): Its length in pixels.
             img_length (int): Length of the image in pixels.
 
@@ -199,6 +234,11 @@ class CachedRegionMosaic(BaseTransform):
         """
         starts = sorted((region[0], region[1] - length))
         lowest, highest = np.ceil(cells[1]) - length, np.floor(cells[0])
+        middle = region.mean()
+        if edges[0]:
+            starts[1], highest = max(starts[1], middle), np.inf
+        if edges[1]:
+            starts[0], lowest = min(starts[0], middle - length), -np.inf
         start = round(random.uniform(*np.clip(starts, lowest, highest)))
         start = max(0, min(start, img_length - length))
         return start, min(start + length, img_length)
@@ -206,7 +246,8 @@ class CachedRegionMosaic(BaseTransform):
     def __repr__(self) -> str:
         return (
             f'{self.__class__.__name__}(img_scale={self.img_scale}, '
-            f'grid={self.grid}, min_visible={self.min_visible}, '
+            f'grid={self.grid}, cut_at_edges={self.cut_at_edges}, '
+            f'min_visible={self.min_visible}, margin={self.margin}, '
             f'max_cached_images={self.max_cached_images}, '
             f'pad_val={self.pad_val})'
         )

@@ -29,8 +29,9 @@ def random_fields(rng, count):
     st.integers(0, 10**6),
     st.sampled_from([(2, 2), (3, 2), (1, 1)]),
     st.sampled_from([(100, 80), (90, 120), (61, 47)]),
+    st.booleans(),
 )
-def test_against_pixels(seed, grid, scale):
+def test_against_pixels(seed, grid, scale, cut_at_edges):
     """Every pixel, box and annotated spot is where its field has it."""
     random.seed(seed)
     fields = random_fields(np.random.default_rng(seed), 5)
@@ -42,7 +43,12 @@ def test_against_pixels(seed, grid, scale):
         for number, field in enumerate(fields, start=1)
     }
     mosaic = CachedRegionMosaic(
-        scale, grid=grid, min_visible=0, pad_val=0, max_cached_images=6
+        scale,
+        grid=grid,
+        cut_at_edges=cut_at_edges,
+        min_visible=0,
+        pad_val=0,
+        max_cached_images=6,
     )
     for field in fields:
         results = mosaic(field)
@@ -117,6 +123,29 @@ def test_a_window_cuts_no_labelled_cell_it_can_hold(seed, margin):
     around = around.clip(0, [WIDTH, HEIGHT] * 2)
     assert (around[:2] >= [x, y]).all()
     assert (around[2:] <= [x + 38, y + 36]).all()
+
+
+def test_edges_of_the_canvas_cut_cells_and_those_between_windows_do_not():
+    random.seed(0)
+    # Cells all over the region: an edge that goes through it meets one.
+    boxes = [
+        [x, y, x + 8.0, y + 8.0] for x in range(30, 60, 10) for y in (25, 35)
+    ]
+    field = make_field([[30, 25, 58, 45]], boxes)
+    mosaic = CachedRegionMosaic(
+        (80, 80), margin=0, min_visible=0.3, cut_at_edges=True
+    )
+    cut = set()
+    for _ in range(40):
+        results = mosaic(dict(field, gt_bboxes=field['gt_bboxes'].clone()))
+        for x1, y1, x2, y2 in results['gt_bboxes'].tensor.tolist():
+            whole = (x2 - x1 == 8, y2 - y1 == 8)
+            touches = ({x1, x2} & {0, 80}, {y1, y2} & {0, 80})
+            for axis in range(2):
+                assert whole[axis] or touches[axis]
+                if not whole[axis]:
+                    cut.add((axis, *touches[axis]))
+    assert cut == {(0, 0), (0, 80), (1, 0), (1, 80)}
 
 
 def test_of_cells_that_do_not_fit_together_some_are_whole():
