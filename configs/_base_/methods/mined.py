@@ -37,8 +37,6 @@ model = dict(
         num_classes=_base_.num_classes,
         hold_out=hold_out,
         target_precision=target_precision,
-        # A cell of which the type is doubtful is nobody's, not a guess.
-        draw_types=False,
         calibrator=dict(type='mmleuk.ScoreCalibrator', decay=0.5),
     ),
 )

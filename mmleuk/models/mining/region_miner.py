@@ -36,11 +36,6 @@ class RegionMiner(BaseModule):
 
     - the detections of a type with the highest chances to be right become
       ground truth, as many as have a mean chance of ``target_precision``;
-    - with ``draw_types``, so does one that is a cell of some type with that
-      chance. Its type is drawn anew for each view, each with its own chance
-      (no bound on it: too low a chance would be too high a one for the
-      others), and else it is a candidate. In expectation that is a soft
-      label, in any head and with any loss;
     - one of its attributes is part of that ground truth where its own chance
       is ``attribute_precision`` or more;
     - any other detection becomes a candidate, and the rest of the un-annotated
@@ -60,8 +55,6 @@ class RegionMiner(BaseModule):
         min_chance (float): Least chance of any mined cell. Defaults to 0.5:
             what is more likely wrong than right is no label, however sure
             the others are.
-        draw_types (bool): Whether cells of doubtful type are mined, with a
-            type that is drawn. Defaults to True.
         type_std (float, optional): Standard deviation of the prior of how
             much the teacher may prefer a type, as an offset of log-odds: how
             often it names each type is held against the labelled cells
@@ -96,7 +89,6 @@ class RegionMiner(BaseModule):
         calibrator: dict = dict(type='mmleuk.ScoreCalibrator'),
         target_precision: float = 0.95,
         min_chance: float = 0.5,
-        draw_types: bool = True,
         type_std: Optional[float] = 1.0,
         num_stds: float = 0.5,
         attribute_precision: Optional[float] = 0.9,
@@ -110,7 +102,6 @@ class RegionMiner(BaseModule):
         self.hold_out = hold_out
         self.target_precision = target_precision
         self.min_chance = min_chance
-        self.draw_types = draw_types
         self.type_std = type_std
         self.num_stds = num_stds
         self.attribute_precision = attribute_precision
@@ -351,7 +342,6 @@ class RegionMiner(BaseModule):
         if not self.calibrators:
             chances = least = scores
             entry.presence = entry.presence_scores
-            entry.least_presence = entry.presence_scores
             attribute_chances = entry.attribute_scores
         else:
             chances = self._type_chances(scores)
@@ -359,9 +349,6 @@ class RegionMiner(BaseModule):
             one_group = torch.zeros_like(entry.labels)
             entry.presence = self.calibrators['presence'].chances(
                 entry.presence_scores, one_group
-            )
-            entry.least_presence = self.calibrators['presence'].chances(
-                entry.presence_scores, one_group, self.num_stds
             )
             groups = torch.arange(len(self.schema)).expand(len(entry), -1)
             attribute_chances = self.calibrators['attribute'].chances(
@@ -393,9 +380,6 @@ class RegionMiner(BaseModule):
         chances = torch.cat(
             [e.chances[mined] for e, mined in zip(entries, is_mined)]
         )
-        drawn = sum(
-            int((e.is_outside & self._is_drawn(e)).sum()) for e in entries
-        )
         annotated = sum(e.annotated_area for e in entries)
         expected = (len(entries) - annotated) / max(annotated, 1e-6)
         expected *= sum(e.num_cells for e in entries)
@@ -405,11 +389,10 @@ class RegionMiner(BaseModule):
         num_outside = sum(int(e.is_outside.sum()) for e in entries)
         summary = dict(
             mined=len(chances),
-            mined_with_drawn_type=drawn,
             # The annotated area tells how many cells the rest should hold.
-            mined_of_expected=(len(chances) + drawn) / max(expected, 1e-6),
+            mined_of_expected=len(chances) / max(expected, 1e-6),
             estimated_precision=float(chances.mean()) if len(chances) else 0.0,
-            candidates=num_outside - len(chances) - drawn,
+            candidates=num_outside - len(chances),
             mined_attributes=float((codes != MISSING).float().mean())
             if len(codes)
             else 0.0,
@@ -459,14 +442,13 @@ class RegionMiner(BaseModule):
         boxes[:, 1::2] = boxes[:, 1::2].clamp(0, height)
         visible = _sizes(boxes) / _sizes(whole).clamp(min=1e-6)
         in_view = visible > 0
-        is_mined, labels = self._draw_types(entry)
-        is_mined &= visible >= self.min_visible
+        is_mined = self.is_certain(entry) & (visible >= self.min_visible)
         is_mined &= in_view
 
         gt_instances = data_sample.gt_instances
         mined = InstanceData(
             bboxes=boxes[is_mined],
-            labels=labels[is_mined],
+            labels=entry.types[is_mined],
             chances=entry.chances[is_mined].clamp(max=1 - 1e-6),
         )
         if 'attributes' in gt_instances:
@@ -505,36 +487,6 @@ class RegionMiner(BaseModule):
             Tensor: Whether each is, bool, shape (n, ).
         """
         return entry.chances >= self.thresholds.to(entry.chances)[entry.types]
-
-    def _is_drawn(self, entry: InstanceData) -> Tensor:
-        """Find cells whose type is to be drawn, bool, shape (n, )."""
-        if not self.draw_types:
-            return torch.zeros_like(entry.labels, dtype=torch.bool)
-        is_cell = entry.least_presence >= self.target_precision
-        return is_cell & ~self.is_certain(entry)
-
-    def _draw_types(self, entry: InstanceData) -> Tuple[Tensor, Tensor]:
-        """Choose what is ground truth in one view, and of which type.
-
-        Args:
-            entry (:obj:`InstanceData`): Detections of one field.
-
-        Returns:
-            tuple[Tensor, Tensor]: Whether each is ground truth, bool, shape
-            (n, ), and its label, shape (n, ).
-        """
-        is_drawn = self._is_drawn(entry)
-        # The type in whose part of [0, 1] a random number lies, if any.
-        ends = entry.type_chances.cumsum(dim=1)
-        drawn = torch.searchsorted(
-            ends, torch.rand(len(entry), 1), right=True
-        )[:, 0]
-        is_none = is_drawn & (drawn == self.num_classes)
-        drawn = drawn.clamp(max=self.num_classes - 1)
-        return (
-            (self.is_certain(entry) | is_drawn) & ~is_none,
-            torch.where(is_drawn, drawn, entry.types),
-        )
 
 
 def _share_out(chances: Tensor) -> Tensor:

@@ -321,50 +321,7 @@ def test_held_out_views_are_mined_all_over():
     assert sample.gt_instances.bboxes[:, 0].tolist() == [150]
 
 
-def test_types_of_certain_cells_are_drawn():
-    """In expectation a soft label: as often a type as its chance says."""
-    rows = [
-        (120, 20, 1, 0.7),
-        (121, 20, 2, 0.2),  # the runner-up of the same place
-        (120, 20, 0, 0.04),
-        (160, 20, 1, 0.99),  # certain of its type
-        (160, 100, 0, 0.3),  # perhaps no cell at all
-    ]
-    miner = make_miner(hold_out=dict(share=0.5), num_stds=0)
-    miner.judge(looked_at(rows), held_out=False)
-    miner.calibrate()
-    entry = miner.bank.get('a.png')
-    order = entry.bboxes[:, 0] + entry.bboxes[:, 1]
-    entry.least_presence = torch.where(order < 200, 0.97, 0.4)
-    torch.manual_seed(0)
-    labels = {0: 0, 1: 0, 2: 0, None: 0}
-    for _ in range(2000):
-        (sample,) = miner.label([view()])
-        truth = sample.gt_instances
-        places = truth.bboxes[:, 0].tolist()
-        assert 160 in places
-        assert truth.labels[places.index(160)] == 1
-        found = (
-            truth.labels[places.index(120)].item() if 120 in places else None
-        )
-        labels[found] += 1
-        # What is no ground truth is a candidate.
-        candidates = sample.ignored_instances.labels == CANDIDATE
-        assert candidates.sum() == (2 if found is None else 1)
-    assert labels[1] / 2000 == pytest.approx(0.7, abs=0.03)
-    assert labels[2] / 2000 == pytest.approx(0.2, abs=0.03)
-    assert labels[0] / 2000 == pytest.approx(0.04, abs=0.015)
-    assert miner.calibrate()['mined_with_drawn_type'] == 0
-
-    miner = make_miner(hold_out=dict(share=0.5), num_stds=0, draw_types=False)
-    miner.judge(looked_at(rows), held_out=False)
-    miner.calibrate()
-    miner.bank.get('a.png').least_presence.fill_(0.97)
-    (sample,) = miner.label([view()])
-    assert sample.gt_instances.bboxes[:, 0].tolist() == [160]
-
-
-def test_a_bound_decides_and_draws_nothing():
+def test_a_bound_decides_and_moves_no_estimate():
     """Care about what is certain must not make other types likelier."""
     rows = [(120, 20, 1, 0.7), (121, 20, 2, 0.2), (160, 20, 1, 0.97)]
     entries = []
