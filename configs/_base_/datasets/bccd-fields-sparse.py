@@ -1,6 +1,8 @@
 # The train fields of bccd_fields, each annotated in one rectangle of a fifth
 # of its area.
 _base_ = './bccd-fields.py'
+# Half of the cells of a field are cut by its edge.
+cells_at_edges = True
 
 train_dataloader = dict(
     dataset=dict(

@@ -1,6 +1,8 @@
 # The train fields of pbc_fields, each annotated in one rectangle of a fifth of
 # its area.
 _base_ = './pbc-fields.py'
+# No cell is cut by the edge of its field.
+cells_at_edges = False
 
 train_dataloader = dict(
     dataset=dict(

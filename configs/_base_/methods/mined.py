@@ -43,7 +43,11 @@ model = dict(
 
 load, annotate, *view, pack = _base_.train_pipeline
 keep_back = dict(type='mmleuk.HoldOutRegions', **hold_out)
-mosaic = dict(type='mmleuk.CachedRegionMosaic', img_scale=_base_.scale)
+mosaic = dict(
+    type='mmleuk.CachedRegionMosaic',
+    img_scale=_base_.scale,
+    cut_at_edges=_base_.cells_at_edges,
+)
 train_pipeline = [load, annotate, keep_back, *view, mosaic, pack]
 released_pipeline = [load, annotate, *view, mosaic, pack]
 mining_pipeline = [
