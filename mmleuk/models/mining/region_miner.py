@@ -52,9 +52,9 @@ class RegionMiner(BaseModule):
         calibrator (dict): Config of a :class:`ScoreCalibrator`.
         target_precision (float): Least mean chance of the mined cells of a
             type. Defaults to 0.95.
-        min_chance (float): Least chance of any mined cell. Defaults to 0.5:
-            what is more likely wrong than right is no label, however sure
-            the others are.
+        min_chance (float): Least chance of any mined cell: what is doubtful
+            by itself is no label, however sure the others are. Defaults to
+            0.8.
         type_std (float, optional): Standard deviation of the prior of how
             much the teacher may prefer a type, as an offset of log-odds: how
             often it names each type is held against the labelled cells
@@ -88,7 +88,7 @@ class RegionMiner(BaseModule):
         hold_out: Optional[dict] = None,
         calibrator: dict = dict(type='mmleuk.ScoreCalibrator'),
         target_precision: float = 0.95,
-        min_chance: float = 0.5,
+        min_chance: float = 0.8,
         type_std: Optional[float] = 1.0,
         num_stds: float = 0.5,
         attribute_precision: Optional[float] = 0.9,
