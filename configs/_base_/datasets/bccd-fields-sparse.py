@@ -3,6 +3,8 @@
 _base_ = './bccd-fields.py'
 # Half of the cells of a field are cut by its edge.
 cells_at_edges = True
+# People label what is left of a cell down to about this share.
+min_visible = 0.2
 
 train_dataloader = dict(
     dataset=dict(

@@ -3,6 +3,7 @@
 _base_ = './pbc-fields.py'
 # No cell is cut by the edge of its field.
 cells_at_edges = False
+min_visible = 0.5
 
 train_dataloader = dict(
     dataset=dict(

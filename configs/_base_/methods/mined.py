@@ -47,6 +47,7 @@ mosaic = dict(
     type='mmleuk.CachedRegionMosaic',
     img_scale=_base_.scale,
     cut_at_edges=_base_.cells_at_edges,
+    min_visible=_base_.min_visible,
 )
 train_pipeline = [load, annotate, keep_back, *view, mosaic, pack]
 released_pipeline = [load, annotate, *view, mosaic, pack]

@@ -6,6 +6,7 @@ mosaic = dict(
     type='mmleuk.CachedRegionMosaic',
     img_scale=_base_.scale,
     cut_at_edges=_base_.cells_at_edges,
+    min_visible=_base_.min_visible,
 )
 train_pipeline = [*view, mosaic, pack]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
