@@ -18,7 +18,7 @@ def precision_threshold(
 
     Returns:
         float: The lowest threshold with which those at or above it have that
-        mean, or else ``precision``, which no chance reaches.
+        mean, or else the greater of both limits, which no chance reaches.
     """
     ordered = chances.double().sort(descending=True).values
     means = ordered.cumsum(0) / torch.arange(1, len(ordered) + 1)
@@ -27,5 +27,5 @@ def precision_threshold(
     is_last[:-1] = ordered[1:] < ordered[:-1]
     enough = is_last & (means >= precision) & (ordered >= min_chance)
     if not enough.any():
-        return precision
+        return max(precision, min_chance)
     return float(ordered[enough][-1])

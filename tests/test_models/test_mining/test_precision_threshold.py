@@ -16,6 +16,7 @@ from mmleuk.models.mining.precision_threshold import precision_threshold
         ([0.95, 0.95], 0.0, 0.95),
         # None is good enough: nothing reaches the threshold.
         ([0.89, 0.3], 0.0, 0.9),
+        ([0.92], 0.95, 0.95),
         ([], 0.0, 0.9),
     ],
 )

@@ -77,8 +77,10 @@ def view(matrix=None, path='a.png', boxes=(), **metainfo):
     return sample
 
 
-def make_miner(**kwargs):
-    return RegionMiner(num_classes=3, attributes=SCHEMA, **kwargs)
+def make_miner(min_chance=0.5, **kwargs):
+    return RegionMiner(
+        num_classes=3, attributes=SCHEMA, min_chance=min_chance, **kwargs
+    )
 
 
 def test_mined_by_score_alone():
@@ -257,10 +259,7 @@ def test_mines_at_the_precision_that_was_asked_for():
     for power in (0.3, 1.0, 4.0):
         rng = np.random.default_rng(0)
         miner = make_miner(
-            hold_out=dict(share=0.5),
-            target_precision=0.9,
-            min_chance=0.5,
-            num_stds=0,
+            hold_out=dict(share=0.5), target_precision=0.9, num_stds=0
         )
         truths = world(rng, miner, 200, power)
         summary = miner.calibrate()
@@ -301,7 +300,7 @@ def test_sure_cells_make_up_for_doubtful_ones_of_their_type():
 def test_no_cell_is_mined_that_is_doubtful_by_itself():
     rows = [(120, y, 1, 0.99) for y in range(20, 120, 20)]
     rows.append((160, 20, 1, 0.75))
-    miner = make_miner(target_precision=0.8, type_std=None)
+    miner = make_miner(min_chance=0.8, target_precision=0.8, type_std=None)
     miner.judge(looked_at(rows, []), held_out=False)
     assert miner.calibrate()['mined'] == 5
     miner.min_chance = 0.7
