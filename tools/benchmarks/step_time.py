@@ -231,15 +231,19 @@ def main() -> None:
             f'mean {spread(ratios)}'
         )
     step = statistics.median(times[REGIONS])
-    # Passes, and the fields of all epochs, in the config's schedule.
+    # Passes in the config's schedule, those of the held-out fields counted by
+    # their share.
     hook = HOOKS.build(find_mining_hook(cfg))
-    passes = sum(map(hook.is_due, range(cfg.train_cfg.max_epochs)))
-    fields_a_pass = passes / cfg.train_cfg.max_epochs
+    num_epochs = cfg.train_cfg.max_epochs
+    passes = sum(
+        1 if hook.is_of_all_fields(epoch) else cfg.hold_out.share
+        for epoch in filter(hook.is_due, range(num_epochs))
+    )
     share = seconds_a_field * cfg.train_dataloader.batch_size / step
     print(
         f'a pass of the teacher costs {share:.3f} of a step a batch; '
-        f'{passes} passes in {cfg.train_cfg.max_epochs} epochs add '
-        f'{share * fields_a_pass:.3f} to the ratio'
+        f'{passes:.1f} passes in {num_epochs} epochs add '
+        f'{share * passes / num_epochs:.3f} to the ratio'
     )
 
 

@@ -1,11 +1,12 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-from typing import Optional
+from typing import Iterable, Optional
 
 import torch
 from mmdet.structures import SampleList
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch.utils.data import Subset
 
 from mmleuk.models.detectors import RegionMiningDetector
 from mmleuk.models.mining.oriented_views import (
@@ -36,8 +37,9 @@ class RegionMiningHook(Hook):
             1.
         release (int, optional): First epoch (or iteration) in which the
             held-out labels are part of the loss. There is a pass before it,
-            even where that is before ``begin``; then they judge no more, and
-            the calibrators stay as they are. None: never.
+            even where that is before ``begin``: then of the held-out fields
+            alone, to judge, and nothing is mined yet. Afterwards they judge no
+            more, and the calibrators stay as they are. None: never.
         by_epoch (bool): Whether these are epochs. Defaults to True.
         num_orientations (int): Looks at each field in a pass, each turned or
             mirrored in another way, 1 to 8: their mean has better boxes and
@@ -94,6 +96,17 @@ class RegionMiningHook(Hook):
             return True
         return now >= self.begin and (now - self.begin) % self.interval == 0
 
+    def is_of_all_fields(self, now: int) -> bool:
+        """Tell whether a pass that is due looks at all fields.
+
+        Args:
+            now (int): The epoch (or iteration), from 0.
+
+        Returns:
+            bool: Whether it does; else it looks at the held-out ones.
+        """
+        return now >= self.begin
+
     def before_train_epoch(self, runner: Runner) -> None:
         """Mine before an epoch that is due.
 
@@ -118,7 +131,7 @@ class RegionMiningHook(Hook):
 
     @torch.no_grad()
     def mine(self, runner: Runner) -> None:
-        """Run the teacher over all fields and fit the calibrators.
+        """Run the teacher over the fields and fit the calibrators.
 
         Args:
             runner (:obj:`Runner`): The runner.
@@ -130,7 +143,13 @@ class RegionMiningHook(Hook):
         now = runner.epoch if self.by_epoch else runner.iter
         if self.release is not None and now > self.release:
             hold_out = None
-        for data_batch in self._dataloader:
+        dataloader = self._dataloader
+        only_judges = not self.is_of_all_fields(now)
+        if only_judges:
+            if hold_out is None:
+                return
+            dataloader = self._held_out_fields(runner, hold_out)
+        for data_batch in dataloader:
             data = model.data_preprocessor(data_batch, training=False)
             data_samples = self.detect(model, data)
             for data_sample in data_samples:
@@ -140,15 +159,53 @@ class RegionMiningHook(Hook):
                     and is_held_out(data_sample.img_path, **hold_out),
                 )
         model.miner.bank.gather()
+        if only_judges and not len(model.miner.bank):
+            runner.logger.warning(
+                f'no field that is annotated in part is held out by {hold_out}'
+                ', expected one or more, to judge the teacher: its scores '
+                "pass for chances. Raise the share of 'hold_out' or change "
+                'its seed'
+            )
+            return
         summary = model.miner.calibrate()
+        if only_judges:
+            model.miner.bank.clear()
         runner.logger.info(
-            'Mined: '
+            ('Judged: ' if only_judges else 'Mined: ')
             + ', '.join(
                 f'{name} {value:.4g}' for name, value in summary.items()
             )
         )
         for name, value in summary.items():
             runner.message_hub.update_scalar(f'mining/{name}', value)
+
+    def _held_out_fields(
+        self, runner: Runner, hold_out: dict
+    ) -> Iterable[dict]:
+        """Load the held-out fields.
+
+        Args:
+            runner (:obj:`Runner`): The runner.
+            hold_out (dict): Their ``share`` and ``seed``.
+
+        Returns:
+            Iterable[dict]: Batches of the fields whose labels the loss has not
+            seen.
+        """
+        dataset = self._dataloader.dataset
+        indices = [
+            index
+            for index in range(len(dataset))
+            if is_held_out(
+                dataset.get_data_info(index)['img_path'], **hold_out
+            )
+        ]
+        if not indices:
+            return []
+        return runner.build_dataloader(
+            dict(self.dataloader_cfg, dataset=Subset(dataset, indices)),
+            seed=runner.seed,
+        )
 
     def detect(self, model: RegionMiningDetector, data: dict) -> SampleList:
         """Let the teacher detect cells in a batch.

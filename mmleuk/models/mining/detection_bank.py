@@ -50,6 +50,10 @@ class DetectionBank(BaseModule):
         for img_path in sorted(self._entries):
             yield img_path, self._entries[img_path]
 
+    def clear(self) -> None:
+        """Forget all detections."""
+        self._entries.clear()
+
     def gather(self) -> None:
         """Give every process of a distributed run the entries of all."""
         for entries in all_gather_object(self._entries):

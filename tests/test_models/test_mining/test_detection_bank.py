@@ -28,6 +28,9 @@ def test_put_and_get():
     ]
     bank.gather()
     assert len(bank) == 2
+    bank.clear()
+    assert len(bank) == 0
+    assert bank.get('a.png') is None
 
 
 def test_checkpoint_without_unpickling_code():
