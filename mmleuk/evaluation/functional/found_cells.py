@@ -1,0 +1,78 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+"""Which of the labelled cells a detector finds, and how well it draws them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .judged_results import JudgedResults
+
+
+@dataclass(frozen=True)
+class FoundCells:
+    """What became of each labelled cell.
+
+    Args:
+        found (np.ndarray): Whether a detection is paired with the cell,
+            whatever the types, bool, shape (m, ).
+        named (np.ndarray): Whether that detection names its type, bool, shape
+            (m, ).
+        ious (np.ndarray): IoU of the two boxes, NaN where there is no
+            detection, float64, shape (m, ).
+        at_edge (np.ndarray): Whether the cell lies at an edge of its field,
+            which may have cut it, bool, shape (m, ).
+    """
+
+    found: np.ndarray
+    named: np.ndarray
+    ious: np.ndarray
+    at_edge: np.ndarray
+
+
+def find_cells(
+    judged: JudgedResults, score_thr: float, edge: float = 0.01
+) -> FoundCells:
+    """Look up the detection of each labelled cell.
+
+    Args:
+        judged (JudgedResults): The detections and cells.
+        score_thr (float): Score from which a detection exists.
+        edge (float): Greatest distance of a box at the edge from the edge, as
+            a share of the field's shorter side: people don't draw to the last
+            pixel. Defaults to 0.01.
+
+    Returns:
+        FoundCells: Rows as those of the cells in ``judged``.
+    """
+    num_cells = len(judged.cell_labels)
+    rows = np.flatnonzero((judged.matches >= 0) & (judged.scores >= score_thr))
+    cells = judged.matches[rows]
+    found = np.zeros(num_cells, dtype=bool)
+    found[cells] = True
+    named = np.zeros(num_cells, dtype=bool)
+    named[cells] = judged.labels[rows] == judged.cell_labels[cells]
+
+    boxes, cell_boxes = (
+        np.concatenate([image[key] for image in judged.images]).astype(
+            np.float64
+        )
+        for key in ('bboxes', 'gt_bboxes')
+    )
+    ious = np.full(num_cells, np.nan)
+    ious[cells] = _paired_ious(boxes[rows], cell_boxes[cells])
+
+    shapes = np.array([image['image_shape'] for image in judged.images])
+    height, width = shapes[judged.cell_images].T
+    left, top, right, bottom = cell_boxes.T
+    gaps = np.stack([left, top, width - right, height - bottom])
+    at_edge = gaps.min(axis=0) <= edge * np.minimum(height, width)
+    return FoundCells(found, named, ious, at_edge)
+
+
+def _paired_ious(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """IoU of each box with the one in its row, both (n, 4), shape (n, )."""
+    low = np.maximum(boxes[:, :2], others[:, :2])
+    high = np.minimum(boxes[:, 2:], others[:, 2:])
+    shared = np.prod(np.clip(high - low, 0, None), axis=1)
+    areas = [np.prod(b[:, 2:] - b[:, :2], axis=1) for b in (boxes, others)]
+    return shared / (areas[0] + areas[1] - shared)
