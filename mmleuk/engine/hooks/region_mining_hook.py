@@ -170,6 +170,13 @@ class RegionMiningHook(Hook):
         summary = model.miner.calibrate()
         if only_judges:
             model.miner.bank.clear()
+        elif summary['mined'] == 0:
+            runner.logger.warning(
+                'nothing is mined: no detection on un-annotated area is as '
+                'sure as it has to be, so that the model learns from labels '
+                'alone. The teacher is bad, or was when it was judged, or too '
+                'few labels judged it: see docs/mining.md'
+            )
         runner.logger.info(
             ('Judged: ' if only_judges else 'Mined: ')
             + ', '.join(

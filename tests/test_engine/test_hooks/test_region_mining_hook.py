@@ -136,6 +136,20 @@ def test_pass(runner, caplog):
     assert logged.current() == num_held_out
 
 
+@pytest.mark.parametrize('target, is_warned', [(0.1, False), (0.999, True)])
+def test_warns_where_nothing_is_mined(runner, target, is_warned, caplog):
+    runner.model.miner = RegionMiner(
+        num_classes=3,
+        hold_out=dict(share=0.5),
+        target_precision=target,
+        min_chance=target,
+    )
+    hook = RegionMiningHook(dict(a=1), begin=0)
+    hook.before_train(runner)
+    hook.before_train_epoch(runner)
+    assert ('nothing is mined' in caplog.text) == is_warned
+
+
 def test_released_labels_judge_no_more(runner):
     hook = RegionMiningHook(dict(a=1), begin=0, release=1)
     hook.before_train(runner)
