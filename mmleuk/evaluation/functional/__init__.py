@@ -16,6 +16,7 @@ from .calibration import (
     negative_log_likelihood,
     reliability_curve,
 )
+from .cell_recall import CellRecall, recall_cells
 from .confusion import (
     attribute_confusion,
     attribute_frequencies,
@@ -24,7 +25,6 @@ from .confusion import (
 )
 from .excuse import covered_fraction, excused_detections
 from .fit_calibration import TemperatureFit, answers, fit_calibration
-from .found_cells import FoundCells, find_cells
 from .intervals import wilson_interval
 from .judged_results import JudgedResults, judge_results
 from .labelled_cells import split_cells
@@ -32,7 +32,7 @@ from .precision_recall import PrecisionRecallCurve, precision_recall_curves
 
 __all__ = [
     'Calibration',
-    'FoundCells',
+    'CellRecall',
     'JudgedResults',
     'PrecisionRecallCurve',
     'ReliabilityCurve',
@@ -48,7 +48,7 @@ __all__ = [
     'evaluate_boxes',
     'excused_detections',
     'expected_calibration_error',
-    'find_cells',
+    'recall_cells',
     'fit_calibration',
     'fit_temperature',
     'judge_results',

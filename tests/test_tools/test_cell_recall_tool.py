@@ -14,11 +14,11 @@ FOLDER = Path(__file__).parents[2] / 'tools' / 'analysis_tools'
 def run(monkeypatch, capsys):
     """Run the tool on a folder, and read its table."""
     monkeypatch.syspath_prepend(str(FOLDER))
-    tool = importlib.import_module('found_cells')
+    tool = importlib.import_module('cell_recall')
 
     def run_tool(folder, *options):
         arguments = [
-            'found_cells.py',
+            'cell_recall.py',
             str(folder / 'results.pkl'),
             '--config',
             str(folder / 'config.py'),

@@ -6,7 +6,7 @@ type's cells, the share that it finds, the share whose type it names, and the
 mean IoU of those found::
 
     python tools/test.py CONFIG CHECKPOINT --out work_dirs/test.pkl
-    python tools/analysis_tools/found_cells.py work_dirs/test.pkl \
+    python tools/analysis_tools/cell_recall.py work_dirs/test.pkl \
         --config CONFIG
 """
 
@@ -21,9 +21,9 @@ from mmengine.config import Config, DictAction
 
 from mmleuk.engine.dumped_results import find_lld_metric, read_dumped_results
 from mmleuk.evaluation.functional import (
-    FoundCells,
-    find_cells,
+    CellRecall,
     judge_results,
+    recall_cells,
     wilson_interval,
 )
 
@@ -95,12 +95,12 @@ def share(flags: np.ndarray) -> str:
 
 
 def count(
-    cells: FoundCells, labels: np.ndarray, classes: Sequence[str]
+    cells: CellRecall, labels: np.ndarray, classes: Sequence[str]
 ) -> List[Tuple[str, ...]]:
     """Count the cells of each type and place.
 
     Args:
-        cells (FoundCells): What became of each.
+        cells (CellRecall): What became of each.
         labels (np.ndarray): Their types, shape (m, ).
         classes (Sequence[str]): Names of the types.
 
@@ -163,7 +163,7 @@ def main() -> None:
         f'whatever type they name; in brackets 95 % intervals\n'
     )
     rows = count(
-        find_cells(judged, score_thr, args.edge),
+        recall_cells(judged, score_thr, args.edge),
         judged.cell_labels,
         results.classes,
     )

@@ -9,7 +9,7 @@ from .judged_results import JudgedResults
 
 
 @dataclass(frozen=True)
-class FoundCells:
+class CellRecall:
     """What became of each labelled cell.
 
     Args:
@@ -29,9 +29,9 @@ class FoundCells:
     at_edge: np.ndarray
 
 
-def find_cells(
+def recall_cells(
     judged: JudgedResults, score_thr: float, edge: float = 0.01
-) -> FoundCells:
+) -> CellRecall:
     """Look up the detection of each labelled cell.
 
     Args:
@@ -42,7 +42,7 @@ def find_cells(
             pixel. Defaults to 0.01.
 
     Returns:
-        FoundCells: Rows as those of the cells in ``judged``.
+        CellRecall: Rows as those of the cells in ``judged``.
     """
     num_cells = len(judged.cell_labels)
     rows = np.flatnonzero((judged.matches >= 0) & (judged.scores >= score_thr))
@@ -66,7 +66,7 @@ def find_cells(
     left, top, right, bottom = cell_boxes.T
     gaps = np.stack([left, top, width - right, height - bottom])
     at_edge = gaps.min(axis=0) <= edge * np.minimum(height, width)
-    return FoundCells(found, named, ious, at_edge)
+    return CellRecall(found, named, ious, at_edge)
 
 
 def _paired_ious(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from random_results import CLASSES, SCHEMA, make_results
 
-from mmleuk.evaluation.functional import find_cells, judge_results
+from mmleuk.evaluation.functional import judge_results, recall_cells
 from mmleuk.structures import match_detections
 
 
@@ -47,11 +47,11 @@ def test_found_named_and_drawn():
             [([70, 20, 90, 40], 0.9, 0), ([20, 20, 40, 40], 0.2, 0)],
         ),
     )
-    cells = find_cells(judged, score_thr=0.3)
+    cells = recall_cells(judged, score_thr=0.3)
     assert cells.found.tolist() == [True, True, False, False]
     assert cells.named.tolist() == [True, False, False, False]
     np.testing.assert_allclose(cells.ious, [0.75, 1, np.nan, np.nan])
-    assert find_cells(judged, score_thr=0.1).found.tolist()[3]
+    assert recall_cells(judged, score_thr=0.1).found.tolist()[3]
 
 
 @pytest.mark.parametrize(
@@ -69,8 +69,8 @@ def test_found_named_and_drawn():
 )
 def test_edge(bbox, at_edge):
     judged = judge(result('a.png', [cell(bbox)], []))
-    assert find_cells(judged, 0.3).at_edge.tolist() == [at_edge]
-    wide = find_cells(judged, 0.3, edge=0.02).at_edge.tolist()
+    assert recall_cells(judged, 0.3).at_edge.tolist() == [at_edge]
+    wide = recall_cells(judged, 0.3, edge=0.02).at_edge.tolist()
     assert wide == [at_edge or bbox[0] == 1.5 or bbox[2] == 198.5]
 
 
@@ -78,7 +78,7 @@ def test_edge(bbox, at_edge):
 def test_finds_what_is_matched_at_any_score(seed):
     results = make_results(np.random.default_rng(seed), 20)
     judged = judge(*results)
-    cells = find_cells(judged, 0.25)
+    cells = recall_cells(judged, 0.25)
     assert 0 < cells.found.sum() < len(cells.found)
     expected = []
     for image in judged.images:
@@ -97,4 +97,4 @@ def test_finds_what_is_matched_at_any_score(seed):
 
 def test_no_cells():
     judged = judge(result('a.png', [], [([70, 20, 90, 40], 0.9, 0)]))
-    assert len(find_cells(judged, 0.3).found) == 0
+    assert len(recall_cells(judged, 0.3).found) == 0
