@@ -196,14 +196,17 @@ class CachedRegionMosaic(BaseTransform):
         centers = (boxes[:, :2] + boxes[:, 2:]) / 2
         is_in = (centers >= part[:2]) & (centers <= part[2:])
         boxes = boxes[is_in.all(axis=1)]
-        boxes += self.margin * np.array([-1, -1, 1, 1])
+        # Whole pixels hold a cell that lies between them. A window that is
+        # too small for the margin shows as much of it as it can.
+        sizes = np.ceil(boxes[:, 2:]) - np.floor(boxes[:, :2])
+        margins = np.clip(([width, height] - sizes) // 2, 0, self.margin)
+        boxes += np.concatenate([-margins, margins], axis=1)
         img_height, img_width = results['img_shape'][:2]
         boxes = boxes.clip(0, [img_width, img_height] * 2)
         bounds = np.array([np.inf, np.inf, -np.inf, -np.inf])
         for index in random.sample(range(len(boxes)), len(boxes)):
             low = np.minimum(bounds[:2], boxes[index, :2])
             high = np.maximum(bounds[2:], boxes[index, 2:])
-            # Whole pixels hold a cell that lies between them.
             size = np.ceil(high) - np.floor(low)
             if size[0] <= width and size[1] <= height:
                 bounds = np.concatenate([low, high])
