@@ -17,8 +17,13 @@ from pathlib import Path
 from typing import List, Optional, Tuple
 
 import numpy as np
+from dump_options import (
+    add_dump_options,
+    check_dump_options,
+    judge_dump,
+    read_config,
+)
 from mmdet.utils import register_all_modules
-from mmengine.config import Config, DictAction
 from terminaltables import AsciiTable
 
 from mmleuk.engine.checkpoint_metadata import (
@@ -28,14 +33,12 @@ from mmleuk.engine.checkpoint_metadata import (
 )
 from mmleuk.engine.dumped_results import (
     DumpedResults,
-    find_lld_metric,
     image_paths,
     read_dumped_results,
 )
 from mmleuk.evaluation.functional import (
     TemperatureFit,
     fit_calibration,
-    judge_results,
 )
 
 
@@ -63,42 +66,19 @@ def parse_args() -> argparse.Namespace:
         help='write the calibration into the checkpoint itself',
     )
     parser.add_argument(
-        '--split',
-        choices=['test', 'val'],
-        default='test',
-        help='whose dataloader the results are of; tools/test.py takes that '
-        'of the test (default)',
-    )
-    parser.add_argument(
-        '--score-thr',
-        type=float,
-        help='lowest score of a detection that people get to see; default: '
-        'that of the LLDMetric in the config',
-    )
-    parser.add_argument(
         '--prior-std',
         type=float,
         default=0.5,
         help='how far log(temperature) may be from 0 before any cell is '
         'seen; inf: fit by likelihood alone (default: 0.5)',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='settings that the test replaced in the config',
+    add_dump_options(
+        parser, 'lowest score of a detection that people get to see'
     )
     args = parser.parse_args()
-    for name in ('config', 'checkpoint', 'results'):
-        if not Path(getattr(args, name)).is_file():
-            parser.error(f'there is no {name} {getattr(args, name)}')
+    check_dump_options(parser, args, ('config', 'checkpoint', 'results'))
     if args.in_place and args.out is not None:
         parser.error('got --in-place and --out, expected one of them')
-    if args.score_thr is not None and not 0 <= args.score_thr <= 1:
-        parser.error(
-            f'--score-thr is {args.score_thr}, expected a number in [0, 1]'
-        )
     if not args.prior_std > 0:
         parser.error(
             f'--prior-std is {args.prior_std}, expected a number above 0'
@@ -244,11 +224,7 @@ def main() -> None:
     """Fit, print and store."""
     args = parse_args()
     register_all_modules()
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
-    metric = find_lld_metric(cfg, f'{args.split}_evaluator')
-    score_thr = metric.score_thr if args.score_thr is None else args.score_thr
+    cfg, metric = read_config(args)
     try:
         checkpoint = load_whole_checkpoint(args.checkpoint)
         results = read_dumped_results(
@@ -256,18 +232,17 @@ def main() -> None:
         )
         check_fit(checkpoint, args.checkpoint, results)
         check_held_out(results, image_paths(cfg.train_dataloader.dataset))
-        judged = judge_results(
-            results.images,
-            len(results.classes),
-            results.schema,
-            metric.iou_thr,
-            metric.ignore_iof_thr,
-        )
+        judged = judge_dump(results, metric)
     except (ValueError, pickle.UnpicklingError) as error:
         raise SystemExit(f'{type(error).__name__}: {error}') from error
     groups, kind = group_images(results)
     calibration, fits = fit_calibration(
-        judged, results.schema, results.name, score_thr, groups, args.prior_std
+        judged,
+        results.schema,
+        results.name,
+        metric.score_thr,
+        groups,
+        args.prior_std,
     )
     report(fits, kind)
     if all(fit.temperature is None for fit in fits):

@@ -12,17 +12,20 @@ mean IoU of those found::
 
 import argparse
 import pickle
-from pathlib import Path
 from typing import List, Sequence, Tuple
 
 import numpy as np
+from dump_options import (
+    add_dump_options,
+    check_dump_options,
+    judge_dump,
+    read_config,
+)
 from mmdet.utils import register_all_modules
-from mmengine.config import Config, DictAction
 
-from mmleuk.engine.dumped_results import find_lld_metric, read_dumped_results
+from mmleuk.engine.dumped_results import read_dumped_results
 from mmleuk.evaluation.functional import (
     CellRecall,
-    judge_results,
     recall_cells,
     wilson_interval,
 )
@@ -42,42 +45,17 @@ def parse_args() -> argparse.Namespace:
         '--config', required=True, help='config that the test ran with'
     )
     parser.add_argument(
-        '--split',
-        choices=['test', 'val'],
-        default='test',
-        help='whose dataloader the results are of; tools/test.py takes that '
-        'of the test (default)',
-    )
-    parser.add_argument(
-        '--score-thr',
-        type=float,
-        help='score from which a detection exists; default: that of the '
-        'LLDMetric in the config',
-    )
-    parser.add_argument(
         '--edge',
         type=float,
         default=0.01,
         help='greatest distance of a box at the edge from the edge, as a '
         "share of the field's shorter side; default: 0.01",
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='settings that the test replaced in the config',
-    )
+    add_dump_options(parser, 'score from which a detection exists')
     args = parser.parse_args()
-    for name in ('results', 'config'):
-        if not Path(getattr(args, name)).is_file():
-            parser.error(f'there is no {name} {getattr(args, name)}')
-    for option, value in (
-        ('--score-thr', args.score_thr),
-        ('--edge', args.edge),
-    ):
-        if value is not None and not 0 <= value <= 1:
-            parser.error(f'{option} is {value}, expected a number in [0, 1]')
+    check_dump_options(
+        parser, args, ('results', 'config'), ('score_thr', 'edge')
+    )
     return args
 
 
@@ -139,31 +117,22 @@ def main() -> None:
     """Print the table."""
     args = parse_args()
     register_all_modules()
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
-    metric = find_lld_metric(cfg, f'{args.split}_evaluator')
-    score_thr = metric.score_thr if args.score_thr is None else args.score_thr
+    cfg, metric = read_config(args)
     try:
         results = read_dumped_results(
             args.results, cfg[f'{args.split}_dataloader'].dataset
         )
-        judged = judge_results(
-            results.images,
-            len(results.classes),
-            results.schema,
-            metric.iou_thr,
-            metric.ignore_iof_thr,
-        )
+        judged = judge_dump(results, metric)
     except (ValueError, pickle.UnpicklingError) as error:
         raise SystemExit(f'{type(error).__name__}: {error}') from error
     print(
         f'{results.name}: {len(judged.images)} fields; detections of score >= '
-        f'{score_thr:g}, paired with cells at IoU >= {metric.iou_thr:g} '
-        f'whatever type they name; in brackets 95 % intervals\n'
+        f'{metric.score_thr:g}, paired with cells at IoU >= '
+        f'{metric.iou_thr:g} whatever type they name; in brackets 95 % '
+        'intervals\n'
     )
     rows = count(
-        recall_cells(judged, score_thr, args.edge),
+        recall_cells(judged, metric.score_thr, args.edge),
         judged.cell_labels,
         results.classes,
     )

@@ -18,8 +18,13 @@ from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
 import numpy as np
+from dump_options import (
+    add_dump_options,
+    check_dump_options,
+    judge_dump,
+    read_config,
+)
 from mmdet.utils import register_all_modules
-from mmengine.config import Config, DictAction
 
 from mmleuk.engine.checkpoint_metadata import (
     load_whole_checkpoint,
@@ -27,7 +32,6 @@ from mmleuk.engine.checkpoint_metadata import (
 )
 from mmleuk.engine.dumped_results import (
     DumpedResults,
-    find_lld_metric,
     read_dumped_results,
 )
 from mmleuk.evaluation import LLDMetric
@@ -38,7 +42,6 @@ from mmleuk.evaluation.functional import (
     attribute_confusion,
     attribute_frequencies,
     evaluate_boxes,
-    judge_results,
     macro_f1,
     precision_recall_curves,
     reliability_curve,
@@ -83,35 +86,15 @@ def parse_args() -> argparse.Namespace:
         help='calibrated checkpoint, or a calibration as JSON, to draw the '
         'reliability of calibrated scores, too',
     )
-    parser.add_argument(
-        '--split',
-        choices=['test', 'val'],
-        default='test',
-        help='whose dataloader the results are of; tools/test.py takes that '
-        'of the test (default)',
-    )
-    parser.add_argument(
-        '--score-thr',
-        type=float,
-        help='score from which a detection exists in all plots but precision '
-        'and recall; default: that of the LLDMetric in the config',
-    )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='settings that the test replaced in the config',
+    add_dump_options(
+        parser,
+        'score from which a detection exists in all plots but precision and '
+        'recall',
     )
     args = parser.parse_args()
-    for name in ('results', 'config', 'log', 'calibration'):
-        path = getattr(args, name)
-        if path is not None and not Path(path).is_file():
-            parser.error(f'there is no {name} {path}')
-    if args.score_thr is not None and not 0 <= args.score_thr <= 1:
-        parser.error(
-            f'--score-thr is {args.score_thr}, expected a number in [0, 1]'
-        )
+    check_dump_options(
+        parser, args, ('results', 'config', 'log', 'calibration')
+    )
     return args
 
 
@@ -157,13 +140,7 @@ class ResultPlots:
         self.metric = metric
         self.out = out
         self.schema = results.schema
-        self.judged: JudgedResults = judge_results(
-            results.images,
-            len(results.classes),
-            results.schema,
-            metric.iou_thr,
-            metric.ignore_iof_thr,
-        )
+        self.judged: JudgedResults = judge_dump(results, metric)
         known = (self.judged.cell_codes != MISSING).any(axis=0)
         self.annotated = np.flatnonzero(known).tolist()
 
@@ -398,12 +375,7 @@ def main() -> None:
     """Draw."""
     args = parse_args()
     register_all_modules()
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
-    metric = find_lld_metric(cfg, f'{args.split}_evaluator')
-    if args.score_thr is not None:
-        metric.score_thr = args.score_thr
+    cfg, metric = read_config(args)
     try:
         calibration = None
         if args.calibration is not None:

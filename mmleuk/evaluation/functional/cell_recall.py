@@ -4,6 +4,8 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from mmdet.structures.bbox import bbox_overlaps
 
 from .judged_results import JudgedResults
 
@@ -59,7 +61,11 @@ def recall_cells(
         for key in ('bboxes', 'gt_bboxes')
     )
     ious = np.full(num_cells, np.nan)
-    ious[cells] = _paired_ious(boxes[rows], cell_boxes[cells])
+    ious[cells] = bbox_overlaps(
+        torch.from_numpy(boxes[rows]),
+        torch.from_numpy(cell_boxes[cells]),
+        is_aligned=True,
+    ).numpy()
 
     shapes = np.array([image['image_shape'] for image in judged.images])
     height, width = shapes[judged.cell_images].T
@@ -67,12 +73,3 @@ def recall_cells(
     gaps = np.stack([left, top, width - right, height - bottom])
     at_edge = gaps.min(axis=0) <= edge * np.minimum(height, width)
     return CellRecall(found, named, ious, at_edge)
-
-
-def _paired_ious(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """IoU of each box with the one in its row, both (n, 4), shape (n, )."""
-    low = np.maximum(boxes[:, :2], others[:, :2])
-    high = np.minimum(boxes[:, 2:], others[:, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=1)
-    areas = [np.prod(b[:, 2:] - b[:, :2], axis=1) for b in (boxes, others)]
-    return shared / (areas[0] + areas[1] - shared)
