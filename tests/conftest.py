@@ -3,6 +3,7 @@ import uuid
 
 import pytest
 import torch
+from lld_files import LLDFiles
 from mmengine.registry import DefaultScope
 from mmengine.runner import CheckpointLoader
 
@@ -26,3 +27,8 @@ def restored_loaders():
     CheckpointLoader._schemes.update(before)
     torch.serialization.clear_safe_globals()
     torch.serialization.add_safe_globals(globals_before)
+
+
+@pytest.fixture(scope='session')
+def lld_files():
+    return LLDFiles

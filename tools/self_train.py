@@ -36,10 +36,10 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.registry import init_default_scope
 
-from mmleuk.datasets.class_map import ClassMap
 from mmleuk.datasets.pseudo_labels import label_fields
 from mmleuk.engine.schedule import scale_schedule
 from mmleuk.engine.write_once import write_once
+from mmleuk.structures.class_map import ClassMap
 
 TOOLS = Path(__file__).resolve().parent
 SETTING = 'self_training'

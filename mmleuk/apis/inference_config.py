@@ -57,7 +57,7 @@ def name_dataset(cfg: Union[Config, ConfigDict]) -> Optional[str]:
     return f'{dataset.get("data_root") or ""}{name}' if name else None
 
 
-def inference_part(cfg: Config, origin: str) -> ConfigDict:
+def keep_inference_keys(cfg: Config, origin: str) -> ConfigDict:
     """Take of a config what inference builds, and nothing else.
 
     Args:

@@ -40,11 +40,7 @@ from torch import nn
 from mmleuk.engine.checkpoint_metadata import read_calibration
 from mmleuk.engine.hooks.type_profile_hook import PROFILE_KEY
 from mmleuk.registry import INFERENCERS
-from mmleuk.structures import (
-    ImagePrediction,
-    PredictionHeader,
-    TypeProfile,
-)
+from mmleuk.structures import ImagePrediction, PredictionHeader, TypeProfile
 from mmleuk.version import __version__
 
 from .cell_records import CellRecorder, to_instances
@@ -52,12 +48,12 @@ from .detections import Detections
 from .file_integrity import is_cut_short
 from .image_inputs import ImageInput, Source, list_images
 from .inference_config import (
-    inference_part,
+    keep_inference_keys,
     loads_annotations,
     name_dataset,
     unwrap_dataset,
 )
-from .model_schema import find_schema, taught_attributes
+from .model_schema import find_schema, trained_attributes
 from .result_files import ResultFiles
 from .safe_checkpoint import (
     check_names,
@@ -218,7 +214,7 @@ class LLDInferencer(DetInferencer):
                 _TIMESTAMP.sub('', str(meta.get('experiment_name', '')))
                 or None
             )
-            cfg.update(inference_part(whole, str(weights)))
+            cfg.update(keep_inference_keys(whole, str(weights)))
             check_names(cfg, str(weights))
         if 'data_preprocessor' in cfg:
             cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
@@ -284,7 +280,7 @@ class LLDInferencer(DetInferencer):
         calibration, profile = read_calibration(meta), meta.get(PROFILE_KEY)
         if profile is not None:
             profile = TypeProfile.from_dict(profile)
-        schema, self._columns = taught_attributes(schema, profile)
+        schema, self._columns = trained_attributes(schema, profile)
         types = model.dataset_meta['classes']
         self.recorder = CellRecorder(types, schema, calibration, profile)
 

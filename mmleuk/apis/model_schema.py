@@ -44,7 +44,7 @@ def find_schema(model: nn.Module) -> Optional[AttributeSchema]:
     return of_data
 
 
-def taught_attributes(
+def trained_attributes(
     schema: Optional[AttributeSchema], profile: Optional[TypeProfile]
 ) -> Tuple[Optional[AttributeSchema], Optional[np.ndarray]]:
     """Leave out attributes of which no training cell had a label.
@@ -63,9 +63,9 @@ def taught_attributes(
     """
     if schema is None:
         return None, None
-    untaught = set()
+    untrained = set()
     if profile is not None:
-        untaught = {
+        untrained = {
             n for n, table in profile.counts.items() if not table.sum()
         }
     columns = np.arange(schema.num_values)
@@ -73,10 +73,10 @@ def taught_attributes(
     kept = [
         (attribute, part)
         for attribute, part in zip(schema, parts)
-        if attribute.name not in untaught
+        if attribute.name not in untrained
     ]
     if len(kept) < len(schema):
-        names = [a.name for a in schema if a.name in untaught]
+        names = [a.name for a in schema if a.name in untrained]
         print_log(
             f'{", ".join(names)}: without a label in the training data, left '
             'out of the predictions',

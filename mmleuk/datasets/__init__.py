@@ -7,13 +7,10 @@ from contextlib import redirect_stdout
 with redirect_stdout(sys.stderr):
     import mmdet.datasets  # noqa: F401
 
+from mmleuk.structures.metainfo import LLD_CLASSES, LLD_METAINFO, LLD_PALETTE  # noqa: E402
+
 from . import transforms  # noqa: E402
 from .lld import LLDDataset  # noqa: E402
-from .metainfo import (  # noqa: E402
-    LLD_CLASSES,
-    LLD_METAINFO,
-    LLD_PALETTE,
-)
 
 __all__ = [
     'LLD_CLASSES',

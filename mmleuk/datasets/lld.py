@@ -16,27 +16,23 @@ from mmdet.datasets import BaseDetDataset
 from mmengine import fileio
 from mmengine.logging import print_log
 
+from mmleuk.io.errors import AnnotationError
+from mmleuk.io.faults import NOTHING_LEFT, UNLISTED_CLASS
+from mmleuk.io.image_folder import ImageFolder
+from mmleuk.io.readers import READERS, SparseTextReader, detect_format
+from mmleuk.io.repair import IssueLog
 from mmleuk.registry import DATASETS
 from mmleuk.structures import AttributeSchema
+from mmleuk.structures.class_map import ClassMap, LabelMap
+from mmleuk.structures.metainfo import LLD_METAINFO, make_palette
+from mmleuk.structures.record import FieldRecord
 
-from .class_map import ClassMap, LabelMap
-from .metainfo import LLD_METAINFO, make_palette
 from .naming import (
     match_folder,
     normalise_patient,
     normalise_subset,
     parse_field_name,
 )
-from .readers import (
-    READERS,
-    AnnotationError,
-    FieldRecord,
-    ImageFolder,
-    MendLog,
-    SparseTextReader,
-    detect_format,
-)
-from .readers.faults import NOTHING_LEFT, UNLISTED_CLASS
 
 
 class _Part(NamedTuple):
@@ -93,7 +89,7 @@ class LLDDataset(BaseDetDataset):
       name. subset (str | None): its name.
 
     Faults of the data are mended or their records dropped, counted in
-    ``mends``, and named in one line of the log a kind: docs/dataset.md lists
+    ``issues``, and named in one line of the log a kind: docs/dataset.md lists
     them. An image whose pixels are damaged is an error of
     ``LoadImageFromFile`` that names it; ``check_dataset.py`` finds it before.
 
@@ -175,7 +171,7 @@ class LLDDataset(BaseDetDataset):
             exclude_patients, 'exclude_patients'
         )
         self.strict = strict
-        self.mends = MendLog(strict)
+        self.issues = IssueLog(strict)
         super().__init__(
             ann_file=ann_file,
             metainfo=self._complete_metainfo(metainfo),
@@ -316,7 +312,7 @@ class LLDDataset(BaseDetDataset):
         reader = reader_class(
             self.schema,
             part.images,
-            mends=self.mends,
+            issues=self.issues,
             backend_args=self.backend_args,
             **options,
         )
@@ -334,7 +330,7 @@ class LLDDataset(BaseDetDataset):
             FileNotFoundError: If annotations or images are not there.
             ValueError: If patients are chosen and a file name states none.
         """
-        self.mends = MendLog(self.strict)
+        self.issues = IssueLog(self.strict)
         parts = self._find_parts()
         with _no_garbage_collection():
             data_list = self._read_parts(parts)
@@ -479,7 +475,7 @@ class LLDDataset(BaseDetDataset):
             for instance in info['instances']
         )
         total = sum(len(info['instances']) for info in data_list)
-        faults = self.mends.lines()
+        faults = self.issues.lines()
         name = self.__class__.__name__
         mended = f'{len(faults)} kind(s) of fault, named below'
         print_log(

@@ -7,8 +7,9 @@ import random
 from collections import defaultdict
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
+from mmleuk.io.readers.lld_json import REGIONS_KEY, is_numbers
+
 from .naming import normalise_patient, parse_field_name
-from .readers.lld_json import REGIONS_KEY, is_numbers
 
 PLACEMENTS = ('random', 'center', 'cells')
 

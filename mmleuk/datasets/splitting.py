@@ -9,10 +9,10 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
+from mmleuk.io.readers.lld_json import UNKNOWN, is_key
 from mmleuk.structures import AttributeSchema
 
 from .naming import normalise_patient, parse_field_name
-from .readers.lld_json import UNKNOWN, is_key
 from .sparsify import is_ignored
 
 # Splits that are all tried if there are no more of them than this.

@@ -31,7 +31,7 @@ from mmengine.runner.checkpoint import (
 )
 from torch.hub import load_state_dict_from_url
 
-from .checkpoint import allow_own_checkpoints
+from .safe_globals import allow_own_checkpoints
 
 # What mmpretrain's classifiers call the part that a detector takes over.
 BACKBONE = 'backbone.'

@@ -35,7 +35,7 @@ class DumpedResults:
         classes (tuple[str]): Its types.
         schema (AttributeSchema): Its attributes.
         images (list[dict]): One an image, as
-            :func:`judge_results` takes them, with
+            :func:`match_results` takes them, with
             ``patient`` (str | None) beside.
     """
 

@@ -1,11 +1,11 @@
 # Copyright (c) mmleuk authors. All rights reserved.
+from mmleuk.structures.known_area import covered_fraction, in_unknown_area
+
 from .functional import (
     average_scores,
     best_overlap_f1,
-    covered_fraction,
     end_to_end_macro_f1,
     evaluate_boxes,
-    excused_detections,
     macro_f1,
     matched_scores,
 )
@@ -18,7 +18,7 @@ __all__ = [
     'covered_fraction',
     'end_to_end_macro_f1',
     'evaluate_boxes',
-    'excused_detections',
+    'in_unknown_area',
     'macro_f1',
     'matched_scores',
 ]

@@ -5,9 +5,9 @@ from typing import List, Optional, Sequence, Tuple
 import numpy as np
 
 from .notes import untrained_types
+from .patient_summary import PatientSummary
 from .settings import BLAST_EQUIVALENTS, BLAST_TYPES
 from .statistics import Share, shares_by_fields
-from .tally import PatientTally
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,11 @@ class BlastShare:
     with_unnamed: Optional[float] = None
 
 
-def count_types(tally: PatientTally) -> Tuple[List[TypeRow], BlastShare]:
+def count_types(tally: PatientSummary) -> Tuple[List[TypeRow], BlastShare]:
     """Take all shares of a patient, on the same draws of fields.
 
     Args:
-        tally (PatientTally): What was counted.
+        tally (PatientSummary): What was counted.
 
     Returns:
         tuple[list[TypeRow], BlastShare]: The differential count, blasts
@@ -107,7 +107,7 @@ def count_types(tally: PatientTally) -> Tuple[List[TypeRow], BlastShare]:
 
 
 def _judge_blasts(
-    tally: PatientTally, share: Share, wider: Sequence[Tuple[str, Share]]
+    tally: PatientSummary, share: Share, wider: Sequence[Tuple[str, Share]]
 ) -> BlastShare:
     untrained = untrained_types(tally)
     findable = [name for name in tally.blasts if name not in untrained]
@@ -143,7 +143,7 @@ def _judge_blasts(
         )
     if problem:
         return BlastShare(tally.blasts, unknown, problem=problem)
-    doubts = [
+    limited_to_half_of = [
         1 - value
         for name in tally.blasts
         for value in tally.certainties.get(name, ())
@@ -159,8 +159,8 @@ def _judge_blasts(
         equivalents=tuple(
             (name, other) for name, other in wider if other.count > share.count
         ),
-        expected_errors=float(sum(doubts))
-        if doubts and not tally.num_uncalibrated
+        expected_errors=float(sum(limited_to_half_of))
+        if limited_to_half_of and not tally.num_uncalibrated
         else None,
         with_unnamed=with_unnamed,
     )

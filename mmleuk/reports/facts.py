@@ -7,8 +7,8 @@ from typing import Iterable, List, Optional, Tuple
 from mmleuk.structures import PredictionHeader
 from mmleuk.version import __version__
 
+from .patient_summary import PatientSummary
 from .settings import ReportSettings
-from .tally import PatientTally
 from .wording import number
 
 _UNKNOWN = 'not stated'
@@ -31,11 +31,11 @@ def model_facts(header: PredictionHeader) -> List[Tuple[str, str]]:
     ]
 
 
-def sample_facts(tally: PatientTally) -> List[Tuple[str, str]]:
+def sample_facts(tally: PatientSummary) -> List[Tuple[str, str]]:
     """List what a reader must know of the sample at once.
 
     Args:
-        tally (PatientTally): What was counted.
+        tally (PatientSummary): What was counted.
 
     Returns:
         list[tuple[str, str]]: Names and texts.

@@ -2,8 +2,8 @@
 from dataclasses import dataclass
 from typing import Dict, List, Tuple
 
-from .best_few import BestFew
 from .found_cells import FoundCell
+from .top_k import TopK
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class Gallery:
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self._seen: Dict[str, int] = {}
-        self._sure: Dict[str, BestFew] = {}
-        self._unsure: Dict[str, BestFew] = {}
-        self._surprising: Dict[str, BestFew] = {}
+        self._sure: Dict[str, TopK] = {}
+        self._unsure: Dict[str, TopK] = {}
+        self._surprising: Dict[str, TopK] = {}
 
     def add(self, found: FoundCell) -> None:
         """Offer a cell.
@@ -47,10 +47,10 @@ class Gallery:
         kind = found.cell.type
         if kind not in self._seen:
             self._seen[kind] = 0
-            self._sure[kind] = BestFew(self.capacity)
+            self._sure[kind] = TopK(self.capacity)
             # Some of the least certain may be shown as surprising.
-            self._unsure[kind] = BestFew(2 * self.capacity)
-            self._surprising[kind] = BestFew(self.capacity)
+            self._unsure[kind] = TopK(2 * self.capacity)
+            self._surprising[kind] = TopK(self.capacity)
         self._seen[kind] += 1
         self._unsure[kind].add((-found.certainty,), found)
         surprises = found.surprises

@@ -7,10 +7,10 @@ from typing import Dict, Iterator, List, Sequence, Tuple
 
 import numpy as np
 
-from mmleuk.datasets.metainfo import LLD_CLASSES
 from mmleuk.structures import PredictionHeader, TypeProfile
+from mmleuk.structures.metainfo import LLD_CLASSES
 
-from .tally import PatientTally
+from .patient_summary import PatientSummary
 from .wording import number, percent
 
 # Cells of a manual differential: 100 at the least; 200 by the reference
@@ -49,11 +49,11 @@ class Note:
     items: Tuple[str, ...] = ()
 
 
-def find_notes(tally: PatientTally, labels: Sequence[str]) -> List[Note]:
+def find_notes(tally: PatientSummary, labels: Sequence[str]) -> List[Note]:
     """Judge the data of a patient.
 
     Args:
-        tally (PatientTally): What was counted.
+        tally (PatientSummary): What was counted.
         labels (Sequence[str]): Names of the fields.
 
     Returns:
@@ -69,11 +69,11 @@ def find_notes(tally: PatientTally, labels: Sequence[str]) -> List[Note]:
     return sorted(notes, key=lambda note: not note.caution)
 
 
-def untrained_types(tally: PatientTally) -> Tuple[str, ...]:
+def untrained_types(tally: PatientSummary) -> Tuple[str, ...]:
     """Types of the model of which its training data hold no cell.
 
     Args:
-        tally (PatientTally): What was counted.
+        tally (PatientSummary): What was counted.
 
     Returns:
         tuple[str]: The types, none where the training data are not known.
@@ -121,7 +121,7 @@ def num_training_cells(profile: TypeProfile, cell_type: str) -> int:
     return max(int(table[row].sum()) for table in profile.counts.values())
 
 
-def _on_numbers(tally: PatientTally) -> Iterator[Note]:
+def _on_numbers(tally: PatientSummary) -> Iterator[Note]:
     cells = tally.num_named
     if cells < ENOUGH_CELLS:
         few = cells < FEWEST_CELLS
@@ -145,7 +145,7 @@ def _on_numbers(tally: PatientTally) -> Iterator[Note]:
         )
 
 
-def _on_model(tally: PatientTally) -> Iterator[Note]:
+def _on_model(tally: PatientSummary) -> Iterator[Note]:
     header = tally.header
     if header.calibration is None:
         yield Note(
@@ -201,7 +201,7 @@ def _on_model(tally: PatientTally) -> Iterator[Note]:
         )
 
 
-def _on_certainty(tally: PatientTally) -> Iterator[Note]:
+def _on_certainty(tally: PatientSummary) -> Iterator[Note]:
     if not tally.num_cells:
         return
     if tally.num_rivals:
@@ -236,7 +236,7 @@ def _on_certainty(tally: PatientTally) -> Iterator[Note]:
         )
 
 
-def _on_fields(tally: PatientTally, labels: Sequence[str]) -> Iterator[Note]:
+def _on_fields(tally: PatientSummary, labels: Sequence[str]) -> Iterator[Note]:
     named = list(zip(labels, tally.fields))
     errors = [
         f'{label}: {field.error}' for label, field in named if field.error
@@ -281,11 +281,11 @@ def _on_fields(tally: PatientTally, labels: Sequence[str]) -> Iterator[Note]:
         )
 
 
-def find_blurred(tally: PatientTally) -> List[bool]:
+def find_blurred(tally: PatientSummary) -> List[bool]:
     """Say which fields are less sharp than they should be.
 
     Args:
-        tally (PatientTally): What was counted.
+        tally (PatientSummary): What was counted.
 
     Returns:
         list[bool]: Of each field, whether its focus is below the limit that
@@ -313,7 +313,7 @@ def find_blurred(tally: PatientTally) -> List[bool]:
     ]
 
 
-def _on_mixtures(tally: PatientTally) -> Iterator[Note]:
+def _on_mixtures(tally: PatientSummary) -> Iterator[Note]:
     for code, title, place in (
         ('mixed-magnification', 'Mixed magnifications', 0),
         ('mixed-subsets', 'Mixed microscopes or cameras', 1),

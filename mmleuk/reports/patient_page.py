@@ -7,8 +7,8 @@ from typing import Dict, List, Optional, Sequence, Set, Tuple
 
 from PIL import Image
 
-from mmleuk.datasets.metainfo import make_palette
 from mmleuk.structures import PredictionHeader
+from mmleuk.structures.metainfo import make_palette
 
 from . import wording
 from .cell_table import CellTable
@@ -25,10 +25,10 @@ from .notes import (
     untrained_types,
 )
 from .patient_store import PatientStore
+from .patient_summary import PatientSummary
 from .pictures import Picture, crop, open_image, shrink
 from .rendering import render
 from .settings import ReportSettings
-from .tally import PatientTally
 
 # Picture of the whole field, pictures of its cells by number, and why not.
 _Taken = Tuple[Optional[Picture], Dict[int, Picture], Optional[str]]
@@ -91,7 +91,7 @@ class PatientPage:
             a for a in header.schema or () if a.name not in blind
         )
         self.colours = dict(zip(header.types, palette))
-        self.tally = PatientTally(header, settings)
+        self.tally = PatientSummary(header, settings)
         self.labels: List[str] = []
         self.rows: List[TypeRow] = []
         self.blasts: Optional[BlastShare] = None
@@ -347,7 +347,7 @@ class PatientPage:
         )
 
 
-def _distinct_labels(tally: PatientTally) -> List[str]:
+def _distinct_labels(tally: PatientSummary) -> List[str]:
     """Name fields so that no two are called the same."""
     seen = Counter(field.name for field in tally.fields)
     return [

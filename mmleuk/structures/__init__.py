@@ -14,8 +14,8 @@ from .ignored_instances import (
     ignored_boxes,
     split_ignored,
 )
-from .instance_code import decode_instances, encode_instances
 from .matching import best_detections, match_detections
+from .packed_labels import pack_labels, unpack_labels
 from .predictions import (
     AttributePrediction,
     CellPrediction,
@@ -48,8 +48,8 @@ __all__ = [
     'check_regions',
     'cover_rectangles',
     'covered_share',
-    'decode_instances',
-    'encode_instances',
+    'unpack_labels',
+    'pack_labels',
     'greatest_chance',
     'ignored_boxes',
     'is_held_out',

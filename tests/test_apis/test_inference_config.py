@@ -4,7 +4,7 @@ from mmdet.datasets.transforms import LoadPanopticAnnotations
 from mmengine.config import Config, ConfigDict
 
 from mmleuk.apis.inference_config import (
-    inference_part,
+    keep_inference_keys,
     loads_annotations,
     name_dataset,
 )
@@ -23,14 +23,14 @@ def test_only_what_is_built_is_taken():
             visualizer=visualizer,
         )
     )
-    assert inference_part(whole, 'a.pth').to_dict() == dict(
+    assert keep_inference_keys(whole, 'a.pth').to_dict() == dict(
         model=dict(type='M'),
         test_dataloader=dict(dataset=dict(pipeline=[dict(a=1)])),
         visualizer=dict(type='V'),
     )
     whole.pop('test_dataloader')
     with pytest.raises(ValueError, match='a.pth: its config lacks a part'):
-        inference_part(whole, 'a.pth')
+        keep_inference_keys(whole, 'a.pth')
 
 
 @pytest.mark.parametrize(

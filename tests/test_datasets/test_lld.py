@@ -11,7 +11,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
 from mmleuk.datasets import LLD_CLASSES, LLDDataset
-from mmleuk.datasets.readers import AnnotationError
+from mmleuk.io.errors import AnnotationError
 from mmleuk.structures import LLD_ATTRIBUTES, AttributeSchema
 
 SIZE = (64, 48)
@@ -496,7 +496,7 @@ class TestFaults:
             {'4_1_1000_ALL.png': [(1, BOX), (1, BOX), (2, (60, 0, 20, 9))]},
         )
         dataset = make(data_root=root, subset='H_100X_C1')
-        assert dataset.mends.counts == {
+        assert dataset.issues.counts == {
             'repeated boxes dropped': 1,
             'boxes over the edge clipped': 1,
         }
@@ -528,7 +528,7 @@ class TestFaults:
         (tmp_path / 'H_100X_C1/images/train/5_1_1000_AML.png').unlink()
         dataset = make(data_root=root, subset='H_100X_C1')
         assert [info['img_id'] for info in dataset.data_list] == [100, 102]
-        (place,) = dataset.mends.places[
+        (place,) = dataset.issues.places[
             'annotated images that are not there dropped'
         ]
         assert place.endswith('train.json, image 5_1_1000_AML.png')
@@ -546,7 +546,7 @@ class TestFaults:
             subset='H_100X_C1',
             pipeline=[dict(type='LoadImageFromFile')],
         )
-        assert not dataset.mends.counts
+        assert not dataset.issues.counts
         assert dataset[0]['img'].shape == (48, 64, 3)
         with pytest.raises(AssertionError, match='5_1_1000_AML.png'):
             dataset[1]
@@ -647,7 +647,7 @@ class TestPbcFields:
         assert len(dataset) == images
         assert self.count(dataset, 0) == cells
         assert self.count(dataset, 1) == ignored
-        assert not dataset.mends.counts
+        assert not dataset.issues.counts
 
     def test_values_are_those_of_the_file(self):
         dataset = self.build('train')

@@ -186,7 +186,7 @@ class TestLabelFields:
             ann_format='json',
         )
         field, empty = dataset
-        assert dataset.mends.summary() == ''
+        assert dataset.issues.summary() == ''
         assert field['annotated_regions'] is None
         assert [item['attributes'] for item in field['instances']] == [
             CODES,

@@ -24,9 +24,7 @@ from mmleuk.structures import AttributeSchema
 
 pytest.importorskip('onnxscript', reason='onnxscript is not there')
 from mmleuk.deployment.export import export_onnx  # noqa: E402
-from mmleuk.deployment.exportable_detector import (  # noqa: E402
-    ExportableDetector,
-)
+from mmleuk.deployment.exportable_detector import ExportableDetector  # noqa: E402
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 # No two sizes pad to one shape, and the last has pixels that are not square.

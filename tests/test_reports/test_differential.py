@@ -11,11 +11,11 @@ from film_predictions import (
 
 from mmleuk.reports import ReportSettings, share_by_cells
 from mmleuk.reports.differential import count_types
-from mmleuk.reports.tally import PatientTally
+from mmleuk.reports.patient_summary import PatientSummary
 
 
 def count(images, header=None, **settings):
-    tally = PatientTally(header or make_header(), ReportSettings(**settings))
+    tally = PatientSummary(header or make_header(), ReportSettings(**settings))
     for key, image in enumerate(images):
         tally.add(key, image)
     return count_types(tally)

@@ -1,9 +1,9 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 from film_predictions import make_cell
 
-from mmleuk.reports.best_few import BestFew
 from mmleuk.reports.found_cells import FoundCell
 from mmleuk.reports.gallery import Gallery
+from mmleuk.reports.top_k import TopK
 
 
 def found(number, confidence, **kwargs):
@@ -22,7 +22,7 @@ def numbers(row):
 
 
 def test_best_few_keeps_the_best_and_the_first_of_equals():
-    few = BestFew(3)
+    few = TopK(3)
     for rank, item in [(1, 'a'), (3, 'b'), (1, 'c'), (2, 'd'), (1, 'e')]:
         few.add((rank,), item)
     assert list(few) == ['b', 'd', 'a']
@@ -30,7 +30,7 @@ def test_best_few_keeps_the_best_and_the_first_of_equals():
 
 
 def test_best_few_of_none():
-    few = BestFew(0)
+    few = TopK(0)
     few.add((1,), 'a')
     assert list(few) == []
 

@@ -14,12 +14,12 @@ from film_predictions import (
 from mmleuk.datasets import LLD_CLASSES
 from mmleuk.reports import ReportSettings
 from mmleuk.reports.notes import find_blurred, find_notes
-from mmleuk.reports.tally import PatientTally
+from mmleuk.reports.patient_summary import PatientSummary
 from mmleuk.structures import LLD_ATTRIBUTES, AttributeSchema, TypeProfile
 
 
 def judge(images, header=None, **settings):
-    tally = PatientTally(header or make_header(), ReportSettings(**settings))
+    tally = PatientSummary(header or make_header(), ReportSettings(**settings))
     for key, image in enumerate(images):
         tally.add(key, image)
     labels = [field.name for field in tally.fields]

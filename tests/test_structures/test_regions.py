@@ -5,11 +5,7 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmleuk.structures import (
-    check_regions,
-    cover_rectangles,
-    unannotated_area,
-)
+from mmleuk.structures import check_regions, cover_rectangles, unannotated_area
 from mmleuk.structures.regions import cut_area, join_areas, move_area
 
 HEIGHT, WIDTH = 30, 40

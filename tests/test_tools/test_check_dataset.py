@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mmleuk.datasets.doctor import Specimen, TrialResult
+from mmleuk.datasets.checks import FaultyDataset, TrialResult
 
 TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/check_dataset.py'
 
@@ -30,26 +30,26 @@ def call(monkeypatch, capsys):
 
 
 @pytest.fixture
-def specimen(tmp_path):
-    specimen = Specimen(tmp_path / 'data')
-    specimen.write()
-    return specimen
+def faulty_dataset(tmp_path):
+    faulty_dataset = FaultyDataset(tmp_path / 'data')
+    faulty_dataset.write()
+    return faulty_dataset
 
 
-def paths(specimen):
+def paths(faulty_dataset):
     return [
         '--ann',
-        specimen.json_path,
+        faulty_dataset.json_path,
         '--images',
-        specimen.folder / 'images',
+        faulty_dataset.folder / 'images',
         '--workers',
         1,
     ]
 
 
-def test_as_a_program(specimen):
+def test_as_a_program(faulty_dataset):
     done = subprocess.run(
-        [sys.executable, str(TOOL), *map(str, paths(specimen))],
+        [sys.executable, str(TOOL), *map(str, paths(faulty_dataset))],
         capture_output=True,
         text=True,
         check=False,
@@ -60,10 +60,10 @@ def test_as_a_program(specimen):
     assert '6/6' in done.stderr
 
 
-def test_faults_give_status_1_and_json(specimen, call):
-    specimen.add_cell((1, 1, 0, 0))
-    specimen.write()
-    status, out, _ = call(*paths(specimen), '--json', '--no-images')
+def test_faults_give_status_1_and_json(faulty_dataset, call):
+    faulty_dataset.add_cell((1, 1, 0, 0))
+    faulty_dataset.write()
+    status, out, _ = call(*paths(faulty_dataset), '--json', '--no-images')
     assert status == 1
     content = json.loads(out)
     assert content['status'] == 1
@@ -72,16 +72,16 @@ def test_faults_give_status_1_and_json(specimen, call):
     assert content['sources'][0]['split'] == 'train'
 
 
-def test_refused_data_gives_status_2(specimen, call):
-    specimen.raw = b'['
-    specimen.write()
-    status, out, _ = call(*paths(specimen))
+def test_refused_data_gives_status_2(faulty_dataset, call):
+    faulty_dataset.raw = b'['
+    faulty_dataset.write()
+    status, out, _ = call(*paths(faulty_dataset))
     assert status == 2
     assert 'REFUSED: ' in out
 
 
-def test_a_config(specimen, tmp_path, call):
-    dataset = dict(type='mmleuk.LLDDataset', **specimen.options)
+def test_a_config(faulty_dataset, tmp_path, call):
+    dataset = dict(type='mmleuk.LLDDataset', **faulty_dataset.options)
     config = tmp_path / 'config.py'
     config.write_text(
         f'train_dataloader = dict(dataset={dataset!r})\n'
@@ -104,14 +104,16 @@ def test_a_config(specimen, tmp_path, call):
 
 def test_a_root_of_subsets(tmp_path, call):
     for subset in ('H_100x_C1', 'other'):
-        specimen = Specimen(tmp_path / 'root' / subset)
-        specimen.write()
-        images = specimen.folder / 'images'
-        images.rename(specimen.folder / 'train')
+        faulty_dataset = FaultyDataset(tmp_path / 'root' / subset)
+        faulty_dataset.write()
+        images = faulty_dataset.folder / 'images'
+        images.rename(faulty_dataset.folder / 'train')
         images.mkdir()
-        (specimen.folder / 'train').rename(images / 'train')
-        (specimen.folder / 'json_labels').mkdir()
-        specimen.json_path.rename(specimen.folder / 'json_labels/train.json')
+        (faulty_dataset.folder / 'train').rename(images / 'train')
+        (faulty_dataset.folder / 'json_labels').mkdir()
+        faulty_dataset.json_path.rename(
+            faulty_dataset.folder / 'json_labels/train.json'
+        )
     status, out, _ = call('--root', tmp_path / 'root', '--no-images')
     assert '== train: H_100x_C1' in out
     assert 'images by subsets: H_100X_C1: 6' in out
@@ -123,12 +125,12 @@ def test_a_root_of_subsets(tmp_path, call):
     assert 'no folder has the name of a subset' in err
 
 
-def test_other_classes(specimen, call):
-    specimen.categories = [dict(id=1, name='platelet')]
-    specimen.write()
-    assert call(*paths(specimen), '--no-images')[0] == 2
+def test_other_classes(faulty_dataset, call):
+    faulty_dataset.categories = [dict(id=1, name='platelet')]
+    faulty_dataset.write()
+    assert call(*paths(faulty_dataset), '--no-images')[0] == 2
     status, out, _ = call(
-        *paths(specimen), '--no-images', '--classes', 'platelet'
+        *paths(faulty_dataset), '--no-images', '--classes', 'platelet'
     )
     assert status == 0
     assert '| platelet      | 12 |' in out
@@ -150,7 +152,7 @@ def test_wrong_arguments(call, arguments, message):
 
 
 def test_self_test_sums_up_trials(monkeypatch, call):
-    import mmleuk.datasets.doctor as doctor
+    import mmleuk.datasets.checks as doctor
 
     results = [TrialResult(trial) for trial in doctor.TRIALS]
     monkeypatch.setattr(doctor, 'run_trials', lambda folder: results)

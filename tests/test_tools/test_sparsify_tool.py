@@ -79,7 +79,7 @@ def test_command_line(full, tmp_path):
     )
 
     data = read(tmp_path, 'new/sparse.json')
-    assert not data.mends.counts
+    assert not data.issues.counts
     for index in range(4):
         info = data.get_data_info(index)
         ((x1, y1, x2, y2),) = info['annotated_regions']

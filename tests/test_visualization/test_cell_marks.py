@@ -4,8 +4,8 @@ import torch
 from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.structures import InstanceData
 
-from mmleuk.datasets.metainfo import LLD_METAINFO
 from mmleuk.structures import CANDIDATE, MISSING, UNANNOTATED
+from mmleuk.structures.metainfo import LLD_METAINFO
 from mmleuk.visualization.cell_marks import (
     CANDIDATE_CELL,
     DIFFERENT,

@@ -3,7 +3,7 @@ import itertools
 
 import pytest
 
-from mmleuk.datasets.metainfo import LLD_PALETTE
+from mmleuk.structures.metainfo import LLD_PALETTE
 from mmleuk.visualization.colours import (
     BLACK,
     WHITE,

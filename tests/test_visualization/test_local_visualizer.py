@@ -9,8 +9,8 @@ from mmengine.registry import VISBACKENDS
 from mmengine.structures import InstanceData
 from mmengine.visualization import BaseVisBackend
 
-from mmleuk.datasets.metainfo import LLD_METAINFO
 from mmleuk.structures import UNANNOTATED
+from mmleuk.structures.metainfo import LLD_METAINFO
 from mmleuk.visualization import LLDLocalVisualizer
 
 GREY = 200

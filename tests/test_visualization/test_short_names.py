@@ -1,8 +1,8 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 import pytest
 
-from mmleuk.datasets.metainfo import LLD_CLASSES
 from mmleuk.structures import LLD_ATTRIBUTES, AttributeSchema
+from mmleuk.structures.metainfo import LLD_CLASSES
 from mmleuk.visualization.short_names import abbreviate_classes, value_codes
 
 SCHEMA = AttributeSchema(LLD_ATTRIBUTES)

@@ -36,10 +36,7 @@ from mmleuk.engine.dumped_results import (
     image_paths,
     read_dumped_results,
 )
-from mmleuk.evaluation.functional import (
-    TemperatureFit,
-    fit_calibration,
-)
+from mmleuk.evaluation.functional import TemperatureFit, fit_calibration
 
 
 def parse_args() -> argparse.Namespace:

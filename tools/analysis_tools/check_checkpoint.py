@@ -29,10 +29,7 @@ from terminaltables import AsciiTable
 from mmleuk.apis.checkpoint_trials import GOOD, run_trials
 from mmleuk.apis.safe_checkpoint import check_names, hash_file, read_config
 from mmleuk.engine.checkpoint_loaders import load_weights_only
-from mmleuk.engine.checkpoint_metadata import (
-    read_calibration,
-    read_trained_on,
-)
+from mmleuk.engine.checkpoint_metadata import read_calibration, read_trained_on
 
 
 def parse_args() -> argparse.Namespace:

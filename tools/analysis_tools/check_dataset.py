@@ -30,7 +30,7 @@ from mmengine import fileio
 from mmengine.config import Config, DictAction
 from terminaltables import AsciiTable
 
-from mmleuk.datasets.doctor import (
+from mmleuk.datasets.checks import (
     Source,
     TrialResult,
     examine,
@@ -39,7 +39,8 @@ from mmleuk.datasets.doctor import (
     run_trials,
 )
 from mmleuk.datasets.naming import LLD_SUBSETS, normalise_subset
-from mmleuk.datasets.readers import FAULTS, READERS
+from mmleuk.io.faults import FAULTS
+from mmleuk.io.readers import READERS
 
 SPLITS = ('train', 'test')
 

@@ -9,7 +9,7 @@ from mmengine.config import Config, DictAction
 
 from mmleuk.engine.dumped_results import DumpedResults, find_lld_metric
 from mmleuk.evaluation import LLDMetric
-from mmleuk.evaluation.functional import JudgedResults, judge_results
+from mmleuk.evaluation.functional import MatchedResults, match_results
 
 
 def add_dump_options(
@@ -87,7 +87,7 @@ def read_config(args: argparse.Namespace) -> Tuple[Config, LLDMetric]:
     return cfg, metric
 
 
-def judge_dump(results: DumpedResults, metric: LLDMetric) -> JudgedResults:
+def judge_dump(results: DumpedResults, metric: LLDMetric) -> MatchedResults:
     """Pair detections and cells as the metric does.
 
     Args:
@@ -95,12 +95,12 @@ def judge_dump(results: DumpedResults, metric: LLDMetric) -> JudgedResults:
         metric (LLDMetric): Gives the thresholds.
 
     Returns:
-        JudgedResults: The pairs.
+        MatchedResults: The pairs.
 
     Raises:
         ValueError: If the predictions don't fit the labels.
     """
-    return judge_results(
+    return match_results(
         results.images,
         len(results.classes),
         results.schema,

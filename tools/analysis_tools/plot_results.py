@@ -30,14 +30,11 @@ from mmleuk.engine.checkpoint_metadata import (
     load_whole_checkpoint,
     read_calibration,
 )
-from mmleuk.engine.dumped_results import (
-    DumpedResults,
-    read_dumped_results,
-)
+from mmleuk.engine.dumped_results import DumpedResults, read_dumped_results
 from mmleuk.evaluation import LLDMetric
 from mmleuk.evaluation.functional import (
     Calibration,
-    JudgedResults,
+    MatchedResults,
     answers,
     attribute_confusion,
     attribute_frequencies,
@@ -140,7 +137,7 @@ class ResultPlots:
         self.metric = metric
         self.out = out
         self.schema = results.schema
-        self.judged: JudgedResults = judge_dump(results, metric)
+        self.judged: MatchedResults = judge_dump(results, metric)
         known = (self.judged.cell_codes != MISSING).any(axis=0)
         self.annotated = np.flatnonzero(known).tolist()
 

@@ -25,7 +25,7 @@ from PIL import Image
 from terminaltables import AsciiTable
 
 from mmleuk.datasets import LLD_CLASSES, LLDDataset
-from mmleuk.datasets.doctor import quiet_log
+from mmleuk.datasets.checks import quiet_log
 from mmleuk.structures import LLD_ATTRIBUTES
 
 SIDE = 640

@@ -9,10 +9,10 @@ from typing import Any, Iterator, NamedTuple, Optional, Set
 
 from mmengine.config import Config, ConfigDict
 
-from mmleuk.datasets.readers.lld_json import load_json
 from mmleuk.datasets.sparsify import sparsify
 from mmleuk.engine.schedule import scale_schedule
 from mmleuk.engine.write_once import write_once
+from mmleuk.io.readers.lld_json import load_json
 
 # The share that the sparse files that come with data are annotated at.
 READY_SHARE = 0.2

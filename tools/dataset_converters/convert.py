@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, Sequence, Tuple
 
-from mmleuk.datasets.class_map import ClassMap
-from mmleuk.datasets.converters import (
+from mmleuk.datasets.pbc_fields import make_pbc_fields
+from mmleuk.io import (
     SOURCE_FORMATS,
     TARGET_FORMATS,
     ReadSettings,
@@ -21,13 +21,13 @@ from mmleuk.datasets.converters import (
     make_cvat_labels,
     make_label_studio_config,
 )
-from mmleuk.datasets.converters.base_writer import write_text
-from mmleuk.datasets.converters.box_reader import REGION_LABEL, UNMARKED
-from mmleuk.datasets.converters.pbc_fields import make_pbc_fields
-from mmleuk.datasets.converters.source_files import load_bounded_json
-from mmleuk.datasets.metainfo import CLASS_MAPS, LLD_CLASSES
-from mmleuk.datasets.readers import REGION_ORDERS
+from mmleuk.io.readers import REGION_ORDERS
+from mmleuk.io.readers.box_reader import REGION_LABEL, UNMARKED
+from mmleuk.io.source_files import load_bounded_json
+from mmleuk.io.writers.base_writer import write_text
 from mmleuk.structures import LLD_ATTRIBUTES, AttributeSchema
+from mmleuk.structures.class_map import ClassMap
+from mmleuk.structures.metainfo import CLASS_MAPS, LLD_CLASSES
 
 SETUPS = dict(cvat=make_cvat_labels, label_studio=make_label_studio_config)
 
@@ -345,7 +345,7 @@ def convert_labels(args: argparse.Namespace) -> None:
             image_prefix=args.image_prefix,
             as_predictions=args.as_predictions,
         )
-    tally = convert(
+    report = convert(
         args.source,
         args.target,
         args.source_format,
@@ -356,7 +356,7 @@ def convert_labels(args: argparse.Namespace) -> None:
         allow_loss=args.allow_loss,
         **options,
     )
-    print(f'{args.target}: {chr(10).join(tally.lines())}')
+    print(f'{args.target}: {chr(10).join(report.lines())}')
 
 
 def write_setup(args: argparse.Namespace) -> None:
@@ -381,7 +381,7 @@ def write_pbc_fields(args: argparse.Namespace) -> None:
         args (Namespace): The arguments.
     """
     for split in args.splits:
-        tally, types = make_pbc_fields(
+        report, types = make_pbc_fields(
             args.txl_pbc,
             args.wbcatt,
             args.target,
@@ -392,7 +392,7 @@ def write_pbc_fields(args: argparse.Namespace) -> None:
         listed = ', '.join(
             f'{number} {name}' for name, number in sorted(types.items())
         )
-        print(f'{split}: {chr(10).join(tally.lines())}\n  types: {listed}')
+        print(f'{split}: {chr(10).join(report.lines())}\n  types: {listed}')
 
 
 def main() -> None:

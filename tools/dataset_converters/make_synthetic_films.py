@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from mmleuk.datasets.naming import LLD_SUBSETS
-from mmleuk.datasets.readers import REGION_ORDERS
 from mmleuk.datasets.synthetic import PRESETS, FilmPlan, write_films
+from mmleuk.io.readers import REGION_ORDERS
 
 
 def parse_args() -> argparse.Namespace:

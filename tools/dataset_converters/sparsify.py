@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Dict, List, Sequence, Tuple
 
 from mmleuk.datasets.naming import normalise_patient
-from mmleuk.datasets.readers.lld_json import REGIONS_KEY, load_json
 from mmleuk.datasets.sparsify import PLACEMENTS, is_ignored, sparsify
+from mmleuk.io.readers.lld_json import REGIONS_KEY, load_json
 
 
 def patient_share(text: str) -> Tuple[str, float]:

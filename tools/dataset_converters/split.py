@@ -18,7 +18,6 @@ from typing import Dict, List, Optional, Sequence, Tuple
 import numpy as np
 from terminaltables import AsciiTable
 
-from mmleuk.datasets.readers.lld_json import load_json
 from mmleuk.datasets.splitting import (
     Group,
     group_by_patient,
@@ -26,6 +25,7 @@ from mmleuk.datasets.splitting import (
     split_groups,
     take_part,
 )
+from mmleuk.io.readers.lld_json import load_json
 from mmleuk.structures import LLD_ATTRIBUTES, AttributeSchema
 
 TEST = 'test'

@@ -15,9 +15,9 @@ from typing import Dict, Iterator, List, Optional, Sequence, Tuple, Union
 import cv2
 import numpy as np
 
-from mmleuk.datasets.metainfo import LLD_CLASSES
 from mmleuk.datasets.naming import LLD_SUBSETS
-from mmleuk.datasets.readers import REGION_ORDERS
+from mmleuk.io.readers import REGION_ORDERS
+from mmleuk.structures.metainfo import LLD_CLASSES
 
 from .background import Blood, draw_background, overlap
 from .cells import Sprite, draw_cell, mask_extent

@@ -11,8 +11,8 @@ from typing import Dict, Mapping, Tuple
 
 import numpy as np
 
-from mmleuk.datasets.metainfo import LLD_CLASSES
 from mmleuk.structures import LLD_ATTRIBUTES, AttributeSchema
+from mmleuk.structures.metainfo import LLD_CLASSES
 
 # The class without attributes and the code that the release gives it.
 ARTEFACT = 'none'

@@ -12,7 +12,7 @@ from mmleuk.structures import (
     UNANNOTATED,
     RegionBoxes,
     cover_rectangles,
-    decode_instances,
+    unpack_labels,
 )
 from mmleuk.structures.regions import cut_area
 
@@ -112,7 +112,7 @@ class PackLLDInputs(PackDetInputs):
                 "MMDetection's own, RandomErasing and Albu do so: leave them "
                 'out (CutOut erases without touching boxes)'
             )
-        labels, attributes = decode_instances(
+        labels, attributes = unpack_labels(
             results['gt_bboxes_labels'], results['num_attributes']
         )
         packed = super().transform(

@@ -3,11 +3,7 @@ import numpy as np
 from mmdet.datasets.transforms import LoadAnnotations
 
 from mmleuk.registry import TRANSFORMS
-from mmleuk.structures import (
-    MISSING,
-    encode_instances,
-    unannotated_area,
-)
+from mmleuk.structures import MISSING, pack_labels, unannotated_area
 
 
 @TRANSFORMS.register_module()
@@ -17,7 +13,7 @@ class LoadLLDAnnotations(LoadAnnotations):
     Stands where a pipeline of MMDetection has ``LoadAnnotations`` and goes
     together with :class:`PackLLDInputs`. In between go MMDetection's own
     transforms, which know of boxes and labels alone. So the attributes ride
-    in the labels (see :func:`mmleuk.structures.encode_instances`) and the
+    in the labels (see :func:`mmleuk.structures.pack_labels`) and the
     regions on the boxes (see :class:`mmleuk.structures.RegionBoxes`).
 
     The regions are in the coordinates of the boxes. A test pipeline that
@@ -87,7 +83,7 @@ class LoadLLDAnnotations(LoadAnnotations):
                 'attributes and regions ride on them'
             )
         # Fails here, not in a worker, where the schema is too long.
-        encode_instances(np.zeros(0), np.zeros((0, num_attributes)))
+        pack_labels(np.zeros(0), np.zeros((0, num_attributes)))
         self.num_attributes = num_attributes
 
     def _load_bboxes(self, results: dict) -> None:
@@ -137,7 +133,7 @@ class LoadLLDAnnotations(LoadAnnotations):
                 )
             attributes[index] = codes
         try:
-            results['gt_bboxes_labels'] = encode_instances(
+            results['gt_bboxes_labels'] = pack_labels(
                 results['gt_bboxes_labels'], attributes
             )
         except ValueError as error:

@@ -1,4 +1,6 @@
 # Copyright (c) mmleuk authors. All rights reserved.
+from mmleuk.structures.known_area import covered_fraction, in_unknown_area
+
 from .attribute_scores import (
     average_scores,
     best_overlap_f1,
@@ -23,17 +25,16 @@ from .confusion import (
     table_macro_f1,
     type_confusion,
 )
-from .excuse import covered_fraction, excused_detections
 from .fit_calibration import TemperatureFit, answers, fit_calibration
 from .intervals import wilson_interval
-from .judged_results import JudgedResults, judge_results
 from .labelled_cells import split_cells
+from .matched_results import MatchedResults, match_results
 from .precision_recall import PrecisionRecallCurve, precision_recall_curves
 
 __all__ = [
     'Calibration',
     'CellRecall',
-    'JudgedResults',
+    'MatchedResults',
     'PrecisionRecallCurve',
     'ReliabilityCurve',
     'TemperatureError',
@@ -46,11 +47,11 @@ __all__ = [
     'covered_fraction',
     'end_to_end_macro_f1',
     'evaluate_boxes',
-    'excused_detections',
+    'in_unknown_area',
     'expected_calibration_error',
     'fit_calibration',
     'fit_temperature',
-    'judge_results',
+    'match_results',
     'macro_f1',
     'matched_scores',
     'negative_log_likelihood',

@@ -3,7 +3,7 @@
 
 A score is calibrated if, of the cells that get 0.8, four in five are right.
 Networks are usually too sure. One number for all scores of a kind, the
-temperature, mends most of it and never changes which answer is the likeliest
+temperature, issues most of it and never changes which answer is the likeliest
 (Guo et al., 2017, "On Calibration of Modern Neural Networks", ICML, sections
 2 and 4.2).
 """

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from mmdet.structures.bbox import bbox_overlaps
 
-from .judged_results import JudgedResults
+from .matched_results import MatchedResults
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class CellRecall:
 
 
 def recall_cells(
-    judged: JudgedResults, score_thr: float, edge: float = 0.01
+    judged: MatchedResults, score_thr: float, edge: float = 0.01
 ) -> CellRecall:
     """Look up the detection of each labelled cell.
 
     Args:
-        judged (JudgedResults): The detections and cells.
+        judged (MatchedResults): The detections and cells.
         score_thr (float): Score from which a detection exists.
         edge (float): Greatest distance of a box at the edge from the edge, as
             a share of the field's shorter side: people don't draw to the last

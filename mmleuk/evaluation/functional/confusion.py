@@ -8,11 +8,11 @@ from sklearn.metrics import confusion_matrix
 
 from mmleuk.structures import MISSING
 
-from .judged_results import JudgedResults
+from .matched_results import MatchedResults
 
 
 def type_confusion(
-    judged: JudgedResults, num_classes: int, score_thr: float
+    judged: MatchedResults, num_classes: int, score_thr: float
 ) -> np.ndarray:
     """Count which type was named for cells of each type.
 
@@ -20,7 +20,7 @@ def type_confusion(
     detection of a cell names a cell that isn't there.
 
     Args:
-        judged (JudgedResults): The detections and cells.
+        judged (MatchedResults): The detections and cells.
         num_classes (int): Number of types.
         score_thr (float): Score from which a detection exists.
 
@@ -35,7 +35,7 @@ def type_confusion(
 
 
 def attribute_confusion(
-    judged: JudgedResults,
+    judged: MatchedResults,
     index: int,
     num_values: int,
     score_thr: float,
@@ -48,7 +48,7 @@ def attribute_confusion(
     :class:`LLDMetric` is that of this table.
 
     Args:
-        judged (JudgedResults): The detections and cells.
+        judged (MatchedResults): The detections and cells.
         index (int): Which attribute.
         num_values (int): Number of its values.
         score_thr (float): Score from which a detection exists.
@@ -70,7 +70,7 @@ def attribute_confusion(
 
 
 def _count(
-    judged: JudgedResults,
+    judged: MatchedResults,
     truth: np.ndarray,
     named: np.ndarray,
     size: int,

@@ -16,7 +16,7 @@ from .calibration import (
     negative_log_likelihood,
     type_probs,
 )
-from .judged_results import JudgedResults
+from .matched_results import MatchedResults
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class TemperatureFit:
 
 
 def fit_calibration(
-    judged: JudgedResults,
+    judged: MatchedResults,
     schema: AttributeSchema,
     fitted_on: str,
     score_thr: float = 0.3,
@@ -61,7 +61,7 @@ def fit_calibration(
     fitted on all matched cells whose value somebody stated.
 
     Args:
-        judged (JudgedResults): Detections and cells of fields that the model
+        judged (MatchedResults): Detections and cells of fields that the model
             was not trained on.
         schema (AttributeSchema): The attributes.
         fitted_on (str): Name of the data set, for the record.

@@ -16,13 +16,13 @@ from mmleuk.structures import (
     best_detections,
     match_detections,
 )
+from mmleuk.structures.known_area import in_unknown_area
 
 from ..functional import (
     average_scores,
     best_overlap_f1,
     end_to_end_macro_f1,
     evaluate_boxes,
-    excused_detections,
     matched_scores,
     split_cells,
 )
@@ -282,7 +282,7 @@ class LLDMetric(BaseMetric):
             image['labels'] if self.match_class else None,
             image['gt_labels'] if self.match_class else None,
         )
-        image['excused'] = excused_detections(
+        image['excused'] = in_unknown_area(
             image['bboxes'],
             ignored,
             image['annotated_regions'],

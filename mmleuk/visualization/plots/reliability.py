@@ -6,15 +6,7 @@ import numpy as np
 from mmleuk.evaluation.functional import ReliabilityCurve
 
 from ..plotting import load_pyplot
-from .style import (
-    BLUE,
-    GREY,
-    ORANGE,
-    STYLE,
-    new_figure,
-    panel_grid,
-    panels,
-)
+from .style import BLUE, GREY, ORANGE, STYLE, new_figure, panel_grid, panels
 
 _LOOKS = dict(
     before=dict(colour=ORANGE, marker='o', fill='white', shift=-0.25),

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mmleuk.datasets.transforms import LoadLLDAnnotations, PackLLDInputs
-from mmleuk.structures import RegionBoxes, cover_rectangles, decode_instances
+from mmleuk.structures import RegionBoxes, cover_rectangles, unpack_labels
 
 CODES = [(0, 1, -1, 1, 0, 0, 1), (2, 0, 0, -1, -1, 1, 0)]
 RESULTS = dict(
@@ -43,7 +43,7 @@ def test_annotations():
     assert boxes.tensor.tolist() == [[1.5, 2, 11, 12], [5, 6, 17, 18]]
     assert results['gt_ignore_flags'].tolist() == [False, True]
     assert results['num_attributes'] == 7
-    labels, attributes = decode_instances(results['gt_bboxes_labels'], 7)
+    labels, attributes = unpack_labels(results['gt_bboxes_labels'], 7)
     assert labels.tolist() == [3, 13]
     assert [tuple(row) for row in attributes.tolist()] == CODES
 
@@ -102,7 +102,7 @@ def test_no_instances():
 def test_instance_without_attributes_misses_all():
     instances = [dict(bbox=[0, 0, 5, 5], bbox_label=2, ignore_flag=0)]
     results = load(instances=instances)
-    labels, attributes = decode_instances(results['gt_bboxes_labels'], 7)
+    labels, attributes = unpack_labels(results['gt_bboxes_labels'], 7)
     assert labels.tolist() == [2]
     assert attributes.tolist() == [[-1] * 7]
 
@@ -117,7 +117,7 @@ def test_another_schema():
         )
     ]
     results = load(LoadLLDAnnotations(num_attributes=4), instances=instances)
-    _, attributes = decode_instances(results['gt_bboxes_labels'], 4)
+    _, attributes = unpack_labels(results['gt_bboxes_labels'], 4)
     assert attributes.tolist() == [[30, -1, 7, 0]]
 
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from random_results import CLASSES, SCHEMA, make_results
 
-from mmleuk.evaluation.functional import judge_results, recall_cells
+from mmleuk.evaluation.functional import match_results, recall_cells
 from mmleuk.structures import match_detections
 
 
@@ -30,7 +30,7 @@ def result(name, instances, detections):
 
 
 def judge(*results):
-    return judge_results(results, len(CLASSES), SCHEMA)
+    return match_results(results, len(CLASSES), SCHEMA)
 
 
 def test_found_named_and_drawn():

@@ -15,7 +15,7 @@ from mmleuk.evaluation import LLDMetric
 from mmleuk.evaluation.functional import (
     attribute_confusion,
     attribute_frequencies,
-    judge_results,
+    match_results,
     table_macro_f1,
     type_confusion,
 )
@@ -26,7 +26,7 @@ THRESHOLD = 0.3
 
 def judge(seed, **kwargs):
     results = make_results(np.random.default_rng(seed), **kwargs)
-    return results, judge_results(results, len(CLASSES), SCHEMA)
+    return results, match_results(results, len(CLASSES), SCHEMA)
 
 
 @pytest.mark.parametrize('seed', range(5))
@@ -79,7 +79,7 @@ def test_values_that_do_not_occur_have_no_f1():
 
 def test_nothing_to_count():
     _, judged = judge(0, num_cells=1, num_images=1)
-    judged = judge_results(
+    judged = match_results(
         [
             dict(
                 judged.images[0],

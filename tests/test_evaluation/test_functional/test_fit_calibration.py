@@ -8,7 +8,7 @@ from mmleuk.evaluation.functional import (
     expected_calibration_error,
     fit_calibration,
     fit_temperature,
-    judge_results,
+    match_results,
     negative_log_likelihood,
 )
 from mmleuk.evaluation.functional.calibration import (
@@ -25,7 +25,7 @@ def results():
 
 @pytest.fixture(scope='module')
 def judged(results):
-    return judge_results(results, len(CLASSES), SCHEMA)
+    return match_results(results, len(CLASSES), SCHEMA)
 
 
 def test_a_row_for_the_type_and_each_attribute(judged):
@@ -68,7 +68,7 @@ def test_mends_a_model_that_is_too_sure(results):
                 ),
             )
         )
-    judged = judge_results(sharp, len(CLASSES), SCHEMA)
+    judged = match_results(sharp, len(CLASSES), SCHEMA)
     calibration, fits = fit_calibration(judged, SCHEMA, 'val.json', 0)
     for fit in fits:
         assert fit.temperature > 1.5
@@ -89,7 +89,7 @@ def test_an_attribute_with_few_cells_is_left_out(results):
             codes = (size, shape if keep else -1)
             instances.append(dict(instance, attributes=codes))
         few.append(dict(result, instances=instances))
-    judged = judge_results(few, len(CLASSES), SCHEMA)
+    judged = match_results(few, len(CLASSES), SCHEMA)
     calibration, fits = fit_calibration(judged, SCHEMA, 'val.json')
     assert set(calibration.attribute_temperatures) == {'cell_size'}
     assert fits[2].temperature is None
@@ -102,7 +102,7 @@ def test_a_detector_without_attributes(results):
         {key: value for key, value in r.items() if 'attribute_' not in key}
         for r in results
     ]
-    judged = judge_results(bare, len(CLASSES), SCHEMA)
+    judged = match_results(bare, len(CLASSES), SCHEMA)
     calibration, fits = fit_calibration(judged, SCHEMA, 'val.json')
     assert len(fits) == 1
     assert calibration.attribute_temperatures == {}

@@ -5,14 +5,14 @@ from random_results import CLASSES, SCHEMA, make_results
 
 from mmleuk.evaluation.functional import (
     evaluate_boxes,
-    judge_results,
+    match_results,
     precision_recall_curves,
 )
 
 
 def judged_images(seed, **kwargs):
     results = make_results(np.random.default_rng(seed), **kwargs)
-    return judge_results(results, len(CLASSES), SCHEMA).images
+    return match_results(results, len(CLASSES), SCHEMA).images
 
 
 def coco_ap(curve):

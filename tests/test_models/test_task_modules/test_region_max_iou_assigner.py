@@ -9,11 +9,7 @@ from mmdet.registry import TASK_UTILS
 from mmengine.structures import InstanceData
 
 from mmleuk.models.task_modules import RegionMaxIoUAssigner
-from mmleuk.structures import (
-    UNANNOTATED,
-    cover_rectangles,
-    unannotated_area,
-)
+from mmleuk.structures import UNANNOTATED, cover_rectangles, unannotated_area
 
 RPN = dict(pos_iou_thr=0.7, neg_iou_thr=0.3, min_pos_iou=0.3)
 RCNN = dict(

@@ -142,7 +142,7 @@ def test_share_of_unannotated_negatives():
     truth = truth_of([], [])
     for share, expected in ((0.0, 0), (0.25, 10), (1.0, None)):
         sampler = SparseRegionSampler(
-            num=40, pos_fraction=0.25, max_vouched_share=share
+            num=40, pos_fraction=0.25, max_unannotated_neg_fraction=share
         )
         torch.manual_seed(0)
         counts = []
@@ -157,7 +157,7 @@ def test_share_of_unannotated_negatives():
             assert max(counts) == expected
     # Where there are no others they take all places.
     sampler = SparseRegionSampler(
-        num=40, pos_fraction=0.25, max_vouched_share=0.1
+        num=40, pos_fraction=0.25, max_unannotated_neg_fraction=0.1
     )
     whole = ignored_of([[0.0, 0, 200, 100]], [UNANNOTATED], [0.0])
     assert len(draw(sampler, truth, whole).neg_inds) == 40
@@ -362,7 +362,7 @@ def test_self_mining_needs_a_roi_head():
 
 
 @pytest.mark.parametrize(
-    'key', ['max_hidden_chance', 'max_vouched_share', 'warmup']
+    'key', ['max_hidden_chance', 'max_unannotated_neg_fraction', 'warmup']
 )
 def test_shares_out_of_range(key):
     with pytest.raises(ValueError, match=rf'got {key}=2, expected'):

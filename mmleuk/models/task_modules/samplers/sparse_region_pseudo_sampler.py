@@ -5,7 +5,7 @@ from mmengine.structures import InstanceData
 
 from mmleuk.registry import TASK_UTILS
 
-from .vouched_background import draw_background
+from .drawn_background import draw_background
 
 
 @TASK_UTILS.register_module()

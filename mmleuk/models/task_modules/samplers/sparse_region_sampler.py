@@ -12,7 +12,7 @@ from torch import Tensor
 from mmleuk.models.utils import training_progress
 from mmleuk.registry import TASK_UTILS
 
-from .vouched_background import draw_background
+from .drawn_background import draw_background
 
 # Keeps a division by no votes finite, and a mined cell from a chance of 1.
 EPS = 1e-6
@@ -58,7 +58,8 @@ class SparseRegionSampler(RandomSampler):
             priors. Defaults to True.
         max_hidden_chance (float): Greatest chance to hide a cell of a prior
             that may become background. Defaults to 0.2.
-        max_vouched_share (float): Greatest share of un-annotated priors among
+        max_unannotated_neg_fraction (float): Greatest share of un-annotated
+            priors among
             the negatives while there are annotated ones for the rest.
             Defaults to 0.8.
         balance_classes (bool): Where there are more positives than places,
@@ -88,7 +89,7 @@ class SparseRegionSampler(RandomSampler):
         neg_pos_ub: int = -1,
         add_gt_as_proposals: bool = True,
         max_hidden_chance: float = 0.2,
-        max_vouched_share: float = 0.8,
+        max_unannotated_neg_fraction: float = 0.8,
         balance_classes: bool = False,
         warmup: float = 0.0,
         self_mining: Optional[dict] = None,
@@ -106,7 +107,7 @@ class SparseRegionSampler(RandomSampler):
         )
         for key, value in (
             ('max_hidden_chance', max_hidden_chance),
-            ('max_vouched_share', max_vouched_share),
+            ('max_unannotated_neg_fraction', max_unannotated_neg_fraction),
             ('warmup', warmup),
         ):
             if not 0 <= value <= 1:
@@ -114,7 +115,7 @@ class SparseRegionSampler(RandomSampler):
                     f'got {key}={value}, expected a number in [0, 1]'
                 )
         self.max_hidden_chance = max_hidden_chance
-        self.max_vouched_share = max_vouched_share
+        self.max_unannotated_neg_fraction = max_unannotated_neg_fraction
         self.balance_classes = balance_classes
         self.warmup = warmup
         self.context = context
@@ -349,7 +350,7 @@ class SparseRegionSampler(RandomSampler):
         order = (noise + is_vouched).argsort()
         num_annotated = (~is_vouched).sum()
         rank = torch.arange(len(neg_inds), device=neg_inds.device)
-        places = int(num_expected * self.max_vouched_share)
+        places = int(num_expected * self.max_unannotated_neg_fraction)
         in_excess = rank >= num_annotated + places
         # Both kinds compete for the places by their noise alone; what exceeds
         # the share of the un-annotated comes last.

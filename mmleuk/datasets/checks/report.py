@@ -1,0 +1,233 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+"""What the check of a data set found, for people and for machines."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Dict, List, Optional
+
+from terminaltables import AsciiTable
+
+from mmleuk.io.faults import FAULTS, Fault
+from mmleuk.io.repair import IssueLog
+
+# Stands for what the name of an image does not say.
+UNNAMED = 'unnamed'
+
+# Exit statuses.
+CLEAN, FAULTY, REFUSED = 0, 1, 2
+
+VERDICTS = {
+    CLEAN: 'no fault found',
+    FAULTY: 'faults found; all that is not named above can be used',
+    REFUSED: 'data refused: it can not be used as it is',
+}
+
+
+@dataclass
+class FaultCount:
+    """How often one kind of fault was found.
+
+    Args:
+        kind (str): Its text in ``FAULTS``.
+        outcome (str): What becomes of such records.
+        count (int): How many.
+        places (list[str]): The first of them.
+        mend (str): How to mend the data.
+    """
+
+    kind: str
+    outcome: str
+    count: int
+    places: List[str]
+    mend: str
+
+    @classmethod
+    def of(cls, fault: Fault, count: int, places: List[str]) -> 'FaultCount':
+        """Count a kind.
+
+        Args:
+            fault (Fault): The kind.
+            count (int): How many.
+            places (list[str]): The first of them.
+
+        Returns:
+            FaultCount: The count.
+        """
+        return cls(fault.text, fault.outcome.value, count, places, fault.mend)
+
+    @classmethod
+    def from_log(cls, log: IssueLog) -> List['FaultCount']:
+        """Take the counts of a log.
+
+        Args:
+            log (IssueLog): The log of a dataset.
+
+        Returns:
+            list[FaultCount]: One a kind.
+        """
+        return [
+            cls.of(FAULTS[kind], count, log.places[kind])
+            for kind, count in log.counts.items()
+        ]
+
+
+@dataclass
+class SourceReport:
+    """What one dataset of one split holds.
+
+    Args:
+        name (str): Its name for people: the subset or the file.
+        split (str): The split, such as ``'train'``.
+        images (int): Images that can be used.
+        cells (int): Cells that are not ignored.
+        ignored (int): Cells that are.
+        partly_annotated (int): Images with annotated regions.
+        classes, patients, subsets, magnifications, diagnoses (dict[str,
+            int]): Cells by class; images by what their names say.
+        attributes (dict[str, dict[str, int]]): Cells by attribute and value.
+        balance (dict[str, dict[str, int]]): By unit of the annotations, what
+            was ``read``, ``kept`` and ``removed`` by the faults.
+        faults (list[FaultCount]): What was found.
+        error (str, optional): Why it can't be used at all.
+    """
+
+    name: str
+    split: str
+    images: int = 0
+    cells: int = 0
+    ignored: int = 0
+    partly_annotated: int = 0
+    classes: Dict[str, int] = field(default_factory=dict)
+    attributes: Dict[str, Dict[str, int]] = field(default_factory=dict)
+    patients: Dict[str, int] = field(default_factory=dict)
+    subsets: Dict[str, int] = field(default_factory=dict)
+    magnifications: Dict[str, int] = field(default_factory=dict)
+    diagnoses: Dict[str, int] = field(default_factory=dict)
+    balance: Dict[str, Dict[str, int]] = field(default_factory=dict)
+    faults: List[FaultCount] = field(default_factory=list)
+    error: Optional[str] = None
+
+    def to_text(self) -> str:
+        """Write the report for people.
+
+        Returns:
+            str: Several lines.
+        """
+        head = f'== {self.split}'
+        if self.name != self.split:
+            head = f'{head}: {self.name}'
+        if self.error is not None:
+            return f'{head}\nREFUSED: {self.error}'
+        lines = [
+            head,
+            f'{self.images} images ({self.partly_annotated} annotated in '
+            f'regions), {self.cells} cells, {self.ignored} ignored cells',
+        ]
+        for unit, numbers in self.balance.items():
+            if numbers['removed']:
+                lines.append(
+                    f'{unit}: {numbers["read"]} read = {numbers["kept"]} '
+                    f'kept + {numbers["removed"]} removed'
+                )
+        lines.append(_table('cells by type', self.classes))
+        if any(
+            counts['missing'] < self.cells
+            for counts in self.attributes.values()
+        ):
+            lines.append(_attribute_table(self.attributes))
+        else:
+            lines.append('no cell states an attribute')
+        for title in ('subsets', 'magnifications', 'diagnoses', 'patients'):
+            counts = getattr(self, title)
+            if set(counts) - {UNNAMED}:
+                listed = ', '.join(f'{key}: {n}' for key, n in counts.items())
+                lines.append(f'images by {title}: {listed}')
+        lines.append(_fault_table(self.faults))
+        return '\n'.join(lines)
+
+
+@dataclass
+class DataReport:
+    """What all datasets hold, and what they share.
+
+    Args:
+        sources (list[SourceReport]): One report a dataset.
+        across (list[FaultCount]): What only the whole shows: patients and
+            images in two splits, images that can't be decoded.
+        checked_images (int): Images whose pixels were looked at.
+        unnamed_images (int): Images whose name states no patient, so that
+            nobody can tell whether patients are shared.
+    """
+
+    sources: List[SourceReport]
+    across: List[FaultCount] = field(default_factory=list)
+    checked_images: int = 0
+    unnamed_images: int = 0
+
+    @property
+    def status(self) -> int:
+        """int: 0 without a fault, 1 with some, 2 where data is refused."""
+        if any(source.error is not None for source in self.sources):
+            return REFUSED
+        found = self.across or any(source.faults for source in self.sources)
+        return FAULTY if found else CLEAN
+
+    def to_dict(self) -> dict:
+        """Turn the report into plain objects.
+
+        Returns:
+            dict: As ``--json`` prints it.
+        """
+        return dict(asdict(self), status=self.status)
+
+    def to_text(self) -> str:
+        """Write the report for people.
+
+        Returns:
+            str: Many lines.
+        """
+        parts = [source.to_text() for source in self.sources]
+        parts.append('== all splits together')
+        if self.checked_images:
+            parts.append(f'{self.checked_images} images decoded')
+        else:
+            parts.append('images not decoded or compared (--no-images)')
+        if self.unnamed_images:
+            parts.append(
+                f'{self.unnamed_images} images name no patient: whether '
+                'splits share patients can not be told for them'
+            )
+        parts.append(_fault_table(self.across))
+        parts.append(f'Result: {VERDICTS[self.status]}.')
+        return '\n'.join(parts)
+
+
+def _table(title: str, counts: Dict[str, int]) -> str:
+    """Draw counts by name."""
+    rows = [[title, ''], *([key, str(n)] for key, n in counts.items())]
+    table = AsciiTable(rows)
+    table.justify_columns[1] = 'right'
+    return table.table
+
+
+def _attribute_table(attributes: Dict[str, Dict[str, int]]) -> str:
+    """Draw the counts of all attributes in one row each."""
+    rows = [['cells by attribute', '', '', '', 'missing']]
+    for name, counts in attributes.items():
+        cells = [f'{value} {n}' for value, n in counts.items()]
+        missing = cells.pop().split()[-1]
+        rows.append([name, *cells, missing])
+    width = max(map(len, rows))
+    rows = [row[:-1] + [''] * (width - len(row)) + row[-1:] for row in rows]
+    return AsciiTable(rows).table
+
+
+def _fault_table(faults: List[FaultCount]) -> str:
+    """List the faults with their places."""
+    if not faults:
+        return 'faults: none'
+    lines = ['faults:']
+    for fault in sorted(faults, key=lambda fault: -fault.count):
+        lines.append(f'  {fault.count:6d} {fault.kind} [{fault.outcome}]')
+        lines += [f'           {place}' for place in fault.places]
+        lines.append(f'           -> {fault.mend}')
+    return '\n'.join(lines)

@@ -1,0 +1,469 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+"""Every fault of data that is looked for, and what becomes of it.
+
+This is the one list: readers count by it, the report and the table in
+docs/dataset.md are made from it, and
+:mod:`mmleuk.datasets.checks.fault_trials` tries each of its entries.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Dict, List, Optional
+
+
+class Outcome(str, Enum):
+    """What becomes of a record with a fault."""
+
+    MENDED = 'mended'
+    MASKED = 'masked'
+    IGNORED = 'ignored'
+    DROPPED = 'dropped'
+    REFUSED = 'refused'
+    REPORTED = 'reported'
+
+
+# What each outcome means, for people.
+OUTCOMES = {
+    Outcome.MENDED: 'put right, or kept as the text says; nothing is lost',
+    Outcome.MASKED: 'that one attribute of that cell counts as missing',
+    Outcome.IGNORED: 'the cell stays as neither a positive nor a negative',
+    Outcome.DROPPED: 'that record is left out, all others stay',
+    Outcome.REFUSED: 'an error says what was found, where, and how to mend it',
+    Outcome.REPORTED: 'loading goes on, check_dataset.py names it',
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A kind of fault.
+
+    Args:
+        text (str): What was found and done, in the plural, as the log has it.
+        outcome (Outcome): What becomes of the record.
+        found (str): Examples of what is found, for the table in the docs.
+        removes (str, optional): What of the input one count takes away:
+            ``'images'``, ``'annotations'``, ``'regions'`` or ``'label
+            files'``. Defaults to None, nothing.
+        limited_to_half_of (str, optional): Unit (e.g. ``'annotations'``) of
+            which at most half may have this fault; beyond that the file is
+            rejected. Defaults to None, no limit.
+        mend (str): How to mend the data.
+    """
+
+    text: str
+    outcome: Outcome
+    found: str
+    removes: Optional[str] = None
+    limited_to_half_of: Optional[str] = None
+    mend: str = 'Correct the record'
+
+    def __str__(self) -> str:
+        return self.text
+
+
+FAULTS: Dict[str, Fault] = {}
+
+
+def _fault(text: str, outcome: Outcome, found: str, **kwargs) -> Fault:
+    """Add a kind to the list."""
+    fault = Fault(text, outcome, found, **kwargs)
+    FAULTS[text] = fault
+    return fault
+
+
+def _dropped(text: str, found: str, unit: str, **kwargs) -> Fault:
+    """Add a kind whose records are dropped."""
+    return _fault(text, Outcome.DROPPED, found, removes=unit, **kwargs)
+
+
+# Cells.
+REPEATED_BOX = _dropped(
+    'repeated boxes dropped',
+    'two annotations with exactly one box: one cell stays',
+    'annotations',
+    mend='Keep one annotation a cell',
+)
+REPEATED_ATTRIBUTE = _fault(
+    'attributes on which repeated boxes differ masked',
+    Outcome.MASKED,
+    'repeated boxes with different codes',
+    mend='Keep one annotation a cell',
+)
+REPEATED_CLASS = _fault(
+    'cells on whose class repeated boxes differ ignored',
+    Outcome.IGNORED,
+    'repeated boxes with different classes or crowd flags',
+    mend='Keep one annotation a cell',
+)
+OVER_EDGE = _fault(
+    'boxes over the edge clipped',
+    Outcome.MENDED,
+    'a box that reaches over the edge of the image',
+)
+NO_AREA = _dropped(
+    'boxes without an area in the image dropped',
+    'a box outside the image, or of zero, negative or less than 1 px width',
+    'annotations',
+)
+NOT_FINITE = _dropped(
+    'boxes that are not finite dropped',
+    'NaN, infinity or an overflow in a box',
+    'annotations',
+)
+MALFORMED_BOX = _dropped(
+    'annotations without a box of four numbers dropped',
+    'a bbox that is absent, too short, or of words; an annotation that is no '
+    'object',
+    'annotations',
+    limited_to_half_of='annotations',
+)
+UNKNOWN_CATEGORY = _fault(
+    'cells of an unknown category ignored',
+    Outcome.IGNORED,
+    'a category_id that "categories" does not list, a class number beyond '
+    'the list, or a word',
+    limited_to_half_of='annotations',
+    mend='Add the class to "categories", or correct the cell',
+)
+UNCLEAR_CROWD = _fault(
+    'cells with an unclear crowd flag ignored',
+    Outcome.IGNORED,
+    'iscrowd or ignore that is neither 0 nor 1',
+)
+REPEATED_ANNOTATION_ID = _fault(
+    'repeated annotation ids disregarded',
+    Outcome.MENDED,
+    'two annotations with one id: both stay',
+    mend='Give each annotation an id of its own',
+)
+LOST_ANNOTATION = _dropped(
+    'annotations of images not listed dropped',
+    'an image_id that is absent or that no entry of "images" has',
+    'annotations',
+    limited_to_half_of='annotations',
+    mend='Make the ids agree',
+)
+ANNOTATION_OF_DROPPED = _dropped(
+    'annotations of dropped images dropped',
+    'what was annotated in an image that is dropped',
+    'annotations',
+    mend='Mend the image',
+)
+
+# Attributes.
+STRANGE_CODE = _fault(
+    'attribute codes outside the schema masked',
+    Outcome.MASKED,
+    'a whole number that names no value of the attribute, other than 4',
+)
+MALFORMED_CODE = _fault(
+    'attribute codes that are no whole numbers masked',
+    Outcome.MASKED,
+    'a word, a fraction or NaN as a code; "attributes" that is no object',
+)
+CODE_CONFLICT = _fault(
+    'attributes stated twice, differently, masked',
+    Outcome.MASKED,
+    'a code under two spellings, or flat and nested, that differ',
+)
+
+# Rows of text labels.
+ROW_WIDTH = _dropped(
+    'rows with a wrong number of columns dropped',
+    'a row of another layout, a row cut off',
+    'annotations',
+    limited_to_half_of='annotations',
+    mend='Correct the row, or set `ann_format` to what the file is',
+)
+ROW_WORDS = _dropped(
+    'rows whose box is not of numbers dropped',
+    'words in the place of the box',
+    'annotations',
+    limited_to_half_of='annotations',
+)
+ROW_PIXELS = _dropped(
+    'rows with a box in pixels dropped',
+    'a box that is not given as shares of the image',
+    'annotations',
+    limited_to_half_of='annotations',
+    mend='Divide by the width and height of the image',
+)
+LABELS_WITHOUT_IMAGE = _dropped(
+    'label files without an image dropped',
+    'a label file whose image is not there',
+    'label files',
+    limited_to_half_of='label files',
+    mend='Complete the copy of the data, or set `data_prefix`',
+)
+UNREADABLE_LABELS = _dropped(
+    'label files that are no text dropped, their images taken as not '
+    'annotated',
+    'a label file that is not UTF-8',
+    'label files',
+    limited_to_half_of='label files',
+    mend='Save the file as UTF-8',
+)
+IMAGE_WITHOUT_LABELS = _fault(
+    'images without a label file taken as not annotated',
+    Outcome.MENDED,
+    'an image of the folder without a label file',
+    mend='Add the label file, an empty one if there is no cell',
+)
+
+# Annotated regions.
+NO_RECTANGLE = _dropped(
+    'annotated regions that are no rectangle dropped',
+    'corners reversed, in another order, or not finite: that area counts as '
+    'not annotated',
+    'regions',
+    limited_to_half_of='regions',
+    mend='State x1 <= x2 and y1 <= y2 in the right order',
+)
+EMPTY_REGION = _dropped(
+    'annotated regions without an area dropped',
+    'a region outside the image or of no width',
+    'regions',
+)
+REGION_OVER_EDGE = _fault(
+    'annotated regions over the edge clipped',
+    Outcome.MENDED,
+    'a region that reaches over the edge of the image',
+)
+REPEATED_REGION = _dropped(
+    'repeated annotated regions dropped',
+    'one rectangle twice in the list of an image',
+    'regions',
+)
+OVERLAPPING_REGIONS = _fault(
+    'annotated regions that overlap taken as their union',
+    Outcome.MENDED,
+    'two regions of an image that overlap',
+)
+MALFORMED_REGIONS = _fault(
+    'images with unclear regions taken as not annotated',
+    Outcome.MENDED,
+    'annotated_regions that is no list of [x1, y1, x2, y2], or that two '
+    'entries of the image state differently: the cells stay',
+    limited_to_half_of='images',
+    mend='Correct the list, or leave the key out where the whole image is '
+    'annotated',
+)
+OUTSIDE_REGION = _fault(
+    'cells outside their own region kept',
+    Outcome.MENDED,
+    'a box whose centre lies in no annotated region of its image, or of its '
+    'row',
+    mend='Check the order of the corners',
+)
+REGION_ORDER = _fault(
+    'folders without one clear order of corners',
+    Outcome.REFUSED,
+    'sparse text that fits both orders of the rectangle, neither, or one '
+    'here and another there',
+    mend='Set `region_order`',
+)
+
+# Image entries and image files.
+MALFORMED_IMAGE = _dropped(
+    'image entries without an id or a file name dropped',
+    'an entry that is no object, or whose id or file_name is absent',
+    'images',
+    limited_to_half_of='images',
+)
+REPEATED_IMAGE = _fault(
+    'repeated image entries merged',
+    Outcome.MENDED,
+    'several entries of one file, under one id or more',
+    removes='images',
+    mend='Keep one entry an image',
+)
+SHARED_IMAGE_ID = _dropped(
+    'image entries whose id stands for several files dropped',
+    'one id for two files: their cells can belong to either',
+    'images',
+    limited_to_half_of='images',
+    mend='Give each image an id of its own',
+)
+ID_AS_STRING = _fault(
+    'ids written as strings here and as numbers there matched',
+    Outcome.MENDED,
+    'image_id "7" for the image 7, or the other way round',
+    mend='Make the ids agree, in value and in type',
+)
+OUTSIDE_FOLDER = _dropped(
+    'images outside the image folder dropped, unopened',
+    'an absolute file name, one with "..", a link that leaves the image '
+    'folder and `data_root`',
+    'images',
+    limited_to_half_of='images',
+    mend='Set `data_prefix` to the folder that holds the files',
+)
+SHARED_LABELS = _dropped(
+    'images that share a label file dropped',
+    'a.png beside a.jpg, with one a.txt',
+    'images',
+    limited_to_half_of='images',
+    mend='Keep one of them',
+)
+MISSING_IMAGE = _dropped(
+    'annotated images that are not there dropped',
+    'an image file that is missing',
+    'images',
+    limited_to_half_of='images',
+    mend='Complete the copy of the data, or set `data_prefix`',
+)
+NO_IMAGE = _dropped(
+    'files that are no image dropped',
+    'a file of zero bytes, a text, a broken header, a folder',
+    'images',
+    limited_to_half_of='images',
+    mend='Copy it anew',
+)
+TRUNCATED_IMAGE = _dropped(
+    'images cut off before their end dropped',
+    'a PNG or JPEG file that is truncated',
+    'images',
+    limited_to_half_of='images',
+    mend='Copy it anew',
+)
+TOO_LARGE = _dropped(
+    'images of more than 178 million pixels dropped',
+    'a header that claims an enormous image ("decompression bomb")',
+    'images',
+    limited_to_half_of='images',
+    mend='Cut it into fields',
+)
+TURNED_IMAGE = _dropped(
+    'images turned by EXIF, with boxes of unknown orientation, dropped',
+    'an EXIF orientation, which the loader applies, unless width and height '
+    'as stated are those of the turned image',
+    'images',
+    limited_to_half_of='images',
+    mend='Save the image upright and check that its boxes fit',
+)
+SIXTEEN_BIT = _fault(
+    'images of 16 bits a channel, cut to the upper 8 by the loader, kept',
+    Outcome.MENDED,
+    'a 16-bit image: dark if its range is not used in full',
+    mend='Save the image with 8 bits a channel',
+)
+NOT_RGB = _fault(
+    'images that are not RGB, converted by the loader, kept',
+    Outcome.MENDED,
+    'CMYK (its colours change), palette, grey, transparency',
+    mend='Save the image as RGB',
+)
+SIZE_UNKNOWN = _fault(
+    'image sizes taken from the image file',
+    Outcome.MENDED,
+    'width or height that is absent or no positive whole number',
+)
+SIZE_WRONG = _fault(
+    'image sizes that contradict the image file replaced',
+    Outcome.MENDED,
+    'width or height other than those of the file: boxes are cut at the '
+    "file's",
+)
+
+# Whole files.
+BYTE_ORDER_MARK = _fault(
+    'byte order marks skipped',
+    Outcome.MENDED,
+    'a file that starts with a byte order mark (BOM)',
+    mend='Save the file as UTF-8 without BOM',
+)
+NO_JSON = _fault(
+    'files that are no JSON',
+    Outcome.REFUSED,
+    'a truncated JSON, one that is not UTF-8 or nested without end',
+    mend='Copy the file anew',
+)
+NO_COCO = _fault(
+    'files that are not in the COCO layout',
+    Outcome.REFUSED,
+    'a list at the root, one of the three lists absent',
+    mend='Check that this is the annotation file',
+)
+UNCLEAR_CATEGORIES = _fault(
+    'files whose categories are unclear',
+    Outcome.REFUSED,
+    'one category id with two names, a category without a name: all labels '
+    'rest on this list',
+    mend='Give each category an id and a name of its own',
+)
+UNLISTED_CLASS = _fault(
+    'classes that the dataset does not have',
+    Outcome.REFUSED,
+    'a category with a name that neither metainfo["classes"] nor `class_map` '
+    'knows: the config is about other data',
+    mend='Add it to metainfo["classes"], or say by `class_map` what it '
+    'becomes: another class, "ignore", or None to drop it',
+)
+MOSTLY_FAULTY = _fault(
+    'files of which more than half is faulty',
+    Outcome.REFUSED,
+    'faults marked * in more than half of the annotations, images, label '
+    'files or regions: the file is not what it is read as',
+    mend='Check that file, format and images belong together',
+)
+NOTHING_LEFT = _fault(
+    'splits without an image',
+    Outcome.REFUSED,
+    'an empty list of images, or none left after filtering',
+    mend='Check `patients`, `class_map` and `filter_cfg`',
+)
+
+# What only the check of a whole data set, and of its pixels, can see.
+CORRUPT_PIXELS = _fault(
+    'images that can not be decoded',
+    Outcome.REPORTED,
+    'bytes damaged inside an image file. In training, loading raises an '
+    'error that names the file',
+    mend='Copy it anew',
+)
+SHARED_PATIENT = _fault(
+    'patients in more than one split',
+    Outcome.REPORTED,
+    'one patient in train and test, within a subset or across them',
+    mend='Use `exclude_patients`',
+)
+IDENTICAL_ACROSS = _fault(
+    'identical images in more than one split',
+    Outcome.REPORTED,
+    'the same pixels in train and test, under any name',
+    mend='Remove the image from one split',
+)
+SIMILAR_ACROSS = _fault(
+    'nearly identical images in more than one split',
+    Outcome.REPORTED,
+    'images of train and test whose perceptual hashes differ in at most '
+    '3 of 64 bits: compressed or brightened copies. Look at them',
+    mend='Remove the image from one split',
+)
+IDENTICAL_WITHIN = _fault(
+    'identical images within a split',
+    Outcome.REPORTED,
+    'the same pixels under two names',
+    mend='Remove one of them',
+)
+
+
+def fault_table() -> str:
+    """Write the list as a table in Markdown.
+
+    Returns:
+        str: The table, one row a kind, as docs/dataset.md holds it.
+    """
+    star = ('', '\\*')
+    rows: List[str] = [
+        '| outcome | what is found | as the log and the report call it |',
+        '| --- | --- | --- |',
+    ]
+    rows += [
+        f'| {fault.outcome.value}{star[bool(fault.limited_to_half_of)]} '
+        f'| {fault.found} | {fault.text} |'
+        for outcome in Outcome
+        for fault in FAULTS.values()
+        if fault.outcome is outcome
+    ]
+    return '\n'.join(rows)

@@ -1,0 +1,402 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+import math
+import os.path as osp
+from dataclasses import dataclass
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+
+from mmengine import fileio
+
+from mmleuk.io.errors import AnnotationError
+from mmleuk.io.faults import (
+    ANNOTATION_OF_DROPPED,
+    BYTE_ORDER_MARK,
+    IMAGE_WITHOUT_LABELS,
+    LABELS_WITHOUT_IMAGE,
+    MALFORMED_CODE,
+    ROW_PIXELS,
+    ROW_WIDTH,
+    ROW_WORDS,
+    SHARED_LABELS,
+    UNKNOWN_CATEGORY,
+    UNREADABLE_LABELS,
+)
+from mmleuk.io.repair import FaultRateCheck, RawCell, parse_code, repair_field
+from mmleuk.structures import LLD_ATTRIBUTES
+from mmleuk.structures.metainfo import LLD_CLASSES
+from mmleuk.structures.record import Box, FieldRecord
+
+from .base_reader import BaseReader
+from .lld_json import UNKNOWN
+
+# The attribute columns of the released text labels, in order. Files of the
+# authors' six-attribute models leave the first one out.
+TEXT_ATTRIBUTES = tuple(item['name'] for item in LLD_ATTRIBUTES)
+OPTIONAL_ATTRIBUTE = 'cell_size'
+
+# Lists of class names that labelling tools leave beside the label files.
+NOT_LABELS = ('classes.txt', 'obj.names.txt')
+
+# A normalised centre or side above this can't come from a box over the edge:
+# the file holds pixels.
+MAX_NORMALISED = 2.0
+
+
+@dataclass(frozen=True)
+class TextRow:
+    """One row of a label file.
+
+    Args:
+        number (int): Line number, from 1.
+        category (str | None): Class name, None where the class is unknown.
+        box (tuple[float]): Centre x, centre y, width, height, normalised.
+        region (tuple[float]): The four p of a sparse row, else empty.
+        codes (dict[str, int | None]): Raw code by attribute name.
+    """
+
+    number: int
+    category: Optional[str]
+    box: Tuple[float, float, float, float]
+    region: Tuple[float, ...]
+    codes: Mapping[str, Optional[int]]
+
+    @property
+    def where(self) -> str:
+        """str: The row, for messages."""
+        return f'line {self.number}'
+
+    def centre(self, size: Tuple[int, int]) -> Tuple[float, float]:
+        """Centre of the box.
+
+        Args:
+            size (tuple[int]): (width, height) of the image in pixels.
+
+        Returns:
+            tuple[float]: (x, y) in pixels.
+        """
+        return self.box[0] * size[0], self.box[1] * size[1]
+
+    def corners(self, size: Tuple[int, int]) -> Box:
+        """Corners of the box.
+
+        Args:
+            size (tuple[int]): (width, height) of the image in pixels.
+
+        Returns:
+            tuple[float]: (x1, y1, x2, y2) in pixels.
+        """
+        x, y = self.centre(size)
+        half_width, half_height = (
+            self.box[2] * size[0] / 2,
+            self.box[3] * size[1] / 2,
+        )
+        return x - half_width, y - half_height, x + half_width, y + half_height
+
+
+def list_label_files(
+    folder: str, backend_args: Optional[dict] = None
+) -> Dict[str, str]:
+    """List the label files of a folder.
+
+    Args:
+        folder (str): The folder.
+        backend_args (dict, optional): Arguments of the file backend. Defaults
+            to None.
+
+    Returns:
+        dict[str, str]: Path by file name without suffix, sorted.
+
+    Raises:
+        FileNotFoundError: If there are none.
+    """
+    names = []
+    if fileio.isdir(folder, backend_args):
+        names = sorted(
+            name
+            for name in fileio.list_dir_or_file(
+                folder,
+                list_dir=False,
+                suffix='.txt',
+                backend_args=backend_args,
+            )
+            if name not in NOT_LABELS
+        )
+    if not names:
+        raise FileNotFoundError(
+            f'{folder}: no label files (*.txt) are there. Set `ann_file` to '
+            'the folder that holds them.'
+        )
+    return {
+        osp.splitext(name)[0]: fileio.join_path(
+            folder, name, backend_args=backend_args
+        )
+        for name in names
+    }
+
+
+class YoloTextReader(BaseReader):
+    """Reads YOLO text labels, one file an image and one row a cell.
+
+    A row is ``cls x y w h`` (class of the authors' list, normalised centre
+    box) and the seven attribute codes, or six without the cell size. An empty
+    file states that the image holds no cell. An image without a file is stated
+    nothing about: it is taken as not annotated, and counted.
+
+    Args:
+        args (tuple): Arguments of :class:`BaseReader`.
+        classes (Sequence[str]): Class names by index. Defaults to those of
+            the authors' list.
+        columns (Sequence[str]): Names of the attribute columns. Defaults to
+            LLD's seven.
+        kwargs (dict): Keyword arguments of :class:`BaseReader`.
+    """
+
+    # Number of columns that state a region.
+    region_columns = 0
+
+    def __init__(
+        self,
+        *args,
+        classes: Sequence[str] = LLD_CLASSES,
+        columns: Sequence[str] = TEXT_ATTRIBUTES,
+        **kwargs,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.classes = tuple(classes)
+        self.layouts = self._make_layouts(columns)
+
+    def read(self, source: str) -> List[FieldRecord]:
+        """Read all fields of one folder of label files.
+
+        Args:
+            source (str): The folder.
+
+        Returns:
+            list[FieldRecord]: One record an image of the image folder, sorted
+            by file name.
+
+        Raises:
+            AnnotationError: If more than half of the rows or files can't be
+                understood.
+            FileNotFoundError: If the labels are not there, or the images of
+                more than half of them.
+        """
+        doubt = FaultRateCheck(self.issues, source)
+        paths = list_label_files(source, self.backend_args)
+        names = self._list_images(source)
+        sizes = self.look_at_images(dict.fromkeys(names.values()), source)
+        rows = self._read_files(paths, names, sizes)
+        regions = self._read_regions(
+            rows, {stem: sizes[names[stem]] for stem in rows}, paths
+        )
+
+        fields = []
+        for stem, name in names.items():
+            if name not in sizes:
+                continue
+            if stem not in paths:
+                self.issues.add(IMAGE_WITHOUT_LABELS, self.images.join(name))
+            cells = [
+                RawCell(
+                    row.corners(sizes[name]),
+                    row.category or UNKNOWN,
+                    tuple(row.codes.get(key) for key in self.schema.names),
+                    row.category is None,
+                    row.where,
+                )
+                for row in rows.get(stem, ())
+            ]
+            fields.append(
+                repair_field(
+                    name,
+                    sizes[name],
+                    cells,
+                    self.schema,
+                    paths.get(stem, source),
+                    self.issues,
+                    regions=regions[stem] if stem in rows else [],
+                    memo=self.code_memo,
+                )
+            )
+        doubt.check()
+        return fields
+
+    def _list_images(self, source: str) -> Dict[str, str]:
+        """List the images by the name of their label file."""
+        names = {}
+        for stem, group in self.images.group_by_stem().items():
+            self.issues.seen['images'] += len(group)
+            if len(group) > 1:
+                self.issues.add(
+                    SHARED_LABELS, self.images.join(group[0]), len(group)
+                )
+            else:
+                names[stem] = group[0]
+        return names
+
+    def _read_files(
+        self,
+        paths: Mapping[str, str],
+        names: Mapping[str, str],
+        sizes: Mapping[str, Tuple[int, int]],
+    ) -> Dict[str, List[TextRow]]:
+        """Read the label files of the images that are kept.
+
+        Returns:
+            dict[str, list[TextRow]]: Rows by image.
+
+        Raises:
+            FileNotFoundError: If more than half of the files have no image.
+        """
+        self.issues.seen['label files'] += len(paths)
+        missing = [stem for stem in paths if stem not in names]
+        if len(missing) > len(paths) // 2:
+            raise FileNotFoundError(
+                f'{self.images.path}: {len(missing)} of {len(paths)} label '
+                f'files have no image: {", ".join(missing[:5])}'
+                f'{", ..." if len(missing) > 5 else ""}. Set `data_prefix` '
+                'to where the images are, or complete the copy of the data.'
+            )
+        for stem in missing:
+            self.issues.add(LABELS_WITHOUT_IMAGE, paths[stem])
+
+        rows = {}
+        for stem, path in paths.items():
+            if stem not in names:
+                continue
+            lines = self._read_lines(path)
+            if lines is None:
+                continue
+            self.issues.kept['label files'] += 1
+            self.issues.seen['annotations'] += len(lines)
+            if names[stem] not in sizes:
+                if lines:
+                    self.issues.add(ANNOTATION_OF_DROPPED, path, len(lines))
+                continue
+            parsed = (
+                self._parse_row(tokens, path, number)
+                for number, tokens in lines
+            )
+            rows[stem] = [row for row in parsed if row is not None]
+        return rows
+
+    def _make_layouts(
+        self, columns: Sequence[str]
+    ) -> Dict[int, Tuple[str, ...]]:
+        """Map the number of columns of a row to its attribute names."""
+        short = tuple(name for name in columns if name != OPTIONAL_ATTRIBUTE)
+        return {
+            5 + self.region_columns + len(layout): layout
+            for layout in (tuple(columns), short)
+        }
+
+    def _read_lines(self, path: str) -> Optional[List[Tuple[int, List[str]]]]:
+        """Split a label file into numbered rows, None if it is no text."""
+        data = fileio.get(path, backend_args=self.backend_args)
+        try:
+            text = data.decode('utf-8')
+        except UnicodeDecodeError:
+            self.issues.add(UNREADABLE_LABELS, path)
+            return None
+        if text.startswith('\ufeff'):
+            self.issues.add(BYTE_ORDER_MARK, path)
+            text = text[1:]
+        return [
+            (number, line.split())
+            for number, line in enumerate(text.splitlines(), 1)
+            if line.strip()
+        ]
+
+    def _parse_row(
+        self, tokens: Sequence[str], path: str, number: int
+    ) -> Optional[TextRow]:
+        """Parse one row.
+
+        Returns:
+            TextRow | None: None if the row has another layout, or no box in
+            shares of the image.
+        """
+        where = f'{path}, line {number}'
+        if len(tokens) not in self.layouts:
+            expected = ' or '.join(map(str, self.layouts))
+            self.issues.add(
+                ROW_WIDTH,
+                f'{where}: got {len(tokens)} columns, expected {expected}',
+            )
+            return None
+        box = tuple(map(parse_number, tokens[1:5]))
+        if None in box:
+            self.issues.add(ROW_WORDS, where)
+            return None
+        if any(MAX_NORMALISED < value < math.inf for value in box):
+            self.issues.add(ROW_PIXELS, where)
+            return None
+        class_number = parse_number(tokens[0])
+        category = None
+        if class_number in range(len(self.classes)):
+            category = self.classes[int(class_number)]
+        else:
+            self.issues.add(
+                UNKNOWN_CATEGORY,
+                f'{where}: got the class {tokens[0]}, expected 0 to '
+                f'{len(self.classes) - 1}',
+            )
+        start = 5 + self.region_columns
+        # Words make no rectangle either.
+        region = [parse_number(token) for token in tokens[5:start]]
+        return TextRow(
+            number=number,
+            category=category,
+            box=box,
+            region=tuple(math.nan if p is None else p for p in region),
+            codes={
+                name: self._parse_code(token, path, number, name)
+                for name, token in zip(
+                    self.layouts[len(tokens)], tokens[start:]
+                )
+            },
+        )
+
+    def _parse_code(
+        self, token: str, path: str, number: int, name: str
+    ) -> Optional[int]:
+        """Parse one code, None where it is no whole number."""
+        try:
+            return parse_code(token, path, f'line {number}', name)
+        except AnnotationError:
+            self.issues.add(MALFORMED_CODE, f'{path}, line {number}: {name}')
+            return None
+
+    def _read_regions(
+        self,
+        rows: Mapping[str, List[TextRow]],
+        sizes: Mapping[str, Tuple[int, int]],
+        paths: Mapping[str, str],
+    ) -> Dict[str, Optional[List[Box]]]:
+        """Find the annotated regions of each image with a label file.
+
+        Args:
+            rows (Mapping[str, list[TextRow]]): Rows by image.
+            sizes (Mapping[str, tuple[int]]): (width, height) in pixels by
+                image.
+            paths (Mapping[str, str]): Label file by image.
+
+        Returns:
+            dict[str, list[tuple[float]] | None]: None by image: annotated as
+            a whole.
+        """
+        return dict.fromkeys(rows)
+
+
+def parse_number(token: str) -> Optional[float]:
+    """Parse a number.
+
+    Args:
+        token (str): The number as written.
+
+    Returns:
+        float | None: May be NaN or infinite; None where it is a word.
+    """
+    try:
+        return float(token)
+    except ValueError:
+        return None

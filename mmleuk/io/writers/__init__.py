@@ -1,0 +1,1 @@
+# Copyright (c) mmleuk authors. All rights reserved.

@@ -1,0 +1,279 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+import os.path as osp
+import re
+from pathlib import Path
+from typing import Dict, List, Sequence, Tuple
+from xml.etree import ElementTree
+
+from mmleuk.io.attribute_names import IGNORED, NOT_STATED
+from mmleuk.io.conversion_report import ConversionError, ConversionReport
+from mmleuk.io.label_setup import cvat_attributes, region_label_of
+from mmleuk.io.readers.box_reader import REGION_LABEL
+from mmleuk.structures import MISSING, AttributeSchema
+from mmleuk.structures.record import Box, CellRecord, FieldRecord
+
+from .base_writer import (
+    BaseWriter,
+    drop_regions,
+    is_whole,
+    make_folder,
+    write_text,
+)
+
+# What XML 1.0 has no way to write.
+NOT_XML = re.compile('[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]')
+
+
+def name_attributes(
+    cell: CellRecord, schema: AttributeSchema
+) -> List[Tuple[str, str]]:
+    """State the attributes of a cell in words.
+
+    Args:
+        cell (CellRecord): The cell.
+        schema (AttributeSchema): Its attributes.
+
+    Returns:
+        list[tuple[str]]: Title and value of those that are known.
+    """
+    return [
+        (attribute.title, attribute.values[code])
+        for attribute, code in zip(schema, cell.attributes)
+        if code != MISSING
+    ]
+
+
+def regions_to_draw(
+    fields: Sequence[FieldRecord], report: ConversionReport
+) -> Dict[str, Tuple[Box, ...]]:
+    """Say what annotated regions a labelling tool shall show.
+
+    None, if all images are annotated as a whole. Else each image shows its
+    own, and one that is annotated as a whole a rectangle over all of it, so
+    that an image without any is one that is not annotated.
+
+    Args:
+        fields (Sequence[FieldRecord]): The records.
+        report (ConversionReport): Where a note is added if the file alone
+            can't tell that no image is annotated.
+
+    Returns:
+        dict[str, tuple[tuple[float]]]: Rectangles by file name.
+    """
+    if all(map(is_whole, fields)):
+        return {field.file_name: () for field in fields}
+    regions = {
+        field.file_name: (
+            ((0, 0, field.width, field.height),)
+            if is_whole(field)
+            else field.annotated_regions
+        )
+        for field in fields
+    }
+    if not any(regions.values()):
+        report.notes.append(
+            'no image is annotated; read the file back with '
+            'unmarked="nothing" (--unmarked nothing) until the first region '
+            'is drawn'
+        )
+    return regions
+
+
+def _add(parent: ElementTree.Element, tag: str, text: object) -> None:
+    """Add an element that holds a text."""
+    ElementTree.SubElement(parent, tag).text = str(text)
+
+
+def _dump(root: ElementTree.Element) -> str:
+    """Write a tree as text.
+
+    Raises:
+        ConversionError: If a text has characters that XML can't hold.
+    """
+    for element in root.iter():
+        for text in (element.text or '', *element.attrib.values()):
+            if NOT_XML.search(text):
+                raise ConversionError(
+                    f'the name {text[:80]!r} has characters that XML can not '
+                    'hold. Rename it, or convert to a JSON format'
+                )
+    ElementTree.indent(root)
+    text = ElementTree.tostring(root, encoding='unicode')
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n'
+
+
+class VocWriter(BaseWriter):
+    """Writes Pascal VOC: one XML file an image, in the images' folders.
+
+    Coordinates are edges of pixels, with fractions. Ignored cells are
+    ``difficult``, attributes stand where CVAT and Datumaro have them. It holds
+    no annotated regions.
+    """
+
+    def _fit_field(
+        self, field: FieldRecord, report: ConversionReport
+    ) -> FieldRecord:
+        """Bring one record to what the format can hold."""
+        return drop_regions(field, report)
+
+    def write(
+        self,
+        fields: Sequence[FieldRecord],
+        target: str,
+        report: ConversionReport,
+    ) -> None:
+        """Write records.
+
+        Args:
+            fields (Sequence[FieldRecord]): Records that fit.
+            target (str): The folder.
+            report (ConversionReport): Unused.
+
+        Raises:
+            ConversionError: If two images would share a file, there is no
+                image, or the folder holds XML files.
+        """
+        texts: Dict[str, str] = {}
+        for field in fields:
+            name = f'{osp.splitext(field.file_name)[0]}.xml'
+            if name in texts:
+                raise ConversionError(
+                    f'the image {field.file_name} and another one would share '
+                    f'the file {name}, expected names that differ. Rename '
+                    'one, or convert to a JSON format'
+                )
+            texts[name] = _dump(self._make(field))
+        if not texts:
+            raise ConversionError(
+                'there is no image, so that no file would be written. '
+                'Convert to a JSON format'
+            )
+        folder = make_folder(target, ('.xml',))
+        for name, text in texts.items():
+            write_text(folder / name, text)
+
+    def _make(self, field: FieldRecord) -> ElementTree.Element:
+        """Make the file of one image."""
+        root = ElementTree.Element('annotation')
+        _add(root, 'folder', osp.dirname(field.file_name))
+        _add(root, 'filename', field.file_name)
+        size = ElementTree.SubElement(root, 'size')
+        _add(size, 'width', field.width)
+        _add(size, 'height', field.height)
+        _add(size, 'depth', 3)
+        _add(root, 'segmented', 0)
+        for cell in field.cells:
+            item = ElementTree.SubElement(root, 'object')
+            _add(item, 'name', cell.category)
+            _add(item, 'difficult', int(cell.ignored))
+            box = ElementTree.SubElement(item, 'bndbox')
+            for side, number in zip(
+                ('xmin', 'ymin', 'xmax', 'ymax'), cell.bbox
+            ):
+                _add(box, side, number)
+            named = name_attributes(cell, self.schema)
+            if named:
+                attributes = ElementTree.SubElement(item, 'attributes')
+                for title, value in named:
+                    attribute = ElementTree.SubElement(attributes, 'attribute')
+                    _add(attribute, 'name', title)
+                    _add(attribute, 'value', value)
+        return root
+
+
+class CvatWriter(BaseWriter):
+    """Writes "CVAT for images 1.1", to be uploaded as annotations of a task.
+
+    Args:
+        schema (AttributeSchema): The attributes of the records.
+        classes (Sequence[str]): Names of the classes.
+        region_label (str): Label of annotated regions. Defaults to
+            ``REGION_LABEL``.
+
+    Raises:
+        ValueError: If a class has the name of that label.
+    """
+
+    def __init__(
+        self,
+        schema: AttributeSchema,
+        classes: Sequence[str],
+        region_label: str = REGION_LABEL,
+    ) -> None:
+        super().__init__(schema, classes)
+        self.region_label = region_label_of(region_label, classes)
+
+    def write(
+        self,
+        fields: Sequence[FieldRecord],
+        target: str,
+        report: ConversionReport,
+    ) -> None:
+        """Write records.
+
+        Args:
+            fields (Sequence[FieldRecord]): Records that fit.
+            target (str): The file.
+            report (ConversionReport): Where notes on the result are added.
+        """
+        regions = regions_to_draw(fields, report)
+        root = ElementTree.Element('annotations')
+        _add(root, 'version', '1.1')
+        self._add_labels(root)
+        for index, field in enumerate(fields):
+            image = ElementTree.SubElement(
+                root,
+                'image',
+                id=str(index),
+                name=field.file_name,
+                width=str(field.width),
+                height=str(field.height),
+            )
+            for region in regions[field.file_name]:
+                self._add_box(image, self.region_label, region)
+            for cell in field.cells:
+                box = self._add_box(image, cell.category, cell.bbox)
+                named = dict.fromkeys(self.schema.titles, NOT_STATED)
+                named.update(name_attributes(cell, self.schema))
+                named[IGNORED] = str(cell.ignored).lower()
+                for title, value in named.items():
+                    attribute = ElementTree.SubElement(
+                        box, 'attribute', name=title
+                    )
+                    attribute.text = value
+        write_text(Path(target), _dump(root))
+
+    def _add_labels(self, root: ElementTree.Element) -> None:
+        """Add the labels of the task, as exports have them."""
+        meta = ElementTree.SubElement(root, 'meta')
+        task = ElementTree.SubElement(meta, 'task')
+        labels = ElementTree.SubElement(task, 'labels')
+        attributes = cvat_attributes(self.schema)
+        for name in (*self.classes, self.region_label):
+            label = ElementTree.SubElement(labels, 'label')
+            _add(label, 'name', name)
+            _add(label, 'type', 'rectangle')
+            listed = ElementTree.SubElement(label, 'attributes')
+            for item in attributes if name in self.classes else ():
+                attribute = ElementTree.SubElement(listed, 'attribute')
+                _add(attribute, 'name', item['name'])
+                _add(attribute, 'mutable', item['mutable'])
+                _add(attribute, 'input_type', item['input_type'])
+                _add(attribute, 'default_value', item['default_value'])
+                _add(attribute, 'values', '\n'.join(item['values']))
+
+    @staticmethod
+    def _add_box(
+        image: ElementTree.Element, label: str, box: Box
+    ) -> ElementTree.Element:
+        """Add one rectangle."""
+        sides = zip(('xtl', 'ytl', 'xbr', 'ybr'), map(str, box))
+        return ElementTree.SubElement(
+            image,
+            'box',
+            label=label,
+            source='manual',
+            occluded='0',
+            **dict(sides),
+            z_order='0',
+        )

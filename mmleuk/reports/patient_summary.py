@@ -1,0 +1,246 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+from array import array
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Dict, List, Optional, Tuple
+
+import numpy as np
+
+from mmleuk.structures import (
+    CellPrediction,
+    Evidence,
+    ImagePrediction,
+    PredictionHeader,
+    TypeProfile,
+)
+
+from .found_cells import FoundCell, find_cells
+from .gallery import Gallery
+from .settings import ReportSettings
+from .top_k import TopK
+
+
+@dataclass(frozen=True)
+class FieldSummary:
+    """What is kept of an image.
+
+    Args:
+        key (int): Key of its record in the :class:`PatientStore`.
+        file (str): The image.
+        name (str): What the image calls itself: its field, or its file.
+        size (tuple[int, int]): Width and height in pixels.
+        counts (np.ndarray): Cells by type, shape (types, ).
+        num_blasts (int): Cells counted as blasts.
+        focus (float, optional): Its sharpness.
+        scale (tuple): Magnification and subset: fields that agree in both
+            have pixels of one size.
+        error (str, optional): Why it could not be read.
+    """
+
+    key: int
+    file: str
+    name: str
+    size: Tuple[int, int]
+    counts: np.ndarray
+    num_blasts: int
+    focus: Optional[float]
+    scale: Tuple[Optional[str], Optional[str]]
+    error: Optional[str]
+
+    @property
+    def num_cells(self) -> int:
+        """int: Cells of any type."""
+        return int(self.counts.sum())
+
+
+class PatientSummary:
+    """Counts what is in the images of one patient.
+
+    Takes images one by one and keeps of each a few numbers, and of the cells
+    those that a page of bounded size shows.
+
+    Args:
+        header (PredictionHeader): What holds for all images.
+        settings (ReportSettings): Settings of the report.
+    """
+
+    def __init__(
+        self, header: PredictionHeader, settings: ReportSettings
+    ) -> None:
+        self.header = header
+        self.settings = settings
+        self.blasts = settings.find_blasts(header.types)
+        self.fields: List[FieldSummary] = []
+        self.gallery = Gallery(settings.max_gallery)
+        # Blasts first, then the least certain.
+        self.table = TopK(settings.max_cells)
+        self.diagnoses: Counter = Counter()
+        self.certainties: Dict[str, array] = {}
+        self.num_uncalibrated = 0
+        self.num_rivals = 0
+        self.surprises: Dict[Tuple[str, str, str], List] = {}
+        self._row = {name: i for i, name in enumerate(header.types)}
+        self._sides: Dict[tuple, array] = {}
+        self._attributes = {
+            attribute.name: np.zeros(
+                (len(header.types), len(attribute.values)), dtype=np.int64
+            )
+            for attribute in header.schema or ()
+        }
+        self._num_found = 0
+
+    def add(self, key: int, image: ImagePrediction) -> List[FoundCell]:
+        """Count an image.
+
+        Args:
+            key (int): Key of its record.
+            image (ImagePrediction): The image.
+
+        Returns:
+            list[FoundCell]: Its cells, numbered.
+        """
+        counts = np.zeros(len(self.header.types), dtype=np.int64)
+        scale = (image.magnification, image.subset)
+        found_cells = find_cells(
+            image,
+            len(self.fields),
+            self._num_found,
+            self.settings.same_cell_iou,
+        )
+        self._num_found += len(found_cells)
+        for found in found_cells:
+            counts[self._row[found.cell.type]] += 1
+            self.num_rivals += len(found.rivals)
+            self._add_cell(found, scale)
+        self.fields.append(
+            FieldSummary(
+                key=key,
+                file=image.file,
+                name=image.field or PurePath(image.file).stem,
+                size=(image.width, image.height),
+                counts=counts,
+                num_blasts=int(sum(counts[self._row[b]] for b in self.blasts)),
+                focus=image.focus,
+                scale=scale,
+                error=image.error,
+            )
+        )
+        if image.diagnosis:
+            self.diagnoses[image.diagnosis] += 1
+        return found_cells
+
+    def _add_cell(self, found: FoundCell, scale: tuple) -> None:
+        cell = found.cell
+        self.num_uncalibrated += cell.confidence is None
+        self.gallery.add(found)
+        self.table.add((cell.type in self.blasts, -found.certainty), found)
+        self.certainties.setdefault(cell.type, array('d')).append(
+            found.certainty
+        )
+        x1, y1, x2, y2 = cell.bbox
+        self._sides.setdefault(scale, array('d')).append(max(x2 - x1, y2 - y1))
+        self._add_attributes(cell)
+
+    def _add_attributes(self, cell: CellPrediction) -> None:
+        row = self._row[cell.type]
+        for attribute in self.header.schema or ():
+            if attribute.name in cell.attributes:
+                value = cell.attributes[attribute.name].value
+                column = attribute.values.index(value)
+                self._attributes[attribute.name][row, column] += 1
+        for item in cell.evidence:
+            if item.surprising:
+                key = (cell.type, item.attribute, item.value)
+                self.surprises.setdefault(key, [item, 0])[1] += 1
+
+    @property
+    def counted_types(self) -> Tuple[str, ...]:
+        """tuple[str]: All types but that of cells nobody could name."""
+        unnamed = self.settings.unnamed_type
+        return tuple(name for name in self.header.types if name != unnamed)
+
+    @property
+    def readable(self) -> List[FieldSummary]:
+        """list[FieldSummary]: The fields that were searched for cells."""
+        return [
+            field
+            for field in self.fields
+            if field.error is None or field.num_cells
+        ]
+
+    def counts_by_field(self) -> np.ndarray:
+        """Count cells in the fields that could be read.
+
+        Returns:
+            np.ndarray: Cells, shape (fields, types).
+        """
+        counts = [field.counts for field in self.readable]
+        return np.array(counts, dtype=np.int64).reshape(
+            len(counts), len(self.header.types)
+        )
+
+    def num_of(self, cell_type: str) -> int:
+        """Count the cells of a type.
+
+        Args:
+            cell_type (str): The type.
+
+        Returns:
+            int: Their number, 0 of a type that the model does not know.
+        """
+        return len(self.certainties.get(cell_type, ()))
+
+    @property
+    def num_cells(self) -> int:
+        """int: Cells of any type."""
+        return self._num_found
+
+    @property
+    def num_unnamed(self) -> int:
+        """int: Cells that nobody could name."""
+        return self.num_of(self.settings.unnamed_type)
+
+    @property
+    def num_named(self) -> int:
+        """int: Cells that shares are taken of."""
+        return self.num_cells - self.num_unnamed
+
+    def surprising_values(self) -> List[Tuple[str, Evidence, int]]:
+        """List the surprising attribute values.
+
+        Returns:
+            list[tuple[str, Evidence, int]]: Type, evidence, and cells of the
+            type that have the value, the most frequent first.
+        """
+        rows = [
+            (cell_type, evidence, count)
+            for (cell_type, _, _), (evidence, count) in self.surprises.items()
+        ]
+        return sorted(rows, key=lambda row: (-row[2], row[1].likelihood_ratio))
+
+    def profile(self) -> Optional[TypeProfile]:
+        """Say how often the cells of each type have each attribute value.
+
+        Returns:
+            TypeProfile: The profile, None of a model without attributes.
+        """
+        if self.header.schema is None:
+            return None
+        return TypeProfile(
+            self.header.types, self.header.schema, self._attributes
+        )
+
+    def window(self, scale: tuple) -> float:
+        """Side of the square in which cells of a scale are shown.
+
+        One for all cells, so that a large cell looks large: it holds nine in
+        ten with a margin of a quarter.
+
+        Args:
+            scale (tuple): Scale of a field that has cells.
+
+        Returns:
+            float: In pixels of the image.
+        """
+        return 1.25 * float(np.quantile(self._sides[scale], 0.9))

@@ -1,0 +1,192 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+"""Damaged exports give records or documented errors, nothing else."""
+
+import copy
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from labelling_exports import CVAT, LABEL_STUDIO, VOC, Exports
+
+from mmleuk.io.errors import AnnotationError
+
+DOCUMENTED = (AnnotationError, FileNotFoundError)
+FUZZ = settings(max_examples=60, deadline=None)
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    return Exports(tmp_path_factory.mktemp('fuzz'))
+
+
+def check(folder, source_format, content):
+    try:
+        fields = folder.read(source_format, content)
+    except DOCUMENTED:
+        return
+    report = folder.report
+    out = sum(len(field.cells) for field in fields)
+    assert report.num_in == out + sum(report.dropped.values())
+
+
+TOKENS = st.sampled_from(
+    [
+        '',
+        '<',
+        '>',
+        '"',
+        '<box>',
+        '</image>',
+        '<!DOCTYPE a>',
+        '<!--',
+        '&#0;',
+        '&x;',
+        '\0',
+        'nan',
+        '-1e308',
+        '1e999',
+        '..',
+        '../../x',
+        '\u2028',
+        'annotated region',
+        '9' * 5000,
+        'x' * 5000,
+    ]
+) | st.text(max_size=8)
+
+
+@FUZZ
+@given(
+    st.data(),
+    st.sampled_from([('cvat', CVAT), ('voc', VOC)]),
+)
+def test_damaged_xml(folder, data, export):
+    source_format, text = export
+    for _ in range(data.draw(st.integers(1, 4))):
+        start = data.draw(st.integers(0, len(text)))
+        end = min(len(text), start + data.draw(st.integers(0, 30)))
+        text = text[:start] + data.draw(TOKENS) + text[end:]
+    check(folder, source_format, text.encode('utf-8', 'replace'))
+
+
+@FUZZ
+@given(
+    st.data(),
+    st.sampled_from([('cvat', CVAT), ('voc', VOC)]),
+)
+def test_values_in_xml(folder, data, export):
+    # Well-formed, so that the damage gets past the parser.
+    source_format, text = export
+    quoted = text.split('"')
+    if source_format == 'cvat' and data.draw(st.booleans()):
+        place = data.draw(st.integers(3, len(quoted) // 2 - 1)) * 2 + 1
+        quoted[place] = escape(data.draw(TOKENS))
+        text = '"'.join(quoted)
+    else:
+        parts = text.split('>')
+        place = data.draw(st.integers(1, len(parts) - 1))
+        _, less, rest = parts[place].partition('<')
+        parts[place] = escape(data.draw(TOKENS)) + less + rest
+        text = '>'.join(parts)
+    check(folder, source_format, text.encode('utf-8', 'replace'))
+
+
+def escape(text):
+    for character, name in (('&', 'amp'), ('<', 'lt'), ('"', 'quot')):
+        text = text.replace(character, f'&{name};')
+    return text
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=6)
+    | st.sampled_from(['../a.png', 10**400, '\ud800', 'b.jpg', -1e308]),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(
+            st.sampled_from(['id', 'value', 'result', 'type', 'x', 'choices']),
+            inner,
+            max_size=3,
+        )
+    ),
+    max_leaves=4,
+)
+
+
+def places(value, path=()):
+    """All paths into a JSON value."""
+    yield path
+    items = ()
+    if isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, list):
+        items = enumerate(value)
+    for key, inner in items:
+        yield from places(inner, (*path, key))
+
+
+COCO = dict(
+    images=[
+        dict(id=1, file_name='a.png', width=64, height=48),
+        dict(id=2, file_name='b.jpg', annotated_regions=[[0, 0, 9, 9]]),
+    ],
+    annotations=[
+        dict(
+            id=1,
+            image_id=1,
+            category_id=1,
+            bbox=[1, 1, 9, 9],
+            iscrowd=0,
+            attributes={'Cell Size': 'small', 'ignored': False},
+        ),
+        dict(id=2, image_id=2, category_id=1, bbox=[1, 1, 9, 9], nucleolus=1),
+    ],
+    categories=[dict(id=1, name='monocyte')],
+)
+SOUND = dict(label_studio=LABEL_STUDIO, coco=COCO)
+PLACES = {name: list(places(value))[1:] for name, value in SOUND.items()}
+
+
+@FUZZ
+@given(st.data(), st.sampled_from(sorted(SOUND)))
+def test_damaged_json(folder, data, source_format):
+    content = copy.deepcopy(SOUND[source_format])
+    for _ in range(data.draw(st.integers(1, 3))):
+        *path, last = data.draw(st.sampled_from(PLACES[source_format]))
+        place = content
+        try:
+            for key in path:
+                place = place[key]
+            place[last] = data.draw(JSON)
+        except (TypeError, KeyError, IndexError):
+            continue  # An earlier damage took the place away.
+    check(folder, source_format, json.dumps(content))
+
+
+@FUZZ
+@given(JSON, st.sampled_from(sorted(SOUND)))
+def test_other_json(folder, value, source_format):
+    check(folder, source_format, json.dumps(value))
+
+
+NAMES = st.text(max_size=12) | st.sampled_from(
+    ['names: ', 'names:\n 0: a', '!!binary x', '&a [*a]', 'names: [*b]', '- -']
+)
+
+
+@FUZZ
+@given(
+    st.lists(NAMES, max_size=4).map('\n'.join),
+    st.sampled_from(['data.yaml', 'classes.txt', 'obj.names']),
+)
+def test_damaged_class_names(folder, text, name):
+    labels = folder.write('yolo/labels/a.txt', '0 .5 .5 .2 .2').parent
+    path = folder.write(f'yolo/{name}', text.encode('utf-8', 'replace'))
+    try:
+        folder.read_path('yolo', labels, names_file=str(path))
+    except DOCUMENTED:
+        pass

@@ -1,0 +1,168 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+import pytest
+
+from mmleuk.io.errors import AnnotationError
+from mmleuk.io.image_folder import ImageFolder
+from mmleuk.io.readers import YoloTextReader
+from mmleuk.structures import LLD_ATTRIBUTES, AttributeSchema
+
+SCHEMA = AttributeSchema(LLD_ATTRIBUTES)
+CODES = (2, 1, 0, 1, 0, 1, 0)
+SIZE = (64, 48)
+
+
+@pytest.fixture
+def read(tmp_path, lld_files):
+    """Write label files, each with its image, and read the folder."""
+
+    def _read(schema=SCHEMA, images=(), **files):
+        for name in (*files, *images):
+            lld_files.image(tmp_path / 'images' / f'{name}.png', SIZE)
+        for name, rows in files.items():
+            lld_files.text(tmp_path / 'labels' / f'{name}.txt', *rows)
+        reader = YoloTextReader(schema, ImageFolder(str(tmp_path / 'images')))
+        fields = reader.read(str(tmp_path / 'labels'))
+        return fields, dict(reader.issues.counts)
+
+    return _read
+
+
+def test_twelve_columns(read, lld_files):
+    row = lld_files.row(4, (10, 6, 30, 36), SIZE, CODES)
+    (field,), counts = read(a=[row, '', f'  {row[:-1]}4 '])
+    assert (field.file_name, field.width, field.height) == ('a.png', 64, 48)
+    assert field.image_id is None
+    assert field.annotated_regions is None
+    (cell,) = field.cells
+    assert cell.bbox == pytest.approx((10, 6, 30, 36), abs=1e-3)
+    assert cell.category == 'atypical lymphocyte'
+    assert cell.attributes == CODES
+    # The second row repeats the box, with one code left out.
+    assert counts == {'repeated boxes dropped': 1}
+
+
+def test_eleven_columns_leave_out_the_cell_size(read, lld_files):
+    row = lld_files.row(1, (10, 6, 30, 36), SIZE, CODES[1:])
+    (field,), _ = read(a=[row])
+    assert field.cells[0].attributes == (-1, *CODES[1:])
+
+
+def test_columns_are_taken_by_name(read, lld_files):
+    schema = AttributeSchema(
+        [
+            dict(name='nucleolus', values='ab'),
+            dict(name='age', values='ab'),
+            dict(name='cell_size', values='abc'),
+        ]
+    )
+    row = lld_files.row(1, (10, 6, 30, 36), SIZE, CODES)
+    (field,), _ = read(schema, a=[row])
+    assert field.cells[0].attributes == (1, -1, 2)
+
+
+def test_numbers_may_be_written_as_floats(read):
+    row = '1.0 .5 .5 .25 .25 2.0 1.0 0 1 0 1 0'
+    (field,), _ = read(a=[row])
+    assert field.cells[0].category == 'myeloblast'
+    assert field.cells[0].attributes == CODES
+
+
+def test_an_empty_file_differs_from_none(read, lld_files):
+    row = lld_files.row(1, (10, 6, 30, 36), SIZE)
+    fields, counts = read(images=['c'], a=[row], b=[])
+    assert [field.file_name for field in fields] == ['a.png', 'b.png', 'c.png']
+    assert [field.annotated_regions for field in fields] == [None, None, ()]
+    assert [len(field.cells) for field in fields] == [1, 0, 0]
+    assert counts == {'images without a label file taken as not annotated': 1}
+
+
+@pytest.mark.parametrize(
+    'row, message',
+    [
+        ('1 .5 .5 .2 .2', 'line 1: got 5 columns, expected 12 or 11'),
+        ('1 .5 .5 .2 .2 0 0 9 9 0 0 0 0 0 0 0', 'line 1: got 16 columns'),
+        ('1 .5 .5 .2 x 0 0 0 0 0 0 0', 'not of numbers dropped'),
+        ('1 320 240 20 20 0 0 0 0 0 0 0', 'in pixels dropped'),
+    ],
+)
+def test_faulty_rows_are_dropped(read, lld_files, row, message):
+    good = lld_files.row(1, (10, 6, 30, 36), SIZE, CODES)
+    (_, field), counts = read(a=[good], b=[good, row])
+    (cell,) = field.cells
+    assert cell.attributes == CODES
+    assert len(counts) == 1
+    with pytest.raises(AnnotationError, match=message):
+        read(a=[row], b=[good, row])
+
+
+@pytest.mark.parametrize('category', ['14', '-1', '1.5', 'nan', 'monocyte'])
+def test_cells_of_an_unknown_class_are_ignored(read, lld_files, category):
+    good = lld_files.row(1, (10, 6, 30, 36), SIZE, CODES)
+    row = lld_files.row(category, (30, 6, 50, 36), SIZE, CODES)
+    (field,), counts = read(a=[good, row])
+    assert [cell.ignored for cell in field.cells] == [False, True]
+    assert counts == {'cells of an unknown category ignored': 1}
+    with pytest.raises(
+        AnnotationError, match=f'a.txt, line 1: got the class {category}'
+    ):
+        read(a=[row])
+
+
+@pytest.mark.parametrize('code', ['.5', 'open', 'nan'])
+def test_a_code_that_is_no_whole_number_is_masked(read, lld_files, code):
+    row = lld_files.row(1, (10, 6, 30, 36), SIZE, (CODES[0], code, *CODES[2:]))
+    (field,), counts = read(a=[row])
+    assert field.cells[0].attributes == (CODES[0], -1, *CODES[2:])
+    assert counts == {'attribute codes that are no whole numbers masked': 1}
+
+
+def test_an_unreadable_label_file_says_nothing_about_its_image(
+    read, tmp_path, lld_files
+):
+    row = lld_files.row(1, (10, 6, 30, 36), SIZE)
+    lld_files.image(tmp_path / 'images' / 'b.png', SIZE)
+    (tmp_path / 'labels').mkdir()
+    (tmp_path / 'labels' / 'b.txt').write_bytes(b'\xff\xfe1')
+    (first, second), counts = read(a=[row])
+    assert len(first.cells) == 1
+    assert second.annotated_regions == ()
+    assert sum(counts.values()) == 1
+
+
+def test_faulty_boxes_are_mended(read, lld_files):
+    over = lld_files.row(1, (50, 6, 80, 36), SIZE)
+    (field,), counts = read(
+        a=[over, '1 nan .5 .2 .2 0 0 0 0 0 0 0', '1 .5 .5 0 .2' + ' 0' * 7]
+    )
+    (cell,) = field.cells
+    assert cell.bbox == pytest.approx((50, 6, 64, 36), abs=1e-3)
+    assert counts == {
+        'boxes over the edge clipped': 1,
+        'boxes that are not finite dropped': 1,
+        'boxes without an area in the image dropped': 1,
+    }
+
+
+def test_label_files_without_image_are_counted_and_named(
+    read, tmp_path, lld_files
+):
+    lld_files.text(tmp_path / 'labels' / 'lost.txt')
+    (field,), counts = read(a=[])
+    assert field.file_name == 'a.png'
+    assert counts == {'label files without an image dropped': 1}
+    lld_files.text(tmp_path / 'labels' / 'too.txt')
+    with pytest.raises(FileNotFoundError, match='2 of 3 .*: lost, too. Set'):
+        read(a=[])
+
+
+def test_lists_of_classes_are_no_labels(read, tmp_path, lld_files):
+    lld_files.text(tmp_path / 'labels' / 'classes.txt', 'None', 'Myeloblast')
+    (field,), _ = read(a=[])
+    assert field.file_name == 'a.png'
+
+
+def test_a_folder_without_labels_is_named(tmp_path):
+    reader = YoloTextReader(SCHEMA, ImageFolder(str(tmp_path)))
+    for folder in (tmp_path, tmp_path / 'nowhere'):
+        with pytest.raises(FileNotFoundError, match='no label files'):
+            reader.read(str(folder))

@@ -1,0 +1,21 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+from mmleuk.structures.metainfo import (
+    LLD_CLASSES,
+    LLD_METAINFO,
+    LLD_PALETTE,
+    make_palette,
+)
+
+
+def test_one_colour_a_class():
+    assert len(LLD_CLASSES) == len(set(LLD_CLASSES)) == 14
+    assert len(LLD_PALETTE) == len(set(LLD_PALETTE)) == 14
+    assert LLD_METAINFO['classes'] == LLD_CLASSES
+
+
+def test_palette_keeps_the_colours_of_classes():
+    palette = make_palette(('wbc', 'basophil', 'rbc', 'none'))
+    assert palette[1] == LLD_PALETTE[LLD_CLASSES.index('basophil')]
+    assert palette[3] == LLD_PALETTE[0]
+    assert palette[0] != palette[2]
+    assert len(make_palette([f'{i}' for i in range(30)])) == 30
