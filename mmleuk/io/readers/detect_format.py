@@ -7,8 +7,7 @@ from mmleuk.io.errors import AnnotationError
 from mmleuk.io.faults import ROW_WIDTH
 
 from .base_reader import BaseReader
-from .lld_json import JsonReader
-from .sparse_json import SparseJsonReader
+from .lld_json import JsonReader, SparseJsonReader
 from .sparse_text import SparseTextReader
 from .yolo_text import TEXT_ATTRIBUTES, YoloTextReader, list_label_files
 
