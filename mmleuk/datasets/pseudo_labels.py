@@ -2,7 +2,7 @@
 """Labels for un-annotated area, from the detections of a trained model."""
 
 import os.path as osp
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -10,11 +10,10 @@ from mmcv.ops import nms
 from mmdet.structures.bbox import bbox_overlaps
 from torch import Tensor
 
+from mmleuk.io.repair import MIN_SIDE
+from mmleuk.io.writers.json_writers import make_lld_json
 from mmleuk.structures import MISSING, AttributeSchema
-
-# Boxes with a shorter side than this many pixels are no cells, as for the
-# readers of annotations.
-MIN_SIDE = 1.0
+from mmleuk.structures.record import CellRecord, FieldRecord
 
 
 def choose_pseudo_cells(
@@ -74,10 +73,10 @@ def label_fields(
 ) -> Dict[str, list]:
     """Label sparsely annotated fields in full.
 
-    What was labelled stays, ignored cells included. A detection that
-    :func:`choose_pseudo_cells` chooses becomes a cell of the class and with
-    the attribute codes that the model predicts, except for attributes that
-    no labelled cell states: what a model says of these it has not learned.
+    Labelled cells stay, ignored ones included. A detection that
+    :func:`choose_pseudo_cells` chooses becomes a cell of the predicted class,
+    with the predicted codes of those attributes that the labels state at
+    least once: the model has learned no others.
 
     Args:
         fields (Sequence[Mapping]): Items of :class:`LLDDataset` (``img_id``,
@@ -89,10 +88,9 @@ def label_fields(
             as arrays or tensors.
         classes (Sequence[str]): Class names in the order of the labels.
         schema (AttributeSchema): The k attributes.
-        root (str): Folder that the file names are relative to. Defaults to
-            '.'.
-        score_thr (float): See :func:`choose_pseudo_cells`. Defaults to 0.85.
-        iou_thr (float): See :func:`choose_pseudo_cells`. Defaults to 0.5.
+        root (str): Folder that the file names are relative to.
+        score_thr (float): See :func:`choose_pseudo_cells`.
+        iou_thr (float): See :func:`choose_pseudo_cells`.
 
     Returns:
         dict: Annotations in LLD's JSON layout without ``annotated_regions``,
@@ -103,7 +101,7 @@ def label_fields(
         ValueError: If a field has no detections (none at all is an empty
             array), or attributes don't fit the schema.
     """
-    taught = np.array(
+    stated = np.array(
         [
             instance['attributes']
             for field in fields
@@ -111,10 +109,9 @@ def label_fields(
             if not instance['ignore_flag']
         ]
     ).reshape(-1, len(schema))
-    taught = (taught != MISSING).any(axis=0)
+    trained = (stated != MISSING).any(axis=0)
 
-    images: List[dict] = []
-    annotations: List[dict] = []
+    records: List[FieldRecord] = []
     for field in fields:
         found = detections.get(field['img_id'])
         if found is None:
@@ -123,63 +120,45 @@ def label_fields(
                 f'{field["img_id"]!r}), expected some for each of '
                 f'{len(fields)} fields: run the model over all of them'
             )
-        width, height = field['width'], field['height']
-        images.append(
-            dict(
-                id=field['img_id'],
-                file_name=osp.relpath(field['img_path'], root),
-                width=width,
-                height=height,
-            )
-        )
         cells = [
-            _cell(
-                instance['bbox'],
-                instance['bbox_label'],
-                instance['attributes'],
-                schema,
-                ignored=bool(instance['ignore_flag']),
+            CellRecord(
+                tuple(instance['bbox']),
+                classes[instance['bbox_label']],
+                tuple(instance['attributes']),
+                bool(instance['ignore_flag']),
             )
             for instance in field['instances']
         ]
         cells += _pseudo_cells(
-            field, found, schema, taught, score_thr, iou_thr
+            field, found, classes, trained, score_thr, iou_thr
         )
-        for cell in cells:
-            annotations.append(
-                dict(id=len(annotations), image_id=field['img_id'], **cell)
+        records.append(
+            FieldRecord(
+                osp.relpath(field['img_path'], root),
+                field['width'],
+                field['height'],
+                tuple(cells),
+                image_id=field['img_id'],
             )
-    categories = [dict(id=i, name=name) for i, name in enumerate(classes)]
-    return dict(images=images, annotations=annotations, categories=categories)
+        )
+    return make_lld_json(records, schema, classes, state_missing=False)
 
 
 def _pseudo_cells(
     field: Mapping[str, Any],
     found: Mapping[str, Any],
-    schema: AttributeSchema,
-    taught: np.ndarray,
+    classes: Sequence[str],
+    trained: np.ndarray,
     score_thr: float,
     iou_thr: float,
-) -> List[dict]:
-    """Turn the detections of one field into annotations.
-
-    Args:
-        field (Mapping): Item of :class:`LLDDataset`.
-        found (Mapping): Its detections.
-        schema (AttributeSchema): The k attributes.
-        taught (np.ndarray): Attributes to take over, shape (k, ), bool.
-        score_thr (float): See :func:`choose_pseudo_cells`.
-        iou_thr (float): See :func:`choose_pseudo_cells`.
-
-    Returns:
-        list[dict]: One annotation a cell, without ids.
-    """
+) -> List[CellRecord]:
+    """Make cells of the detections of one field that are chosen."""
     bboxes = torch.as_tensor(found['bboxes']).float().reshape(-1, 4)
     scores = torch.as_tensor(found['scores']).float()
     size = bboxes.new_tensor([field['width'], field['height']]).repeat(2)
     bboxes = torch.minimum(bboxes.clamp(min=0), size)
     large = (bboxes[:, 2:] - bboxes[:, :2]).amin(dim=1) >= MIN_SIDE
-    codes = np.full((len(bboxes), len(schema)), MISSING)
+    codes = np.full((len(bboxes), len(trained)), MISSING)
     if 'attribute_labels' in found:
         predicted = np.asarray(found['attribute_labels'])
         if predicted.shape != codes.shape:
@@ -188,55 +167,16 @@ def _pseudo_cells(
                 f'{predicted.shape}, expected {codes.shape}: the attributes '
                 'of the model and of the dataset differ'
             )
-        codes[:, taught] = predicted[:, taught]
+        codes[:, trained] = predicted[:, trained]
     chosen = choose_pseudo_cells(
         field, bboxes, scores.masked_fill(~large, -1), score_thr, iou_thr
     )
     return [
-        _cell(
-            bboxes[index].tolist(),
-            int(found['labels'][index]),
-            codes[index].tolist(),
-            schema,
-            score=float(scores[index]),
+        CellRecord(
+            tuple(bboxes[index].tolist()),
+            classes[int(found['labels'][index])],
+            tuple(codes[index].tolist()),
+            extra=dict(score=float(scores[index])),
         )
         for index in chosen.tolist()
     ]
-
-
-def _cell(
-    bbox: Sequence[float],
-    label: int,
-    codes: Sequence[int],
-    schema: AttributeSchema,
-    ignored: bool = False,
-    score: Optional[float] = None,
-) -> dict:
-    """Write one annotation, without ids.
-
-    Args:
-        bbox (Sequence[float]): (x1, y1, x2, y2) in pixels.
-        label (int): Label of its class.
-        codes (Sequence[int]): One code per attribute; a missing one is left
-            out.
-        schema (AttributeSchema): The attributes.
-        ignored (bool): Whether it is neither object nor background. Defaults
-            to False.
-        score (float, optional): Score of a pseudo cell. Defaults to None.
-
-    Returns:
-        dict: The annotation.
-    """
-    x1, y1, x2, y2 = bbox
-    annotation = dict(
-        category_id=label,
-        bbox=[x1, y1, x2 - x1, y2 - y1],
-        area=(x2 - x1) * (y2 - y1),
-        iscrowd=int(ignored),
-    )
-    for attribute, code in zip(schema, codes):
-        if code != MISSING:
-            annotation[attribute.json_key] = code
-    if score is not None:
-        annotation['score'] = score
-    return annotation
