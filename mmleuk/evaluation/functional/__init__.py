@@ -27,7 +27,6 @@ from .confusion import (
 )
 from .fit_calibration import TemperatureFit, answers, fit_calibration
 from .intervals import wilson_interval
-from .labelled_cells import split_cells
 from .matched_results import MatchedResults, make_result, match_results
 from .precision_recall import PrecisionRecallCurve, precision_recall_curves
 
@@ -59,7 +58,6 @@ __all__ = [
     'precision_recall_curves',
     'recall_cells',
     'reliability_curve',
-    'split_cells',
     'table_macro_f1',
     'type_confusion',
     'wilson_interval',
