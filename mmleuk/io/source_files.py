@@ -10,7 +10,6 @@ from typing import Any, List, Optional
 from mmengine import fileio
 
 from .errors import AnnotationError
-from .image_folder import ImageFolder
 
 # Twenty times what the whole of LLD takes in the wordiest format. A file
 # beyond it is not read unless the caller says so.
@@ -40,11 +39,29 @@ def read_bytes(
         AnnotationError: If the file is larger.
         FileNotFoundError: If it is not there.
     """
-    size = osp.getsize(source) if backend_args is None else 0
-    content = b''
-    if size <= max_bytes:
-        content = fileio.get(source, backend_args=backend_args)
-        size = len(content)
+    if backend_args is None:
+        check_size(source, max_bytes)
+    content = fileio.get(source, backend_args=backend_args)
+    _check_size(source, len(content), max_bytes)
+    return content
+
+
+def check_size(source: str, max_bytes: int = MAX_BYTES) -> None:
+    """Refuse a file on the local disk that is too large.
+
+    Args:
+        source (str): The file.
+        max_bytes (int): Largest size in bytes. Defaults to ``MAX_BYTES``.
+
+    Raises:
+        AnnotationError: If the file is larger.
+        FileNotFoundError: If it is not there.
+    """
+    _check_size(source, osp.getsize(source), max_bytes)
+
+
+def _check_size(source: str, size: int, max_bytes: int) -> None:
+    """Refuse a file whose size in bytes is too large."""
     if size > max_bytes:
         raise AnnotationError(
             source,
@@ -54,7 +71,6 @@ def read_bytes(
             'Check that this is the annotation file, then raise the limit '
             '(--max-mib)',
         )
-    return content
 
 
 def load_bounded_json(
@@ -119,22 +135,35 @@ def parse_number(value: object, source: str, record: str, what: str) -> float:
     return number
 
 
-def _split_name(name: str) -> List[str]:
-    """Split a path, whichever system wrote it, into its parts."""
+def split_name(name: str) -> List[str]:
+    """Split a path, whichever system wrote it.
+
+    Args:
+        name (str): The path.
+
+    Returns:
+        list[str]: Its parts, without empty ones, "." and "..".
+    """
     return [
         part
         for part in name.replace('\\', '/').split('/')
-        if part not in ('', '.')
+        if part not in ('', '.', '..')
     ]
 
 
-def _fault_of_name(name: str) -> Optional[str]:
-    """Say why a name can't be that of an image in a folder, if so."""
-    parts = _split_name(name)
+def find_name_fault(name: str) -> Optional[str]:
+    """Say why no file can have a name.
+
+    Args:
+        name (str): Name or path of an image.
+
+    Returns:
+        str | None: The fault, to follow "the name ..."; None if there is
+        none.
+    """
+    parts = split_name(name)
     if not parts:
         return 'is empty'
-    if '..' in parts:
-        return 'leaves the image folder'
     if any(ord(character) < 32 for character in name):
         return 'has control characters'
     try:
@@ -159,55 +188,19 @@ def check_name(name: str, source: str, record: str) -> str:
 
     Raises:
         AnnotationError: If it is absolute, climbs by ``..``, or can't be a
-            file name at all.
+            file name.
     """
-    fault = _fault_of_name(name)
-    if fault is None and (osp.isabs(name) or '\\' in name):
+    fault = find_name_fault(name)
+    if '..' in name.split('/'):
+        fault = 'leaves the image folder'
+    elif fault is None and (osp.isabs(name) or '\\' in name):
         fault = 'is not relative to the image folder'
     if fault is not None:
         raise AnnotationError(
             source,
             record,
             f'the image name {name[:120]!r} {fault}, expected a path below '
-            'the image folder, parted by "/"',
+            'the image folder, with "/" between its parts',
             'Correct the name',
         )
     return name
-
-
-class ExportImages(ImageFolder):
-    """The images of an export, which states paths of its own."""
-
-    def find(self, stated: str, source: str, record: str) -> str:
-        """Find the image that a labelling tool speaks of.
-
-        Tools state paths on their own server. The longest end of the path
-        that is a file of this folder is taken.
-
-        Args:
-            stated (str): Name or path as the tool states it.
-            source (str): The annotation file, for the message.
-            record (str): The record in it, for the message.
-
-        Returns:
-            str: Name of the image, relative to the folder. Where none is
-            there, the last part of the path.
-
-        Raises:
-            AnnotationError: If it can't be a path below the folder.
-        """
-        fault = _fault_of_name(stated)
-        if fault is not None:
-            raise AnnotationError(
-                source,
-                record,
-                f'the image name {stated[:120]!r} {fault}, expected the path '
-                'of an image',
-                'Correct the name',
-            )
-        parts = _split_name(stated)
-        for start in range(len(parts)):
-            name = '/'.join(parts[start:])
-            if fileio.exists(self.join(name), self.backend_args):
-                return name
-        return parts[-1]

@@ -1,21 +1,26 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-from typing import List, Optional
+import os.path as osp
+from pathlib import PureWindowsPath
+from typing import List, Optional, Tuple
 
 from mmengine import fileio
 
 from mmleuk.io.errors import AnnotationError
+from mmleuk.io.image_folder import Size
 from mmleuk.io.safe_xml import Element, parse_xml
 from mmleuk.io.source_files import parse_number
+from mmleuk.structures.record import Box
 
-from .box_reader import BoxReader, Shape, Size, StatedImage
+from .box_reader import BoxReader, Shape, StatedImage, surround
 
 
 class VocReader(BoxReader):
-    """Reads Pascal VOC: a folder with one XML file an image.
+    """Reads Pascal VOC: a folder with one XML file for each image.
 
     ``difficult`` objects are ignored cells, as in MMDetection. Attributes are
     read where CVAT and Datumaro write them, in the ``attributes`` of an
-    object. Images without a file are not part of the export.
+    object. Images without a file are not part of the export, nor are those of
+    files that are no XML.
 
     Args:
         args (tuple): Arguments of :class:`BoxReader`.
@@ -36,19 +41,7 @@ class VocReader(BoxReader):
         self.origin = origin
 
     def _read_images(self, source: str) -> List[StatedImage]:
-        """List the images of an export.
-
-        Args:
-            source (str): The folder of XML files; those in its subfolders
-                count.
-
-        Returns:
-            list[StatedImage]: The images.
-
-        Raises:
-            AnnotationError: If a file is another XML.
-            FileNotFoundError: If there are no XML files.
-        """
+        """List the images of all XML files below a folder."""
         names = []
         if fileio.isdir(source, self.backend_args):
             names = sorted(
@@ -65,12 +58,37 @@ class VocReader(BoxReader):
                 f'{source}: no XML files are there, expected a folder of '
                 'Pascal VOC annotations'
             )
-        return [self._read_file(source, name) for name in names]
+        images = []
+        for name in names:
+            path = fileio.join_path(
+                source, name, backend_args=self.backend_args
+            )
+            try:
+                root = parse_xml(path, self.max_bytes, self.backend_args)
+            except AnnotationError as error:
+                if len(names) == 1:
+                    raise
+                self.issues.add(
+                    'files that can not be read left out with their images',
+                    str(error),
+                )
+                self.unread[f'file {name}'] += 1
+                continue
+            images.append(self._read_image(root, path, osp.splitext(name)[0]))
+        if not images:
+            raise AnnotationError(
+                source,
+                '',
+                f'none of {len(names)} XML files can be read. The first: '
+                f'{next(reversed(self.issues.first.values()))}',
+                'Save them as UTF-8',
+            )
+        return images
 
-    def _read_file(self, folder: str, name: str) -> StatedImage:
-        """Read what one file says of its image."""
-        path = fileio.join_path(folder, name, backend_args=self.backend_args)
-        root = parse_xml(path, self.max_bytes, self.backend_args)
+    def _read_image(
+        self, root: Element, path: str, own_name: str
+    ) -> StatedImage:
+        """Read what one file states of its image."""
         file_name = root.find('filename')
         if root.tag != 'annotation' or file_name is None:
             raise AnnotationError(
@@ -83,89 +101,77 @@ class VocReader(BoxReader):
         stated: Optional[Size] = None
         if size is not None:
             stated = tuple(
-                int(self._number(size, side, path))
+                int(_read_number(size, side, path))
                 for side in ('width', 'height')
             )
             # Tools that do not know the size write 0.
             stated = stated if all(stated) else None
-        return StatedImage(
-            self.images.find(file_name.text, path, file_name.where),
-            stated,
-            path,
-            root.where,
-            root,
-        )
-
-    @staticmethod
-    def _number(parent: Element, tag: str, source: str) -> float:
-        """Read the number in a child."""
-        child = parent.find(tag)
-        return parse_number(
-            None if child is None else child.text, source, parent.where, tag
-        )
+        text = file_name.text or ''
+        name = self.images.find(text, path, file_name.where, own_name)
+        stems = {PureWindowsPath(part).stem for part in (name, text.strip())}
+        if len(stems) > 1 and osp.basename(own_name) in stems:
+            self.issues.add(
+                'images found by the name of their XML instead of <filename>',
+                f'{path}, {file_name.where}',
+            )
+        return StatedImage(name, stated, path, root.where, root)
 
     def _read_shapes(self, image: StatedImage, size: Size) -> List[Shape]:
-        """Read the rectangles of one image.
-
-        Args:
-            image (StatedImage): The image.
-            size (tuple[int]): Its (width, height) in pixels.
-
-        Returns:
-            list[Shape]: Regions and cells, in file order.
-
-        Raises:
-            AnnotationError: If an object has no box.
-        """
+        """Read the objects of one image."""
         shapes = []
-        for element in image.shapes.all('object'):
-            box = element.find('bndbox')
-            if box is None:
-                self._drop_shape(
-                    'shapes that are no rectangles', image, element.where
+        for element in image.shapes.findall('object'):
+            where = element.where
+            difficult = element.findtext('difficult', '').strip() or '0'
+            if difficult not in ('0', '1'):
+                raise AnnotationError(
+                    image.source,
+                    element.find('difficult').where,
+                    f'got {difficult[:80]!r}, expected 0 or 1',
+                    'Correct it',
                 )
-                continue
-            x1, y1, x2, y2 = (
-                self._number(box, side, image.source)
-                for side in ('xmin', 'ymin', 'xmax', 'ymax')
-            )
-            label = element.find('name')
-            attributes = element.find('attributes')
+            box, outline = self._read_outline(element, image.source)
             shapes.append(
                 Shape(
-                    '' if label is None else label.text,
-                    (x1 - self.origin, y1 - self.origin, x2, y2),
-                    []
-                    if attributes is None
-                    else [
-                        self._read_attribute(item)
-                        for item in attributes.all('attribute')
+                    element.findtext('name', ''),
+                    box,
+                    [
+                        (item.findtext('name', ''), item.findtext('value'))
+                        for item in element.iterfind('attributes/attribute')
                     ],
-                    element.where,
-                    ignored=self._is_difficult(element, image.source),
+                    where,
+                    ignored=difficult == '1',
+                    outline=outline,
                 )
             )
         return shapes
 
-    @staticmethod
-    def _read_attribute(element: Element) -> tuple:
-        """Read the name and value of an attribute."""
-        name, value = element.find('name'), element.find('value')
-        return (
-            '' if name is None else name.text,
-            None if value is None else value.text,
-        )
-
-    @staticmethod
-    def _is_difficult(element: Element, source: str) -> bool:
-        """Read the flag that makes an object no target."""
-        flag = element.find('difficult')
-        text = '0' if flag is None else flag.text.strip() or '0'
-        if text not in ('0', '1'):
-            raise AnnotationError(
-                source,
-                flag.where,
-                f'got {text[:80]!r}, expected 0 or 1',
-                'Correct it',
+    def _read_outline(
+        self, element: Element, source: str
+    ) -> Tuple[Optional[Box], str]:
+        """Find the box of an object, and what it is drawn around."""
+        box = element.find('bndbox')
+        if box is not None:
+            x1, y1, x2, y2 = (
+                _read_number(box, side, source)
+                for side in ('xmin', 'ymin', 'xmax', 'ymax')
             )
-        return text == '1'
+            return (x1 - self.origin, y1 - self.origin, x2, y2), ''
+        polygon = element.find('polygon')
+        if polygon is None:
+            return None, ''
+        # <x1>, <y1>, <x2> ... or <pt> with <x> and <y>.
+        xs, ys = (
+            [
+                parse_number(item.text, source, item.where, item.tag)
+                for item in polygon.iter()
+                if item.tag[0] == axis
+                and item.tag[1:].isdecimal() | (item.tag == axis)
+            ]
+            for axis in 'xy'
+        )
+        return surround(list(zip(xs, ys))), 'polygons'
+
+
+def _read_number(parent: Element, tag: str, source: str) -> float:
+    """Read the number in a child."""
+    return parse_number(parent.findtext(tag), source, parent.where, tag)

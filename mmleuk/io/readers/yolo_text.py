@@ -328,8 +328,8 @@ class YoloTextReader(BaseReader):
         class_number = parse_number(tokens[0])
         category = None
         if class_number in range(len(self.classes)):
-            category = self.classes[int(class_number)]
-        else:
+            category = self.classes[int(class_number)] or None
+        if category is None:
             self.issues.add(
                 UNKNOWN_CATEGORY,
                 f'{where}: got the class {tokens[0]}, expected 0 to '
