@@ -96,7 +96,7 @@ def read_header(image_file: BinaryIO) -> ImageHeader:
         # What Pillow raises on damaged files varies with the format.
         except (OSError, ValueError, SyntaxError, KeyError, struct.error):
             header = ImageHeader(fault=NO_IMAGE)
-    if header.fault is TOO_LARGE:
+    if header.fault is not None:
         return header
     for start, last_part, end in ENDS:
         # Bytes after the end are allowed: then the whole file is searched.
