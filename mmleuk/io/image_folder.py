@@ -28,7 +28,7 @@ EXCHANGED_SIDES = Fault(
     'images left out, their width and height are stated the other way round',
     Outcome.DROPPED,
     'width and height of an export that are height and width of the file',
-    mend='Use the image as it was annotated',
+    fix='Use the image as it was annotated',
 )
 
 # Label Studio puts eight hex digits and a dash before the name of a file that

@@ -34,6 +34,9 @@ FORMATS_WITH_EXIF = ('JPEG', 'MPO', 'PNG', 'TIFF', 'WEBP')
 
 PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
 
+# Bytes of the signature and the first chunk of a PNG.
+PNG_HEAD = 33
+
 # How files start, how their last part does, and how that ends. Inside the
 # pixels of a JPEG neither can occur: 0 follows on 255 there.
 ENDS = (
@@ -95,7 +98,8 @@ def read_header(image_file: BinaryIO) -> ImageHeader:
             header = ImageHeader(fault=TOO_LARGE)
         # What Pillow raises on damaged files varies with the format.
         except (OSError, ValueError, SyntaxError, KeyError, struct.error):
-            header = ImageHeader(fault=NO_IMAGE)
+            is_cut = head[12:16] == b'IHDR' and len(head) < PNG_HEAD
+            header = ImageHeader(fault=TRUNCATED_IMAGE if is_cut else NO_IMAGE)
     if header.fault is not None:
         return header
     for start, last_part, end in ENDS:

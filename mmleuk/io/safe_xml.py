@@ -72,12 +72,12 @@ def parse_xml(
             return root
         where = level[0].where
         problem = f'elements nest deeper than {MAX_DEPTH}'
-        mend = 'Check that this is the annotation file'
+        fix = 'Check that this is the annotation file'
     except DefusedXmlException:
         where = f'line {parser.parser.CurrentLineNumber}'
         problem = 'got a document type (DTD), expected none'
-        mend = 'Delete the <!DOCTYPE ...> if you trust the file'
+        fix = 'Delete the <!DOCTYPE ...> if you trust the file'
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         problem = f'the content is no XML: {error}'
-        mend = 'Export the file anew, as XML in UTF-8'
-    raise AnnotationError(source, where, problem, mend) from None
+        fix = 'Export the file anew, as XML in UTF-8'
+    raise AnnotationError(source, where, problem, fix) from None

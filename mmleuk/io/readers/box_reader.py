@@ -8,14 +8,9 @@ from mmleuk.io.attribute_names import AttributeNames
 from mmleuk.io.errors import AnnotationError
 from mmleuk.io.faults import ANNOTATION_OF_DROPPED, SIZE_WRONG
 from mmleuk.io.image_folder import ExportImages, Size
+from mmleuk.io.issue_log import FaultRateCheck
 from mmleuk.io.readers import BaseReader
-from mmleuk.io.repair import (
-    MIN_SIDE,
-    ROUNDING,
-    FaultRateCheck,
-    RawCell,
-    repair_field,
-)
+from mmleuk.io.repair import MIN_SIDE, ROUNDING, RawCell, repair_field
 from mmleuk.io.source_files import MAX_BYTES
 from mmleuk.structures.record import Box, FieldRecord, normalise_name
 

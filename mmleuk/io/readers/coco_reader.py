@@ -10,8 +10,7 @@ from mmleuk.io.attribute_names import AttributeNames
 from mmleuk.io.repair import RawCell
 from mmleuk.structures.record import FieldRecord
 
-from .lld_json import MAX_SIDE, NESTED_KEY, is_numbers
-from .sparse_json import SparseJsonReader
+from .lld_json import MAX_SIDE, NESTED_KEY, SparseJsonReader, is_numbers
 
 
 class CocoReader(SparseJsonReader):

@@ -6,6 +6,7 @@ import yaml
 from mmengine import fileio
 
 from mmleuk.io.errors import AnnotationError
+from mmleuk.io.image_folder import Size
 from mmleuk.io.source_files import MAX_BYTES, read_bytes
 from mmleuk.structures.record import normalise_name
 
@@ -43,7 +44,7 @@ class YoloReader(YoloTextReader):
         self._unclear: Set[str] = set()
 
     def _parse_row(
-        self, tokens: Sequence[str], path: str, number: int
+        self, tokens: Sequence[str], size: Size, path: str, number: int
     ) -> Optional[TextRow]:
         """Parse one row, None if it states no box."""
         # Codes of attributes, in LLD's text, have no decimal point.
@@ -57,13 +58,13 @@ class YoloReader(YoloTextReader):
                     'polygons replaced by upright boxes around them',
                     f'{path}, line {number}',
                 )
-        row = super()._parse_row(tokens, path, number)
+        row = super()._parse_row(tokens, size, path, number)
         if row is None:
             self._unclear.add(path)
         return row
 
     def _read_regions(
-        self, rows: Mapping[str, Any], sizes: Mapping, paths: Mapping[str, str]
+        self, rows: Mapping[str, Any], paths: Mapping[str, str]
     ) -> Dict[str, Optional[list]]:
         """Take images with rows that were dropped as not annotated."""
         regions: Dict[str, Optional[list]] = dict.fromkeys(rows)
