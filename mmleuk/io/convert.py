@@ -50,16 +50,16 @@ class ReadSettings:
         images (str): Folder of the images.
         schema (AttributeSchema): The attributes.
         attribute_map (Mapping, optional): See :class:`AttributeNames`; for
-            formats that state attributes by name. Defaults to None.
+            formats that state attributes by name.
         region_label (str): See :class:`BoxReader`.
-        unmarked (str): See :class:`BoxReader`. Defaults to 'auto'.
-        region_order (str): See :class:`SparseTextReader`. Defaults to 'auto'.
+        unmarked (str): See :class:`BoxReader`.
+        region_order (str): See :class:`SparseTextReader`.
         names_file (str, optional): See :func:`find_class_names`.
-        voc_origin (int): See :class:`VocReader`. Defaults to 0.
-        image_key (str): See :class:`LabelStudioReader`. Defaults to 'image'.
+        voc_origin (int): See :class:`VocReader`.
+        image_key (str): See :class:`LabelStudioReader`.
         annotator (str, optional): See :class:`LabelStudioReader`.
-        min_score (float): See :class:`PredictionsReader`. Defaults to 0.
-        max_bytes (int): Largest file to read. Defaults to ``MAX_BYTES``.
+        min_score (float): See :class:`PredictionsReader`.
+        max_bytes (int): Largest file to read.
     """
 
     images: str
@@ -141,7 +141,7 @@ def read_fields(
             source, settings.names_file, settings.max_bytes
         )
     if issubclass(reader_class, JsonReader):
-        check_size(source, settings.max_bytes)
+        check_size(source, osp.getsize(source), settings.max_bytes)
     is_foreign = issubclass(reader_class, (BoxReader, CocoReader))
     reader = reader_class(
         settings.schema,
@@ -180,11 +180,10 @@ def convert(
         source_format (str): A key of ``SOURCE_FORMATS``.
         target_format (str): A key of ``TARGET_FORMATS``.
         settings (ReadSettings): How to read the source.
-        classes (Sequence[str]): Classes of the target. Defaults to LLD's.
+        classes (Sequence[str]): Classes of the target.
         class_map (str | Mapping, optional): What the classes of the source
-            become, see :class:`ClassMap`. Defaults to None.
+            become, see :class:`ClassMap`.
         allow_loss (bool): Whether what the target can't hold may be left out.
-            Defaults to False.
         options (dict): Further arguments of the writer.
 
     Returns:
@@ -196,7 +195,8 @@ def convert(
             something, or can't be written.
         FileNotFoundError: If annotations or images are not there.
     """
-    if osp.exists(target) and osp.samefile(source, target):
+    exist = osp.exists(source) and osp.exists(target)
+    if exist and osp.samefile(source, target):
         raise ConversionError(
             f'{target} is the source, expected another place to write to'
         )

@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""Guards around files and file names that come from elsewhere."""
+"""Checks of files and file names from untrusted sources."""
 
 import json
 import math
@@ -11,57 +11,24 @@ from mmengine import fileio
 
 from .errors import AnnotationError
 
-# Twenty times what the whole of LLD takes in the wordiest format. A file
-# beyond it is not read unless the caller says so.
+# Twenty times what the whole of LLD takes in the wordiest format.
 MAX_BYTES = 100 * 2**20
 
 # What file systems allow in one part of a path.
 MAX_NAME_BYTES = 255
 
 
-def read_bytes(
-    source: str,
-    max_bytes: int = MAX_BYTES,
-    backend_args: Optional[dict] = None,
-) -> bytes:
-    """Read a file of a bounded size.
+def check_size(source: str, size: int, max_bytes: int = MAX_BYTES) -> None:
+    """Refuse a file that is too large.
 
     Args:
         source (str): The file.
-        max_bytes (int): Largest size in bytes. Defaults to ``MAX_BYTES``.
-        backend_args (dict, optional): Arguments of the file backend. Defaults
-            to None, the local disk, where the size is looked at first.
-
-    Returns:
-        bytes: The content.
+        size (int): Its size in bytes.
+        max_bytes (int): The largest allowed.
 
     Raises:
         AnnotationError: If the file is larger.
-        FileNotFoundError: If it is not there.
     """
-    if backend_args is None:
-        check_size(source, max_bytes)
-    content = fileio.get(source, backend_args=backend_args)
-    _check_size(source, len(content), max_bytes)
-    return content
-
-
-def check_size(source: str, max_bytes: int = MAX_BYTES) -> None:
-    """Refuse a file on the local disk that is too large.
-
-    Args:
-        source (str): The file.
-        max_bytes (int): Largest size in bytes. Defaults to ``MAX_BYTES``.
-
-    Raises:
-        AnnotationError: If the file is larger.
-        FileNotFoundError: If it is not there.
-    """
-    _check_size(source, osp.getsize(source), max_bytes)
-
-
-def _check_size(source: str, size: int, max_bytes: int) -> None:
-    """Refuse a file whose size in bytes is too large."""
     if size > max_bytes:
         raise AnnotationError(
             source,
@@ -73,24 +40,43 @@ def _check_size(source: str, size: int, max_bytes: int) -> None:
         )
 
 
+def read_bytes(
+    source: str,
+    max_bytes: int = MAX_BYTES,
+    backend_args: Optional[dict] = None,
+) -> bytes:
+    """Read a file of a limited size.
+
+    Args:
+        source (str): The file.
+        max_bytes (int): Largest size in bytes.
+        backend_args (dict, optional): Arguments of the file backend. On the
+            local disk (None) the size is checked before reading.
+
+    Returns:
+        bytes: The content.
+
+    Raises:
+        AnnotationError: If the file is larger.
+        FileNotFoundError: If it is not there.
+    """
+    if backend_args is None:
+        check_size(source, osp.getsize(source), max_bytes)
+    content = fileio.get(source, backend_args=backend_args)
+    check_size(source, len(content), max_bytes)
+    return content
+
+
 def load_bounded_json(
     source: str,
     max_bytes: int = MAX_BYTES,
     backend_args: Optional[dict] = None,
 ) -> Any:
-    """Load a JSON file of a bounded size.
-
-    Args:
-        source (str): The file.
-        max_bytes (int): Largest size in bytes. Defaults to ``MAX_BYTES``.
-        backend_args (dict, optional): Arguments of the file backend. Defaults
-            to None.
-
-    Returns:
-        Any: The content.
+    """Load a JSON file of a limited size, see :func:`read_bytes`.
 
     Raises:
         AnnotationError: If the file is larger or no JSON.
+        FileNotFoundError: If it is not there.
     """
     content = read_bytes(source, max_bytes, backend_args)
     try:
