@@ -51,7 +51,7 @@ class AttributeNames:
         self.schema = schema
         self.unread: Counter = Counter()
         self._unknown: Counter = Counter()
-        self._first_unknown: Optional[Tuple[str, str]] = None
+        self._first_unknown = ''
         # Index of the attribute and codes of its values, by stated name.
         self._columns: Dict[str, Optional[int]] = {}
         self._codes: Dict[str, Dict[str, Optional[int]]] = {}
@@ -109,8 +109,7 @@ class AttributeNames:
     def read(
         self,
         stated: Iterable[Tuple[str, object]],
-        source: str,
-        record: str,
+        place: str,
         issues: IssueLog,
     ) -> Tuple[Tuple[Optional[int], ...], bool]:
         """Read the attributes of one cell.
@@ -119,8 +118,7 @@ class AttributeNames:
 
         Args:
             stated (Iterable[tuple[str, object]]): Names and values.
-            source (str): The annotation file, for messages.
-            record (str): The record in it, for messages.
+            place (str): File and record, for messages.
             issues (IssueLog): Where attributes stated twice are counted.
 
         Returns:
@@ -138,8 +136,8 @@ class AttributeNames:
             if key == IGNORED and key not in self._columns:
                 if text not in _TRUE + _FALSE:
                     raise AnnotationError(
-                        source,
-                        record,
+                        place,
+                        '',
                         f'the attribute {name!r} is {value!r}, expected true '
                         'or false',
                         'Correct it',
@@ -151,15 +149,12 @@ class AttributeNames:
                 self.unread[f'attribute {name[:80]!r} (by the map)'] += 1
             elif text not in self._codes[key]:
                 self._unknown[f'{name[:80]}={str(value)[:80]!r}'] += 1
-                self._first_unknown = self._first_unknown or (source, record)
+                self._first_unknown = self._first_unknown or place
             else:
                 codes[self._columns[key]].add(self._codes[key][text])
         stated_codes = [column - {None} for column in codes]
         if any(len(column) > 1 for column in stated_codes):
-            issues.add(
-                'attributes stated twice, differently, masked',
-                f'{source}, {record}',
-            )
+            issues.add('attributes stated twice, differently, masked', place)
         return tuple(
             column.pop() if len(column) == 1 else None
             for column in stated_codes
@@ -171,7 +166,7 @@ class AttributeNames:
         Raises:
             AnnotationError: If there are any, with the first place.
         """
-        if self._first_unknown is None:
+        if not self._first_unknown:
             return
         listed = ', '.join(
             f'{what} ({number} cells)'
@@ -182,7 +177,8 @@ class AttributeNames:
             for attribute in self.schema
         )
         raise AnnotationError(
-            *self._first_unknown,
+            self._first_unknown,
+            '',
             f'got attribute values that the schema does not have: {listed}, '
             f'expected {expected}',
             'Correct them, or state by an attribute map (--attribute-map) '

@@ -141,7 +141,7 @@ def read_fields(
             source, settings.names_file, settings.max_bytes
         )
     if issubclass(reader_class, JsonReader):
-        check_size(source, osp.getsize(source), settings.max_bytes)
+        check_size(source, settings.max_bytes)
     is_foreign = issubclass(reader_class, (BoxReader, CocoReader))
     reader = reader_class(
         settings.schema,

@@ -220,13 +220,11 @@ class ExportImages(ImageFolder):
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
-        self._found: Dict[str, Tuple[str, str]] = {}
+        self._found: Dict[str, str] = {}
         self._stems: Optional[Dict[str, List[str]]] = None
         self._tried: Dict[str, List[str]] = {}
 
-    def find(
-        self, stated: str, source: str, record: str, own_name: str = ''
-    ) -> str:
+    def find(self, stated: str, place: str, own_name: str = '') -> str:
         """Find the image that an export states.
 
         Tried are, in this order: the path, the ends of the path from the
@@ -236,11 +234,10 @@ class ExportImages(ImageFolder):
 
         Args:
             stated (str): Name, path or URL as stated.
-            source (str): The annotation file, for the message.
-            record (str): The record in it, for the message.
+            place (str): Annotation file and record, for the message.
             own_name (str): Name of the annotation file without its suffix,
                 where each image has a file. An image of this name is
-                preferred to one of another name. Defaults to ''.
+                preferred to one of another name.
 
         Returns:
             str: Name of the image, relative to the folder. If none is found,
@@ -253,8 +250,8 @@ class ExportImages(ImageFolder):
         fault = find_name_fault(stated)
         if fault is not None:
             raise AnnotationError(
-                source,
-                record,
+                place,
+                '',
                 f'the image name {stated[:120]!r} {fault}, expected the path '
                 'of an image',
                 'Correct the name',
@@ -267,13 +264,13 @@ class ExportImages(ImageFolder):
         if not name:
             name = '/'.join(split_name(stated)) or stated
             self._tried[name] = tried
-        other = self._found.setdefault(name, (source, record))
-        if other != (source, record):
+        other = self._found.setdefault(name, place)
+        if other != place:
             raise AnnotationError(
-                source,
-                record,
-                f'the image {name} is annotated here and in '
-                f'{", ".join(other)}, expected one record an image',
+                place,
+                '',
+                f'the image {name} is annotated here and in {other}, '
+                'expected one record an image',
                 'Merge the records if they are of one image. If they are of '
                 'two, name the folder that has both under the paths stated',
             )

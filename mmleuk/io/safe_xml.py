@@ -1,7 +1,7 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 """Reading of XML from untrusted sources."""
 
-from typing import Dict, Optional
+from typing import Dict
 from xml.etree import ElementTree
 
 from defusedxml import DefusedXmlException
@@ -29,11 +29,7 @@ class Element(ElementTree.Element):
         return f'line {self.line} <{self.tag}>'
 
 
-def parse_xml(
-    source: str,
-    max_bytes: int = MAX_BYTES,
-    backend_args: Optional[dict] = None,
-) -> Element:
+def parse_xml(source: str, max_bytes: int = MAX_BYTES) -> Element:
     """Parse an XML file without a document type.
 
     Entities, by which a small file can grow without limit or fetch others,
@@ -41,9 +37,7 @@ def parse_xml(
 
     Args:
         source (str): The file.
-        max_bytes (int): Largest size in bytes. Defaults to ``MAX_BYTES``.
-        backend_args (dict, optional): Arguments of the file backend. Defaults
-            to None.
+        max_bytes (int): Largest size in bytes.
 
     Returns:
         Element: The outermost element.
@@ -52,7 +46,7 @@ def parse_xml(
         AnnotationError: If the file is larger, no XML, has a document type or
             nests deeper than ``MAX_DEPTH``.
     """
-    content = read_bytes(source, max_bytes, backend_args)
+    content = read_bytes(source, max_bytes)
 
     def make(tag: str, attributes: Dict[str, str]) -> Element:
         element = Element(tag, attributes)

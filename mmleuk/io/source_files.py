@@ -7,8 +7,6 @@ import os
 import os.path as osp
 from typing import Any, List, Optional
 
-from mmengine import fileio
-
 from .errors import AnnotationError
 
 # Twenty times what the whole of LLD takes in the wordiest format.
@@ -18,17 +16,18 @@ MAX_BYTES = 100 * 2**20
 MAX_NAME_BYTES = 255
 
 
-def check_size(source: str, size: int, max_bytes: int = MAX_BYTES) -> None:
+def check_size(source: str, max_bytes: int = MAX_BYTES) -> None:
     """Refuse a file that is too large.
 
     Args:
         source (str): The file.
-        size (int): Its size in bytes.
-        max_bytes (int): The largest allowed.
+        max_bytes (int): Largest size in bytes.
 
     Raises:
         AnnotationError: If the file is larger.
+        FileNotFoundError: If it is not there.
     """
+    size = osp.getsize(source)
     if size > max_bytes:
         raise AnnotationError(
             source,
@@ -40,18 +39,12 @@ def check_size(source: str, size: int, max_bytes: int = MAX_BYTES) -> None:
         )
 
 
-def read_bytes(
-    source: str,
-    max_bytes: int = MAX_BYTES,
-    backend_args: Optional[dict] = None,
-) -> bytes:
-    """Read a file of a limited size.
+def read_bytes(source: str, max_bytes: int = MAX_BYTES) -> bytes:
+    """Read a file of a limited size from the local disk.
 
     Args:
         source (str): The file.
         max_bytes (int): Largest size in bytes.
-        backend_args (dict, optional): Arguments of the file backend. On the
-            local disk (None) the size is checked before reading.
 
     Returns:
         bytes: The content.
@@ -60,25 +53,19 @@ def read_bytes(
         AnnotationError: If the file is larger.
         FileNotFoundError: If it is not there.
     """
-    if backend_args is None:
-        check_size(source, osp.getsize(source), max_bytes)
-    content = fileio.get(source, backend_args=backend_args)
-    check_size(source, len(content), max_bytes)
-    return content
+    check_size(source, max_bytes)
+    with open(source, 'rb') as file:
+        return file.read()
 
 
-def load_bounded_json(
-    source: str,
-    max_bytes: int = MAX_BYTES,
-    backend_args: Optional[dict] = None,
-) -> Any:
+def load_bounded_json(source: str, max_bytes: int = MAX_BYTES) -> Any:
     """Load a JSON file of a limited size, see :func:`read_bytes`.
 
     Raises:
         AnnotationError: If the file is larger or no JSON.
         FileNotFoundError: If it is not there.
     """
-    content = read_bytes(source, max_bytes, backend_args)
+    content = read_bytes(source, max_bytes)
     try:
         return json.loads(content.decode('utf-8-sig'))
     except (ValueError, RecursionError) as error:
@@ -90,13 +77,12 @@ def load_bounded_json(
         ) from None
 
 
-def parse_number(value: object, source: str, record: str, what: str) -> float:
+def parse_number(value: object, place: str, what: str) -> float:
     """Read a finite number.
 
     Args:
         value (object): A number or a numeral.
-        source (str): The annotation file, for the message.
-        record (str): The record in it, for the message.
+        place (str): File and record, for the message.
         what (str): Name of the number, for the message.
 
     Returns:
@@ -113,8 +99,8 @@ def parse_number(value: object, source: str, record: str, what: str) -> float:
         number = math.nan
     if not math.isfinite(number):
         raise AnnotationError(
-            source,
-            record,
+            place,
+            '',
             f'{what} is {str(value)[:80]!r}, expected a finite number',
             'Correct it',
         )

@@ -34,7 +34,7 @@ class StatedImage:
         source (str): The file that states it.
         where (str): The record in that file.
         shapes (object): Its shapes in the form of the export.
-        annotated (bool): Whether somebody has annotated it. Defaults to True.
+        annotated (bool): Whether somebody has annotated it.
     """
 
     name: str
@@ -43,6 +43,11 @@ class StatedImage:
     where: str
     shapes: Any
     annotated: bool = True
+
+    @property
+    def place(self) -> str:
+        """str: File and record, for messages."""
+        return f'{self.source}, {self.where}'
 
 
 @dataclass
@@ -55,9 +60,9 @@ class Shape:
             extent of the shape is unknown.
         attributes (list[tuple]): Names and values.
         where (str): The record.
-        ignored (bool): Whether the cell is ignored. Defaults to False.
+        ignored (bool): Whether the cell is ignored.
         outline (str): What ``box`` is drawn around, in the plural, such as
-            'polygons'. Defaults to '', the shape is a box itself.
+            'polygons'; '' if the shape is a box itself.
     """
 
     label: str
@@ -81,12 +86,10 @@ class BoxReader(BaseReader):
     Args:
         schema (AttributeSchema): The attributes.
         images (ExportImages): The images.
-        region_label (str): The reserved label. Defaults to ``REGION_LABEL``.
-        unmarked (str): How an image without a region counts: one of
-            ``UNMARKED``. Defaults to 'auto'.
+        region_label (str): The reserved label.
+        unmarked (str): How an image without a region counts, see ``UNMARKED``.
         attribute_map (Mapping, optional): See :class:`AttributeNames`.
-            Defaults to None.
-        max_bytes (int): Largest file to read. Defaults to ``MAX_BYTES``.
+        max_bytes (int): Largest file to read.
         kwargs (dict): Other arguments of :class:`BaseReader`.
 
     Raises:
@@ -125,18 +128,7 @@ class BoxReader(BaseReader):
         """Read the regions and cells of an image of (width, height) pixels."""
 
     def read(self, source: str) -> List[FieldRecord]:
-        """Read all fields of one export.
-
-        Args:
-            source (str): The file or folder.
-
-        Returns:
-            list[FieldRecord]: One record for each image that can be used.
-
-        Raises:
-            AnnotationError: If a record can't be understood.
-            FileNotFoundError: If the export or most images are not there.
-        """
+        """Read one export, see :meth:`BaseReader.read`."""
         rates = FaultRateCheck(self.issues, source)
         images = self._read_images(source)
         self.issues.seen['images'] += len(images)
@@ -146,17 +138,19 @@ class BoxReader(BaseReader):
         read = []
         for image in images:
             size = sizes.get(image.name)
-            place = f'{image.source}, {image.where}'
             # The boxes of an image that can't be used are only counted.
             shapes = self._read_shapes(image, size or (1, 1))
             regions, cells = self._sort_shapes(image, shapes)
             if size is None:
                 if cells:
-                    self.issues.add(ANNOTATION_OF_DROPPED, place, len(cells))
+                    self.issues.add(
+                        ANNOTATION_OF_DROPPED, image.place, len(cells)
+                    )
                 continue
             if image.size not in (None, size):
                 self.issues.add(
-                    SIZE_WRONG, f'{place}: {image.size} stated, {size} found'
+                    SIZE_WRONG,
+                    f'{image.place}: {image.size} stated, {size} found',
                 )
             read.append((image, size, regions, cells))
         self.names.check()
@@ -185,15 +179,12 @@ class BoxReader(BaseReader):
         """Separate regions and cells; regions are None if they are unclear."""
         regions, cells, is_clear = [], [], True
         for shape in shapes:
-            where = f'{image.where}, {shape.where}'
+            place = f'{image.place}, {shape.where}'
             label = normalise_name(shape.label)
             box, outline = shape.box, shape.outline
             if not label:
                 raise AnnotationError(
-                    image.source,
-                    where,
-                    'the shape has no label',
-                    'Label or delete it',
+                    place, '', 'the shape has no label', 'Label it'
                 )
             if box is not None:
                 (x1, x2), (y1, y2) = sorted(box[::2]), sorted(box[1::2])
@@ -202,14 +193,13 @@ class BoxReader(BaseReader):
                 elif box != (x1, y1, x2, y2):
                     box = x1, y1, x2, y2
                     self.issues.add(
-                        'boxes with exchanged corners put right',
-                        f'{image.source}, {where}',
+                        'boxes with exchanged corners put right', place
                     )
             if label == self.region_label:
                 if box is None or outline:
                     raise AnnotationError(
-                        image.source,
-                        where,
+                        place,
+                        '',
                         f'the annotated region is one of the '
                         f'{outline or "shapes of unknown extent"}, expected '
                         'an upright rectangle',
@@ -220,22 +210,18 @@ class BoxReader(BaseReader):
             self.issues.seen['annotations'] += 1
             if box is None:
                 is_clear = False
-                self.issues.add(
-                    'shapes of unknown extent dropped',
-                    f'{image.source}, {where}',
-                )
+                self.issues.add('shapes of unknown extent dropped', place)
                 continue
             if outline:
                 self.issues.add(
-                    f'{outline} replaced by upright boxes around them',
-                    f'{image.source}, {where}',
+                    f'{outline} replaced by upright boxes around them', place
                 )
             codes, ignored = self.names.read(
-                shape.attributes, image.source, where, self.issues
+                shape.attributes, place, self.issues
             )
-            cells.append(
-                RawCell(box, label, codes, ignored or shape.ignored, where)
-            )
+            ignored |= shape.ignored
+            where = f'{image.where}, {shape.where}'
+            cells.append(RawCell(box, label, codes, ignored, where))
         return (regions if is_clear else None), cells
 
     def _choose_regions(
@@ -260,10 +246,7 @@ class BoxReader(BaseReader):
             return None
         else:
             reason = 'without an annotated region'
-        self.issues.add(
-            f'images {reason} taken as not annotated',
-            f'{image.source}, {image.where}',
-        )
+        self.issues.add(f'images {reason} taken as not annotated', image.place)
         return []
 
 

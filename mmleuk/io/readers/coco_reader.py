@@ -25,33 +25,18 @@ class CocoReader(SparseJsonReader):
         args (tuple): Arguments of :class:`SparseJsonReader`; its ``images``
             are :class:`ExportImages`.
         attribute_map (Mapping, optional): See :class:`AttributeNames`.
-            Defaults to None.
         kwargs (dict): Keyword arguments of :class:`SparseJsonReader`.
     """
 
     def __init__(
-        self,
-        *args,
-        attribute_map: Optional[Mapping] = None,
-        **kwargs,
+        self, *args, attribute_map: Optional[Mapping] = None, **kwargs
     ) -> None:
         super().__init__(*args, **kwargs)
         self.names = AttributeNames(self.schema, attribute_map)
         self.unread = self.names.unread
 
     def read(self, source: str) -> List[FieldRecord]:
-        """Read all fields of one JSON file.
-
-        Args:
-            source (str): The file.
-
-        Returns:
-            list[FieldRecord]: One record an image, in file order.
-
-        Raises:
-            AnnotationError: If a record can't be understood.
-            FileNotFoundError: If the file or images are not there.
-        """
+        """Read one JSON file, see :meth:`BaseReader.read`."""
         self._without_box: Dict[str, str] = {}
         fields = super().read(source)
         self.names.check()
@@ -76,7 +61,7 @@ class CocoReader(SparseJsonReader):
                 if isinstance(stated, str) and stated:
                     if stated not in found:
                         found[stated] = self.images.find(
-                            stated, source, f'image entry {index}'
+                            stated, f'{source}, image entry {index}'
                         )
                     image = {**image, 'file_name': found[stated]}
             entries.append(image)
@@ -96,7 +81,7 @@ class CocoReader(SparseJsonReader):
         ignored = False
         if isinstance(nested, dict):
             codes, ignored = self.names.read(
-                nested.items(), source, record, self.issues
+                nested.items(), f'{source}, {record}', self.issues
             )
             annotation[NESTED_KEY] = dict(zip(self.schema.names, codes))
         cell = super()._read_cell(annotation, *args, **kwargs)

@@ -34,7 +34,7 @@ class CvatReader(BoxReader):
 
     def _read_images(self, source: str) -> List[StatedImage]:
         """List the images of ``annotations.xml``."""
-        root = parse_xml(source, self.max_bytes, self.backend_args)
+        root = parse_xml(source, self.max_bytes)
         track = root.find('track')
         if root.tag != 'annotations' or track is not None:
             wrong = root if track is None else track
@@ -49,6 +49,7 @@ class CvatReader(BoxReader):
         for element in root.findall('image'):
             name = element.get('name', '')
             where = f'{element.where} {name[:120]!r}'
+            place = f'{source}, {where}'
             subset = element.get('subset')
             if name and subset:
                 # So does CVAT store the images of a project.
@@ -56,18 +57,11 @@ class CvatReader(BoxReader):
             size = None
             if {'width', 'height'} <= set(element.attrib):
                 size = tuple(
-                    int(parse_number(element.get(side), source, where, side))
+                    int(parse_number(element.get(side), place, side))
                     for side in ('width', 'height')
                 )
-            images.append(
-                StatedImage(
-                    self.images.find(name, source, where),
-                    size,
-                    source,
-                    where,
-                    element,
-                )
-            )
+            name = self.images.find(name, place)
+            images.append(StatedImage(name, size, source, where, element))
         return images
 
     def _read_shapes(self, image: StatedImage, size: Size) -> List[Shape]:
@@ -80,31 +74,25 @@ class CvatReader(BoxReader):
             ):
                 self.unread[f'<{kind[:40]}> of images'] += 1
                 continue
-            record = f'{image.where}, {element.where}'
-            box, outline = _read_outline(element, image.source, record)
+            where = element.where
+            box, outline = _read_outline(element, f'{image.place}, {where}')
+            label = element.get('label', '')
+            attributes = [
+                (item.get('name', ''), item.text)
+                for item in element.findall('attribute')
+            ]
+            ignored = kind == 'polyline'
             shapes.append(
-                Shape(
-                    element.get('label', ''),
-                    box,
-                    [
-                        (item.get('name', ''), item.text)
-                        for item in element.findall('attribute')
-                    ],
-                    element.where,
-                    ignored=kind == 'polyline',
-                    outline=outline,
-                )
+                Shape(label, box, attributes, where, ignored, outline)
             )
         return shapes
 
 
-def _read_outline(
-    element: Element, source: str, record: str
-) -> Tuple[Optional[Box], str]:
+def _read_outline(element: Element, place: str) -> Tuple[Optional[Box], str]:
     """Find the box around a shape, and what the shape is unless a box."""
 
     def number(key: str, default: Optional[str] = None) -> float:
-        return parse_number(element.get(key, default), source, record, key)
+        return parse_number(element.get(key, default), place, key)
 
     kind = element.tag
     if kind == 'box':
@@ -128,7 +116,7 @@ def _read_outline(
     if kind in ('polygon', 'polyline'):
         points = [
             tuple(
-                parse_number(value, source, record, 'points')
+                parse_number(value, place, 'points')
                 for value in (*point.split(','), None)[:2]
             )
             for point in element.get('points', '').split(';')

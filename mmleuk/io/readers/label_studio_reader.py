@@ -46,11 +46,9 @@ class LabelStudioReader(BoxReader):
 
     Args:
         args (tuple): Arguments of :class:`BoxReader`.
-        image_key (str): Key of the image in the ``data`` of a task. Defaults
-            to 'image'.
+        image_key (str): Key of the image in the ``data`` of a task.
         annotator (int | str, optional): Whose annotation to take where an
-            image has several, by ``completed_by``. Defaults to None: several
-            are an error.
+            image has several, by ``completed_by``. None: several are an error.
         kwargs (dict): Keyword arguments of :class:`BoxReader`.
     """
 
@@ -67,7 +65,7 @@ class LabelStudioReader(BoxReader):
 
     def _read_images(self, source: str) -> List[StatedImage]:
         """List the images of the tasks."""
-        tasks = load_bounded_json(source, self.max_bytes, self.backend_args)
+        tasks = load_bounded_json(source, self.max_bytes)
         if not isinstance(tasks, list) or not all(
             isinstance(task, dict) for task in tasks
         ):
@@ -93,38 +91,38 @@ class LabelStudioReader(BoxReader):
                     'Export as "JSON" (not JSON-MIN), or name the key of the '
                     'image (--image-key)',
                 )
-            results = self._choose_results(task, source, where)
+            place = f'{source}, {where}'
+            chosen = self._choose_results(task, place)
+            results = chosen or []
             images.append(
                 StatedImage(
-                    self.images.find(stated, source, where),
-                    _read_size(results or []),
+                    self.images.find(stated, place),
+                    _read_size(results),
                     source,
                     where,
-                    results or [],
-                    annotated=results is not None,
+                    results,
+                    annotated=chosen is not None,
                 )
             )
         return images
 
     def _choose_results(
-        self, task: Dict[str, Any], source: str, where: str
+        self, task: Dict[str, Any], place: str
     ) -> Optional[List[dict]]:
         """Choose the annotation of a task; None where there is none."""
         chosen = []
         for annotation in task['annotations']:
-            results = (
-                annotation.get('result')
-                if isinstance(annotation, dict)
-                else None
-            )
+            results = None
+            if isinstance(annotation, dict):
+                results = annotation.get('result')
             if not isinstance(results, list) or not all(
                 isinstance(item, dict)
                 and isinstance(item.get('value', {}), dict)
                 for item in results
             ):
                 raise AnnotationError(
-                    source,
-                    where,
+                    place,
+                    '',
                     'an annotation has no list of results',
                     'Export as "JSON" from Label Studio',
                 )
@@ -137,8 +135,8 @@ class LabelStudioReader(BoxReader):
                 chosen.append(results)
         if len(chosen) > 1:
             raise AnnotationError(
-                source,
-                where,
+                place,
+                '',
                 f'the task has {len(chosen)} annotations, expected one',
                 'Choose an annotator (--annotator), or cancel all but one',
             )
@@ -166,7 +164,7 @@ class LabelStudioReader(BoxReader):
         where: str,
     ) -> Optional[Shape]:
         """Read the results of one id; None where they state no shape."""
-        record = f'{image.where}, {where}'
+        place = f'{image.place}, {where}'
         labels: List[str] = []
         attributes: List[tuple] = []
         shape = None
@@ -176,13 +174,11 @@ class LabelStudioReader(BoxReader):
             if base in SHAPES and shape is None:
                 shape = result
             if base != kind:
-                labels += _read_strings(value, kind, image.source, record)
+                labels += _read_strings(value, kind, place)
             elif kind == 'choices':
                 attributes += [
                     (str(result.get('from_name')), choice)
-                    for choice in _read_strings(
-                        value, kind, image.source, record
-                    )
+                    for choice in _read_strings(value, kind, place)
                 ]
             elif kind not in SHAPES:
                 self.unread[f'results of type {kind[:40]!r}'] += 1
@@ -192,23 +188,17 @@ class LabelStudioReader(BoxReader):
             return None
         if len(set(labels)) > 1:
             raise AnnotationError(
-                image.source,
-                record,
+                place,
+                '',
                 f'the shape has the labels {labels[:5]}, expected one',
                 'Keep one',
             )
-        box, outline, is_open = None, '', False
+        box, outline = None, ''
         if shape is not None:
-            box, outline = _read_outline(shape, image.source, record, size)
-            is_open = outline == 'vectors'
-        return Shape(
-            labels[0] if labels else '',
-            box,
-            attributes,
-            where,
-            ignored=is_open,
-            outline=outline,
-        )
+            box, outline = _read_outline(shape, place, size)
+        label = labels[0] if labels else ''
+        is_open = outline == 'vectors'
+        return Shape(label, box, attributes, where, is_open, outline)
 
 
 def _read_size(results: Sequence[dict]) -> Optional[Size]:
@@ -226,17 +216,15 @@ def _read_size(results: Sequence[dict]) -> Optional[Size]:
     return None
 
 
-def _read_strings(
-    value: dict, kind: str, source: str, record: str
-) -> List[str]:
+def _read_strings(value: dict, kind: str, place: str) -> List[str]:
     """Read the labels or choices of a result."""
     strings = value.get(kind, [])
     if not isinstance(strings, list) or not all(
         isinstance(item, str) for item in strings
     ):
         raise AnnotationError(
-            source,
-            record,
+            place,
+            '',
             f'{kind!r} is {str(strings)[:80]}, expected a list of names',
             'Correct it',
         )
@@ -244,15 +232,15 @@ def _read_strings(
 
 
 def _read_outline(
-    result: dict, source: str, record: str, size: Size
+    result: dict, place: str, size: Size
 ) -> Tuple[Optional[Box], str]:
     """Find the box around a shape, and what the shape is unless a box."""
     value = result.get('value', {})
 
     def number(holder: dict, key: str, default: object = None) -> float:
-        return parse_number(holder.get(key, default), source, record, key)
+        return parse_number(holder.get(key, default), place, key)
 
-    def place(x_key: str, y_key: str, holder: dict = value) -> tuple:
+    def pixels(x_key: str, y_key: str, holder: dict = value) -> tuple:
         return tuple(
             number(holder, key) / 100 * side
             for key, side in zip((x_key, y_key), size)
@@ -260,22 +248,22 @@ def _read_outline(
 
     if number(result, 'image_rotation', 0) % 360:
         raise AnnotationError(
-            source,
-            record,
+            place,
+            '',
             'the image was rotated for annotation, expected it upright',
             'Rotate it back in Label Studio, or store it rotated',
         )
     kind = str(result.get('type')).removesuffix('labels')
     rotation = number(value, 'rotation', 0) % 360
     if kind == 'rectangle':
-        (left, top), sides = place('x', 'y'), place('width', 'height')
+        (left, top), sides = pixels('x', 'y'), pixels('width', 'height')
         box = left, top, left + sides[0], top + sides[1]
         if not rotation:
             return box, ''
         # Label Studio rotates about the upper left corner.
         return turn_box(box, rotation, (left, top)), 'rotated boxes'
     if kind == 'ellipse':
-        centre, radii = place('x', 'y'), place('radiusX', 'radiusY')
+        centre, radii = pixels('x', 'y'), pixels('radiusX', 'radiusY')
         return surround_ellipse(centre, radii, rotation), 'ellipses'
     points = value.get('points', value.get('vertices'))
     if kind in ('polygon', 'vector') and isinstance(points, list):
@@ -285,7 +273,7 @@ def _read_outline(
                 point = dict(zip('xy', point))
             if not isinstance(point, dict):
                 return None, ''
-            corners.append(place('x', 'y', point))
+            corners.append(pixels('x', 'y', point))
         outline = 'polygons' if value.get('closed', True) else 'vectors'
         return surround(corners), '' if is_rectangle(corners) else outline
     if kind == 'brush':

@@ -15,8 +15,7 @@ class PredictionsReader(BoxReader):
 
     Args:
         args (tuple): Arguments of :class:`BoxReader`.
-        min_score (float): Detections of a lower score are left out. Defaults
-            to 0.
+        min_score (float): Detections of a lower score are left out.
         kwargs (dict): Keyword arguments of :class:`BoxReader`.
     """
 
@@ -32,15 +31,9 @@ class PredictionsReader(BoxReader):
                 self.unread['images that could not be read'] += 1
                 continue
             where = f'image {number} ({image.file})'
-            images.append(
-                StatedImage(
-                    self.images.find(image.file, source, where),
-                    (image.width, image.height),
-                    source,
-                    where,
-                    image.cells,
-                )
-            )
+            name = self.images.find(image.file, f'{source}, {where}')
+            size = image.width, image.height
+            images.append(StatedImage(name, size, source, where, image.cells))
         return images
 
     def _read_shapes(self, image: StatedImage, size: Size) -> List[Shape]:
@@ -52,7 +45,7 @@ class PredictionsReader(BoxReader):
                 self.issues.seen['annotations'] += 1
                 self.issues.add(
                     f'cells scored below {self.min_score:g} dropped',
-                    f'{image.source}, {image.where}, {where}',
+                    f'{image.place}, {where}',
                 )
                 continue
             attributes = [

@@ -1,9 +1,6 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-import os.path as osp
-from pathlib import PureWindowsPath
+from pathlib import Path, PurePath, PureWindowsPath
 from typing import List, Optional, Tuple
-
-from mmengine import fileio
 
 from mmleuk.io.errors import AnnotationError
 from mmleuk.io.image_folder import Size
@@ -27,7 +24,7 @@ class VocReader(BoxReader):
         origin (int): Coordinate of the first pixel. 0: edges of pixels, as
             CVAT, LabelImg and this package write them; 1: the challenge's own
             files, in which ``xmin`` and ``xmax`` number the first and the
-            last pixel of the box. Defaults to 0.
+            last pixel of the box.
         kwargs (dict): Keyword arguments of :class:`BoxReader`.
 
     Raises:
@@ -42,31 +39,23 @@ class VocReader(BoxReader):
 
     def _read_images(self, source: str) -> List[StatedImage]:
         """List the images of all XML files below a folder."""
-        names = []
-        if fileio.isdir(source, self.backend_args):
-            names = sorted(
-                fileio.list_dir_or_file(
-                    source,
-                    list_dir=False,
-                    suffix='.xml',
-                    recursive=True,
-                    backend_args=self.backend_args,
-                )
-            )
-        if not names:
+        paths = sorted(
+            path
+            for path in Path(source).rglob('*.xml')
+            if not path.name.startswith('.')
+        )
+        if not paths:
             raise FileNotFoundError(
                 f'{source}: no XML files are there, expected a folder of '
                 'Pascal VOC annotations'
             )
         images = []
-        for name in names:
-            path = fileio.join_path(
-                source, name, backend_args=self.backend_args
-            )
+        for path in paths:
+            name = path.relative_to(source).as_posix()
             try:
-                root = parse_xml(path, self.max_bytes, self.backend_args)
+                root = parse_xml(str(path), self.max_bytes)
             except AnnotationError as error:
-                if len(names) == 1:
+                if len(paths) == 1:
                     raise
                 self.issues.add(
                     'files that can not be read left out with their images',
@@ -74,12 +63,13 @@ class VocReader(BoxReader):
                 )
                 self.unread[f'file {name}'] += 1
                 continue
-            images.append(self._read_image(root, path, osp.splitext(name)[0]))
+            own_name = name.removesuffix('.xml')
+            images.append(self._read_image(root, str(path), own_name))
         if not images:
             raise AnnotationError(
                 source,
                 '',
-                f'none of {len(names)} XML files can be read. The first: '
+                f'none of {len(paths)} XML files can be read. The first: '
                 f'{next(reversed(self.issues.first.values()))}',
                 'Save them as UTF-8',
             )
@@ -97,24 +87,25 @@ class VocReader(BoxReader):
                 'expected an <annotation> with a <filename>',
                 'Keep only Pascal VOC files in the folder',
             )
-        size = root.find('size')
-        stated: Optional[Size] = None
-        if size is not None:
-            stated = tuple(
-                int(_read_number(size, side, path))
+        size: Optional[Size] = None
+        element = root.find('size')
+        if element is not None:
+            size = tuple(
+                int(_read_number(element, side, path))
                 for side in ('width', 'height')
             )
-            # Tools that do not know the size write 0.
-            stated = stated if all(stated) else None
         text = file_name.text or ''
-        name = self.images.find(text, path, file_name.where, own_name)
+        place = f'{path}, {file_name.where}'
+        name = self.images.find(text, place, own_name)
         stems = {PureWindowsPath(part).stem for part in (name, text.strip())}
-        if len(stems) > 1 and osp.basename(own_name) in stems:
+        if len(stems) > 1 and PurePath(own_name).name in stems:
             self.issues.add(
                 'images found by the name of their XML instead of <filename>',
-                f'{path}, {file_name.where}',
+                place,
             )
-        return StatedImage(name, stated, path, root.where, root)
+        # Tools that do not know the size write 0.
+        size = size if size and all(size) else None
+        return StatedImage(name, size, path, root.where, root)
 
     def _read_shapes(self, image: StatedImage, size: Size) -> List[Shape]:
         """Read the objects of one image."""
@@ -130,18 +121,14 @@ class VocReader(BoxReader):
                     'Correct it',
                 )
             box, outline = self._read_outline(element, image.source)
+            label = element.findtext('name', '')
+            attributes = [
+                (item.findtext('name', ''), item.findtext('value'))
+                for item in element.iterfind('attributes/attribute')
+            ]
+            ignored = difficult == '1'
             shapes.append(
-                Shape(
-                    element.findtext('name', ''),
-                    box,
-                    [
-                        (item.findtext('name', ''), item.findtext('value'))
-                        for item in element.iterfind('attributes/attribute')
-                    ],
-                    where,
-                    ignored=difficult == '1',
-                    outline=outline,
-                )
+                Shape(label, box, attributes, where, ignored, outline)
             )
         return shapes
 
@@ -162,7 +149,7 @@ class VocReader(BoxReader):
         # <x1>, <y1>, <x2> ... or <pt> with <x> and <y>.
         xs, ys = (
             [
-                parse_number(item.text, source, item.where, item.tag)
+                parse_number(item.text, f'{source}, {item.where}', item.tag)
                 for item in polygon.iter()
                 if item.tag[0] == axis
                 and item.tag[1:].isdecimal() | (item.tag == axis)
@@ -174,4 +161,4 @@ class VocReader(BoxReader):
 
 def _read_number(parent: Element, tag: str, source: str) -> float:
     """Read the number in a child."""
-    return parse_number(parent.findtext(tag), source, parent.where, tag)
+    return parse_number(parent.findtext(tag), f'{source}, {parent.where}', tag)

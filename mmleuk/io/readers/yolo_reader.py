@@ -1,9 +1,8 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-import os.path as osp
+from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Set
 
 import yaml
-from mmengine import fileio
 
 from mmleuk.io.errors import AnnotationError
 from mmleuk.io.image_folder import Size
@@ -89,18 +88,15 @@ def find_class_names(
     folder: str,
     names_file: Optional[str] = None,
     max_bytes: int = MAX_BYTES,
-    backend_args: Optional[dict] = None,
 ) -> List[str]:
     """Find the class names of a folder of YOLO labels.
 
     Args:
         folder (str): The folder.
         names_file (str, optional): The file that states them: one name a line
-            or, with the suffix ``.yaml``, under ``names``. Defaults to None:
-            one of ``NAME_FILES`` in the folder, or in one of the two above.
-        max_bytes (int): Largest file to read. Defaults to ``MAX_BYTES``.
-        backend_args (dict, optional): Arguments of the file backend. Defaults
-            to None.
+            or, with the suffix ``.yaml``, under ``names``. None: one of
+            ``NAME_FILES`` in the folder, or in one of the two above.
+        max_bytes (int): Largest file to read.
 
     Returns:
         list[str]: Names by index, '' for an index without one: an empty line
@@ -111,27 +107,16 @@ def find_class_names(
         FileNotFoundError: If it is not there.
     """
     if names_file is None:
-        # Paths of other backends can't be climbed.
-        folders = [folder]
-        if backend_args is None:
-            parent = osp.dirname(osp.abspath(folder))
-            folders += [parent, osp.dirname(parent)]
-        candidates = [
-            fileio.join_path(place, name, backend_args=backend_args)
-            for place in folders
-            for name in NAME_FILES
-        ]
-        names_file = next(
-            (path for path in candidates if fileio.exists(path, backend_args)),
-            None,
-        )
+        places = Path(folder), *Path(folder).absolute().parents[:2]
+        paths = [place / name for place in places for name in NAME_FILES]
+        names_file = next((str(path) for path in paths if path.exists()), None)
         if names_file is None:
             raise FileNotFoundError(
                 f'{folder}: no file of class names is there or in the two '
                 f'folders above, expected one of {", ".join(NAME_FILES)}. '
                 'Name it (--names)'
             )
-    content = read_bytes(names_file, max_bytes, backend_args)
+    content = read_bytes(names_file, max_bytes)
     try:
         text = content.decode('utf-8-sig')
         if names_file.endswith(('.yaml', '.yml')):
