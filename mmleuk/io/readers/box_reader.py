@@ -2,7 +2,7 @@
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, Iterator, List, Optional, Sequence, Tuple
 
 from mmleuk.io.attribute_names import AttributeNames
 from mmleuk.io.errors import AnnotationError
@@ -120,17 +120,17 @@ class BoxReader(BaseReader):
         self.max_bytes = max_bytes
 
     @abstractmethod
-    def _read_images(self, source: str) -> List[StatedImage]:
+    def _read_images(self, source: str) -> Iterator[StatedImage]:
         """List the images of an export."""
 
     @abstractmethod
-    def _read_shapes(self, image: StatedImage, size: Size) -> List[Shape]:
+    def _read_shapes(self, image: StatedImage, size: Size) -> Iterator[Shape]:
         """Read the regions and cells of an image of (width, height) pixels."""
 
     def read(self, source: str) -> List[FieldRecord]:
         """Read one export, see :meth:`BaseReader.read`."""
         rates = FaultRateCheck(self.issues, source)
-        images = self._read_images(source)
+        images = list(self._read_images(source))
         self.issues.seen['images'] += len(images)
         sizes = self.look_at_images(
             {image.name: image.size for image in images}, source
@@ -174,7 +174,7 @@ class BoxReader(BaseReader):
         ]
 
     def _sort_shapes(
-        self, image: StatedImage, shapes: Sequence[Shape]
+        self, image: StatedImage, shapes: Iterator[Shape]
     ) -> Tuple[Optional[List[Box]], List[RawCell]]:
         """Separate regions and cells; regions are None if they are unclear."""
         regions, cells, is_clear = [], [], True
@@ -279,31 +279,6 @@ def is_rectangle(points: Sequence[Point]) -> bool:
     return len(points) == 4 and all(
         (one[0] == two[0]) != (one[1] == two[1])
         for one, two in zip(points, points[1:] + points[:1])
-    )
-
-
-def turn_box(box: Box, degrees: float, pivot: Point) -> Box:
-    """Find the upright box around a rotated rectangle.
-
-    Args:
-        box (tuple[float]): (x1, y1, x2, y2) before the rotation, in pixels.
-        degrees (float): Rotation, clockwise as seen in the image.
-        pivot (tuple[float]): Centre of the rotation, (x, y) in pixels.
-
-    Returns:
-        tuple[float]: (x1, y1, x2, y2) in pixels.
-    """
-    x1, y1, x2, y2 = box
-    angle = math.radians(degrees)
-    sine, cosine = math.sin(angle), math.cos(angle)
-    return surround(
-        [
-            (
-                pivot[0] + (x - pivot[0]) * cosine - (y - pivot[1]) * sine,
-                pivot[1] + (x - pivot[0]) * sine + (y - pivot[1]) * cosine,
-            )
-            for x, y in ((x1, y1), (x2, y1), (x2, y2), (x1, y2))
-        ]
     )
 
 

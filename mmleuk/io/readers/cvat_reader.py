@@ -1,6 +1,9 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 import re
-from typing import List, Optional, Tuple
+from typing import Iterator, Optional, Tuple
+
+import shapely
+from shapely.affinity import rotate
 
 from mmleuk.io.errors import AnnotationError
 from mmleuk.io.image_folder import Size
@@ -15,7 +18,6 @@ from .box_reader import (
     is_rectangle,
     surround,
     surround_ellipse,
-    turn_box,
 )
 
 
@@ -32,7 +34,7 @@ class CvatReader(BoxReader):
         kwargs (dict): Keyword arguments of :class:`BoxReader`.
     """
 
-    def _read_images(self, source: str) -> List[StatedImage]:
+    def _read_images(self, source: str) -> Iterator[StatedImage]:
         """List the images of ``annotations.xml``."""
         root = parse_xml(source, self.max_bytes)
         track = root.find('track')
@@ -45,7 +47,6 @@ class CvatReader(BoxReader):
                 '<annotations>',
                 'Export as "CVAT for images 1.1"',
             )
-        images = []
         for element in root.findall('image'):
             name = element.get('name', '')
             where = f'{element.where} {name[:120]!r}'
@@ -61,12 +62,10 @@ class CvatReader(BoxReader):
                     for side in ('width', 'height')
                 )
             name = self.images.find(name, place)
-            images.append(StatedImage(name, size, source, where, element))
-        return images
+            yield StatedImage(name, size, source, where, element)
 
-    def _read_shapes(self, image: StatedImage, size: Size) -> List[Shape]:
+    def _read_shapes(self, image: StatedImage, size: Size) -> Iterator[Shape]:
         """Read the shapes of one image."""
-        shapes = []
         for element in image.shapes:
             kind = element.tag
             if kind == 'tag' or (
@@ -82,10 +81,7 @@ class CvatReader(BoxReader):
                 for item in element.findall('attribute')
             ]
             ignored = kind == 'polyline'
-            shapes.append(
-                Shape(label, box, attributes, where, ignored, outline)
-            )
-        return shapes
+            yield Shape(label, box, attributes, where, ignored, outline)
 
 
 def _read_outline(element: Element, place: str) -> Tuple[Optional[Box], str]:
@@ -100,8 +96,7 @@ def _read_outline(element: Element, place: str) -> Tuple[Optional[Box], str]:
         rotation = number('rotation', '0') % 360
         if not rotation:
             return box, ''
-        pivot = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-        return turn_box(box, rotation, pivot), 'rotated boxes'
+        return rotate(shapely.box(*box), rotation).bounds, 'rotated boxes'
     if kind == 'mask':
         x, y = number('left'), number('top')
         return (x, y, x + number('width'), y + number('height')), 'masks'

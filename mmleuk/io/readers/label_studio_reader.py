@@ -1,7 +1,9 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
+import shapely
+from shapely.affinity import rotate
 
 from mmleuk.io.errors import AnnotationError
 from mmleuk.io.image_folder import Size
@@ -15,7 +17,6 @@ from .box_reader import (
     is_rectangle,
     surround,
     surround_ellipse,
-    turn_box,
 )
 
 # Types of results that are shapes, alone or followed by "labels".
@@ -63,7 +64,7 @@ class LabelStudioReader(BoxReader):
         self.image_key = image_key
         self.annotator = annotator
 
-    def _read_images(self, source: str) -> List[StatedImage]:
+    def _read_images(self, source: str) -> Iterator[StatedImage]:
         """List the images of the tasks."""
         tasks = load_bounded_json(source, self.max_bytes)
         if not isinstance(tasks, list) or not all(
@@ -75,7 +76,6 @@ class LabelStudioReader(BoxReader):
                 'the content is no list of tasks',
                 'Export as "JSON" from Label Studio',
             )
-        images = []
         for index, task in enumerate(tasks):
             where = f'task {index} (id {task.get("id")!s:.40})'
             data = task.get('data')
@@ -94,17 +94,14 @@ class LabelStudioReader(BoxReader):
             place = f'{source}, {where}'
             chosen = self._choose_results(task, place)
             results = chosen or []
-            images.append(
-                StatedImage(
-                    self.images.find(stated, place),
-                    _read_size(results),
-                    source,
-                    where,
-                    results,
-                    annotated=chosen is not None,
-                )
+            yield StatedImage(
+                self.images.find(stated, place),
+                _read_size(results),
+                source,
+                where,
+                results,
+                annotated=chosen is not None,
             )
-        return images
 
     def _choose_results(
         self, task: Dict[str, Any], place: str
@@ -142,7 +139,7 @@ class LabelStudioReader(BoxReader):
             )
         return chosen[0] if chosen else None
 
-    def _read_shapes(self, image: StatedImage, size: Size) -> List[Shape]:
+    def _read_shapes(self, image: StatedImage, size: Size) -> Iterator[Shape]:
         """Read the shapes of one image."""
         groups: Dict[object, List[dict]] = {}
         for index, result in enumerate(image.shapes):
@@ -150,11 +147,11 @@ class LabelStudioReader(BoxReader):
             key = result.get('id')
             key = key if isinstance(key, (str, int)) else (index,)
             groups.setdefault(key, []).append(result)
-        shapes = (
-            self._read_shape(results, image, size, f'result {str(key)[:40]}')
-            for key, results in groups.items()
-        )
-        return [shape for shape in shapes if shape is not None]
+        for key, results in groups.items():
+            where = f'result {str(key)[:40]}'
+            shape = self._read_shape(results, image, size, where)
+            if shape is not None:
+                yield shape
 
     def _read_shape(
         self,
@@ -261,7 +258,8 @@ def _read_outline(
         if not rotation:
             return box, ''
         # Label Studio rotates about the upper left corner.
-        return turn_box(box, rotation, (left, top)), 'rotated boxes'
+        turned = rotate(shapely.box(*box), rotation, (left, top))
+        return turned.bounds, 'rotated boxes'
     if kind == 'ellipse':
         centre, radii = pixels('x', 'y'), pixels('radiusX', 'radiusY')
         return surround_ellipse(centre, radii, rotation), 'ellipses'

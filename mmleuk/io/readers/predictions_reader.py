@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-from typing import List
+from typing import Iterator
 
 from mmleuk.io.image_folder import Size
 from mmleuk.structures import PredictionReader
@@ -23,9 +23,8 @@ class PredictionsReader(BoxReader):
         super().__init__(*args, **kwargs)
         self.min_score = min_score
 
-    def _read_images(self, source: str) -> List[StatedImage]:
+    def _read_images(self, source: str) -> Iterator[StatedImage]:
         """List the images that could be read."""
-        images = []
         for number, image in enumerate(PredictionReader(source)):
             if image.error is not None:
                 self.unread['images that could not be read'] += 1
@@ -33,12 +32,10 @@ class PredictionsReader(BoxReader):
             where = f'image {number} ({image.file})'
             name = self.images.find(image.file, f'{source}, {where}')
             size = image.width, image.height
-            images.append(StatedImage(name, size, source, where, image.cells))
-        return images
+            yield StatedImage(name, size, source, where, image.cells)
 
-    def _read_shapes(self, image: StatedImage, size: Size) -> List[Shape]:
+    def _read_shapes(self, image: StatedImage, size: Size) -> Iterator[Shape]:
         """Read the cells of one image."""
-        shapes = []
         for index, cell in enumerate(image.shapes):
             where = f'cell {index}'
             if cell.score < self.min_score:
@@ -52,7 +49,6 @@ class PredictionsReader(BoxReader):
                 (name, attribute.value)
                 for name, attribute in cell.attributes.items()
             ]
-            shapes.append(
-                Shape(normalise_name(cell.type), cell.bbox, attributes, where)
+            yield Shape(
+                normalise_name(cell.type), cell.bbox, attributes, where
             )
-        return shapes

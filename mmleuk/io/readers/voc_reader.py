@@ -1,6 +1,6 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 from pathlib import Path, PurePath, PureWindowsPath
-from typing import List, Optional, Tuple
+from typing import Iterator, List, Optional, Tuple
 
 from mmleuk.io.errors import AnnotationError
 from mmleuk.io.image_folder import Size
@@ -37,7 +37,7 @@ class VocReader(BoxReader):
             raise ValueError(f'origin is {origin!r}, expected 0 or 1')
         self.origin = origin
 
-    def _read_images(self, source: str) -> List[StatedImage]:
+    def _read_images(self, source: str) -> Iterator[StatedImage]:
         """List the images of all XML files below a folder."""
         paths = sorted(
             path
@@ -49,31 +49,23 @@ class VocReader(BoxReader):
                 f'{source}: no XML files are there, expected a folder of '
                 'Pascal VOC annotations'
             )
-        images = []
+        unreadable: List[AnnotationError] = []
         for path in paths:
             name = path.relative_to(source).as_posix()
             try:
                 root = parse_xml(str(path), self.max_bytes)
-            except AnnotationError as error:
-                if len(paths) == 1:
-                    raise
+            except AnnotationError as fault:
+                unreadable.append(fault)
                 self.issues.add(
                     'files that can not be read left out with their images',
-                    str(error),
+                    str(fault),
                 )
                 self.unread[f'file {name}'] += 1
                 continue
             own_name = name.removesuffix('.xml')
-            images.append(self._read_image(root, str(path), own_name))
-        if not images:
-            raise AnnotationError(
-                source,
-                '',
-                f'none of {len(paths)} XML files can be read. The first: '
-                f'{next(reversed(self.issues.first.values()))}',
-                'Save them as UTF-8',
-            )
-        return images
+            yield self._read_image(root, str(path), own_name)
+        if len(unreadable) == len(paths):
+            raise unreadable[0]
 
     def _read_image(
         self, root: Element, path: str, own_name: str
@@ -107,9 +99,8 @@ class VocReader(BoxReader):
         size = size if size and all(size) else None
         return StatedImage(name, size, path, root.where, root)
 
-    def _read_shapes(self, image: StatedImage, size: Size) -> List[Shape]:
+    def _read_shapes(self, image: StatedImage, size: Size) -> Iterator[Shape]:
         """Read the objects of one image."""
-        shapes = []
         for element in image.shapes.findall('object'):
             where = element.where
             difficult = element.findtext('difficult', '').strip() or '0'
@@ -127,10 +118,7 @@ class VocReader(BoxReader):
                 for item in element.iterfind('attributes/attribute')
             ]
             ignored = difficult == '1'
-            shapes.append(
-                Shape(label, box, attributes, where, ignored, outline)
-            )
-        return shapes
+            yield Shape(label, box, attributes, where, ignored, outline)
 
     def _read_outline(
         self, element: Element, source: str
