@@ -177,13 +177,12 @@ class JsonReader(BaseReader):
 
     def _count_unread(self, item: dict, known: Set[str], what: str) -> None:
         """Count the keys that no record keeps."""
-        if not known.issuperset(item):
-            # An empty value, such as COCO's `segmentation: []`, says nothing.
-            self.unread.update(
-                f'{key!r} of {what}'
-                for key, value in item.items()
-                if key not in known and value not in (None, '', [], {})
-            )
+        # An empty value, such as COCO's `segmentation: []`, says nothing.
+        self.unread.update(
+            f'{key!r} of {what}'
+            for key, value in item.items()
+            if key not in known and value not in (None, '', [], {})
+        )
 
     def _read_images(
         self, images: Sequence[Any], source: str
@@ -275,13 +274,15 @@ class JsonReader(BaseReader):
         issues.seen['annotations'] += len(annotations)
         image_ids = _Ids(names)
         category_ids = _Ids(categories)
+        known_keys = self._known_keys
         cells: Dict[str, List[RawCell]] = {}
         ids: set = set()
         for index, annotation in enumerate(annotations):
             if not isinstance(annotation, dict):
                 issues.add(MALFORMED_BOX, f'{source}, annotation {index}')
                 continue
-            self._count_unread(annotation, self._known_keys, 'annotations')
+            if not known_keys.issuperset(annotation):
+                self._count_unread(annotation, known_keys, 'annotations')
             annotation_id = annotation.get('id')
             record = f'annotation {index} (id {annotation_id})'
             if type(annotation_id) in (int, str):
