@@ -165,8 +165,7 @@ def read_wbcatt(
                 )
             codes, _ = names.read(
                 ((key, row[key]) for key in WBCATT_ATTRIBUTES),
-                path,
-                record,
+                f'{path}, {record}',
                 IssueLog(),
             )
             cell = category, schema.clean(codes)

@@ -21,16 +21,15 @@ def map_classes(
     Args:
         fields (Sequence[FieldRecord]): The records.
         class_map (ClassMap): The map. A cell that becomes "ignore" keeps its
-            class if the target has it; else it has the first one, which
-            nothing reads.
+            class if the target has it, or else gets the first class.
         classes (Sequence[str]): Classes of the target.
         report (ConversionReport): Where dropped cells are counted.
 
     Returns:
-        list[FieldRecord]: The records, of the target's classes alone.
+        list[FieldRecord]: The records, with classes of the target only.
 
     Raises:
-        ConversionError: If a class is none of the target's, listing all.
+        ConversionError: If the target lacks classes; all are listed.
     """
     known = set(map(normalise_name, classes))
     unknown: Counter = Counter()
@@ -44,7 +43,7 @@ def map_classes(
                 report.dropped[f'{cell.category!r} (by the class map)'] += 1
                 continue
             ignored = cell.ignored or target == IGNORE
-            # The reader has counted cells without a class, and ignores them.
+            # Readers ignore cells without a class, and have counted them.
             classless = cell.ignored and target == UNKNOWN
             if target == IGNORE or classless:
                 target = cell.category

@@ -3,22 +3,23 @@
 
 import os.path as osp
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Callable, Dict, List, Mapping, Optional, Sequence, Type
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple, Type
 
-from mmengine import fileio
-
-from mmleuk.io.readers.lld_json import NESTED_KEY, REGIONS_KEY, load_json
-from mmleuk.io.readers.yolo_text import list_label_files
-from mmleuk.structures import LLD_ATTRIBUTES, AttributeSchema
+from mmleuk.structures import AttributeSchema
 from mmleuk.structures.class_map import ClassMap, ClassMapConfig
 from mmleuk.structures.metainfo import LLD_CLASSES
 from mmleuk.structures.record import FieldRecord, normalise_name
 
 from .class_mapping import map_classes
 from .conversion_report import ConversionError, ConversionReport, list_counts
-from .issue_log import IssueLog
-from .readers import READERS, SparseTextReader, YoloTextReader
+from .image_folder import ExportImages, ImageFolder
+from .readers import (
+    BaseReader,
+    JsonReader,
+    SparseJsonReader,
+    SparseTextReader,
+    YoloTextReader,
+)
 from .readers.box_reader import REGION_LABEL, BoxReader
 from .readers.coco_reader import CocoReader
 from .readers.cvat_reader import CvatReader
@@ -26,7 +27,7 @@ from .readers.label_studio_reader import LabelStudioReader
 from .readers.predictions_reader import PredictionsReader
 from .readers.voc_reader import VocReader
 from .readers.yolo_reader import YoloReader, find_class_names
-from .source_files import MAX_BYTES, ExportImages, read_bytes
+from .source_files import MAX_BYTES, check_size
 from .writers.base_writer import BaseWriter
 from .writers.json_writers import (
     CocoWriter,
@@ -38,20 +39,7 @@ from .writers.label_studio_writer import LabelStudioWriter
 from .writers.text_writers import SparseTextWriter, TextWriter, YoloWriter
 from .writers.xml_writers import CvatWriter, VocWriter
 
-# Keys of COCO that a record keeps, or that follow from what it keeps.
-KEPT_KEYS = dict(
-    images={'id', 'file_name', 'width', 'height', REGIONS_KEY},
-    annotations={
-        'id',
-        'image_id',
-        'category_id',
-        'bbox',
-        'area',
-        'iscrowd',
-        'ignore',
-        NESTED_KEY,
-    },
-)
+BOX_SETTINGS = ('region_label', 'unmarked', 'attribute_map', 'max_bytes')
 
 
 @dataclass
@@ -62,16 +50,16 @@ class ReadSettings:
         images (str): Folder of the images.
         schema (AttributeSchema): The attributes.
         attribute_map (Mapping, optional): See :class:`AttributeNames`; for
-            formats that state attributes by name. Defaults to None.
+            formats that state attributes by name.
         region_label (str): See :class:`BoxReader`.
-        unmarked (str): See :class:`BoxReader`. Defaults to 'auto'.
-        region_order (str): See :class:`SparseTextReader`. Defaults to 'auto'.
+        unmarked (str): See :class:`BoxReader`.
+        region_order (str): See :class:`SparseTextReader`.
         names_file (str, optional): See :func:`find_class_names`.
-        voc_origin (int): See :class:`VocReader`. Defaults to 0.
-        image_key (str): See :class:`LabelStudioReader`. Defaults to 'image'.
+        voc_origin (int): See :class:`VocReader`.
+        image_key (str): See :class:`LabelStudioReader`.
         annotator (str, optional): See :class:`LabelStudioReader`.
-        min_score (float): See :class:`PredictionsReader`. Defaults to 0.
-        max_bytes (int): Largest file to read. Defaults to ``MAX_BYTES``.
+        min_score (float): See :class:`PredictionsReader`.
+        max_bytes (int): Largest file to read.
     """
 
     images: str
@@ -88,143 +76,22 @@ class ReadSettings:
     max_bytes: int = MAX_BYTES
 
 
-def _read_boxes(
-    reader_class: Type[BoxReader], *options: str
-) -> Callable[[str, ReadSettings, ConversionReport], List[FieldRecord]]:
-    """Make the function that reads an export by a :class:`BoxReader`."""
-
-    def read(
-        source: str, settings: ReadSettings, report: ConversionReport
-    ) -> List[FieldRecord]:
-        names = {'voc_origin': 'origin'}
-        reader = reader_class(
-            settings.schema,
-            ExportImages(settings.images),
-            issues=report.issues,
-            region_label=settings.region_label,
-            unmarked=settings.unmarked,
-            attribute_map=settings.attribute_map,
-            max_bytes=settings.max_bytes,
-            **{
-                names.get(name, name): getattr(settings, name)
-                for name in options
-            },
-        )
-        fields = reader.read(source)
-        report.num_in = report.issues.seen['annotations']
-        report.unread.update(reader.names.unread)
-        return fields
-
-    return read
-
-
-def _read_coco(
-    source: str, settings: ReadSettings, report: ConversionReport
-) -> List[FieldRecord]:
-    """Read COCO with attributes by name."""
-    read_bytes(source, settings.max_bytes)
-    reader = CocoReader(
-        settings.schema,
-        ExportImages(settings.images),
-        issues=report.issues,
-        attribute_map=settings.attribute_map,
-    )
-    fields = reader.read(source)
-    report.unread.update(reader.names.unread)
-    _count_json(source, settings, report)
-    return fields
-
-
-def _read_lld(
-    name: str,
-) -> Callable[[str, ReadSettings, ConversionReport], List[FieldRecord]]:
-    """Make the function that reads one of LLD's formats."""
-    reader_class = READERS[name]
-
-    def read(
-        source: str, settings: ReadSettings, report: ConversionReport
-    ) -> List[FieldRecord]:
-        options = {}
-        if issubclass(reader_class, SparseTextReader):
-            options['region_order'] = settings.region_order
-        is_text = issubclass(reader_class, YoloTextReader)
-        if not is_text:
-            read_bytes(source, settings.max_bytes)
-        fields = reader_class(
-            settings.schema,
-            ExportImages(settings.images),
-            issues=report.issues,
-            **options,
-        ).read(source)
-        count = _count_rows if is_text else _count_json
-        count(source, settings, report)
-        return fields
-
-    return read
-
-
-def _read_yolo(
-    source: str, settings: ReadSettings, report: ConversionReport
-) -> List[FieldRecord]:
-    """Read plain YOLO labels."""
-    fields = YoloReader(
-        settings.schema,
-        ExportImages(settings.images),
-        issues=report.issues,
-        classes=find_class_names(
-            source, settings.names_file, settings.max_bytes
-        ),
-    ).read(source)
-    _count_rows(source, settings, report)
-    return fields
-
-
-def _count_rows(
-    source: str, settings: ReadSettings, report: ConversionReport
-) -> None:
-    """Count the rows of label files, apart from their reader."""
-    for path in list_label_files(source).values():
-        lines = fileio.get(path).decode('utf-8', 'replace').splitlines()
-        # A byte order mark is no row.
-        report.num_in += sum(bool(line.strip('\ufeff \t')) for line in lines)
-    skipped = report.num_in - report.issues.seen['annotations']
-    if skipped:
-        report.dropped['rows of label files that were not read'] += skipped
-
-
-def _count_json(
-    source: str, settings: ReadSettings, report: ConversionReport
-) -> None:
-    """Count annotations and unknown keys of COCO, apart from its reader."""
-    content = load_json(source, issues=IssueLog())
-    report.num_in += len(content['annotations'])
-    kept = {key: set(keys) for key, keys in KEPT_KEYS.items()}
-    for attribute in settings.schema:
-        kept['annotations'] |= {attribute.name, attribute.json_key}
-    for key, keys in kept.items():
-        for item in filter(lambda item: isinstance(item, dict), content[key]):
-            # An empty value, such as COCO's `segmentation: []`, says nothing.
-            report.unread.update(
-                f'{name!r} of {key}'
-                for name in set(item) - keys
-                if item[name] not in (None, '', [], {})
-            )
-
-
-SOURCE_FORMATS: Dict[
-    str, Callable[[str, ReadSettings, ConversionReport], List[FieldRecord]]
-] = {
-    'json': _read_lld('json'),
-    'nested_json': _read_lld('json'),
-    'sparse_json': _read_lld('sparse_json'),
-    'text': _read_lld('text'),
-    'sparse_text': _read_lld('sparse_text'),
-    'coco': _read_coco,
-    'voc': _read_boxes(VocReader, 'voc_origin'),
-    'yolo': _read_yolo,
-    'cvat': _read_boxes(CvatReader),
-    'label_studio': _read_boxes(LabelStudioReader, 'image_key', 'annotator'),
-    'predictions': _read_boxes(PredictionsReader, 'min_score'),
+# The reader of each format, and the settings that are arguments of it.
+SOURCE_FORMATS: Dict[str, Tuple[Type[BaseReader], Tuple[str, ...]]] = {
+    'json': (JsonReader, ()),
+    'nested_json': (JsonReader, ()),
+    'sparse_json': (SparseJsonReader, ()),
+    'text': (YoloTextReader, ()),
+    'sparse_text': (SparseTextReader, ('region_order',)),
+    'coco': (CocoReader, ('attribute_map',)),
+    'voc': (VocReader, (*BOX_SETTINGS, 'voc_origin')),
+    'yolo': (YoloReader, ()),
+    'cvat': (CvatReader, BOX_SETTINGS),
+    'label_studio': (
+        LabelStudioReader,
+        (*BOX_SETTINGS, 'image_key', 'annotator'),
+    ),
+    'predictions': (PredictionsReader, (*BOX_SETTINGS, 'min_score')),
 }
 
 TARGET_FORMATS: Dict[str, Type[BaseWriter]] = {
@@ -263,9 +130,31 @@ def read_fields(
         AnnotationError: If a record can't be understood.
         FileNotFoundError: If annotations or images are not there.
     """
-    if not fileio.exists(source):
+    if not osp.exists(source):
         raise FileNotFoundError(f'{source}: no annotations are there')
-    fields = SOURCE_FORMATS[source_format](source, settings, report)
+    reader_class, names = SOURCE_FORMATS[source_format]
+    options = {
+        name.removeprefix('voc_'): getattr(settings, name) for name in names
+    }
+    if reader_class is YoloReader:
+        options['classes'] = find_class_names(
+            source, settings.names_file, settings.max_bytes
+        )
+    if issubclass(reader_class, JsonReader):
+        check_size(source, settings.max_bytes)
+    is_foreign = issubclass(reader_class, (BoxReader, CocoReader))
+    reader = reader_class(
+        settings.schema,
+        (ExportImages if is_foreign else ImageFolder)(settings.images),
+        issues=report.issues,
+        **options,
+    )
+    fields = reader.read(source)
+    report.num_in = report.issues.seen['annotations'] + reader.num_skipped
+    if reader.num_skipped:
+        kind = 'rows of label files that were not read'
+        report.dropped[kind] += reader.num_skipped
+    report.unread.update(reader.unread)
     report.take_drops()
     return fields
 
@@ -291,11 +180,10 @@ def convert(
         source_format (str): A key of ``SOURCE_FORMATS``.
         target_format (str): A key of ``TARGET_FORMATS``.
         settings (ReadSettings): How to read the source.
-        classes (Sequence[str]): Classes of the target. Defaults to LLD's.
+        classes (Sequence[str]): Classes of the target.
         class_map (str | Mapping, optional): What the classes of the source
-            become, see :class:`ClassMap`. Defaults to None.
+            become, see :class:`ClassMap`.
         allow_loss (bool): Whether what the target can't hold may be left out.
-            Defaults to False.
         options (dict): Further arguments of the writer.
 
     Returns:
@@ -307,7 +195,11 @@ def convert(
             something, or can't be written.
         FileNotFoundError: If annotations or images are not there.
     """
-    _check_target(source, target)
+    exist = osp.exists(source) and osp.exists(target)
+    if exist and osp.samefile(source, target):
+        raise ConversionError(
+            f'{target} is the source, expected another place to write to'
+        )
     report = ConversionReport()
     fields = read_fields(source, source_format, settings, report)
     writer_class = TARGET_FORMATS[target_format]
@@ -338,21 +230,3 @@ def convert(
     report.check()
     writer.write(fields, target, report)
     return report
-
-
-def _check_target(source: str, target: str) -> None:
-    """Refuse to write over what is read."""
-    if osp.exists(source) and osp.exists(target):
-        if Path(source).samefile(target):
-            raise ConversionError(
-                f'{target} is the source, expected another place to write to'
-            )
-
-
-def default_schema() -> AttributeSchema:
-    """Make the schema of LLD.
-
-    Returns:
-        AttributeSchema: Its seven attributes.
-    """
-    return AttributeSchema(LLD_ATTRIBUTES)

@@ -303,7 +303,7 @@ SHARED_LABELS = _dropped(
     'a.png beside a.jpg, with one a.txt',
     'images',
     limited_to_half_of='images',
-    fix='Keep one of them',
+    fix='Rename one of them, and give each a label file',
 )
 MISSING_IMAGE = _dropped(
     'annotated images that are not there dropped',

@@ -2,7 +2,8 @@
 import io
 import os
 import os.path as osp
-from typing import Dict, List, Mapping, Optional, Tuple
+from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from mmengine import fileio
 
@@ -11,27 +12,41 @@ from .faults import (
     MISSING_IMAGE,
     NO_IMAGE,
     OUTSIDE_FOLDER,
-    SHARED_LABELS,
     TURNED_IMAGE,
     Fault,
+    Outcome,
 )
 from .image_header import ImageHeader, read_header
+from .source_files import find_name_fault, split_name
 
 Size = Tuple[int, int]
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff')
 
+# Annotated turned by EXIF, which was removed afterwards.
+EXCHANGED_SIDES = Fault(
+    'images left out, their width and height are stated the other way round',
+    Outcome.DROPPED,
+    'width and height of an export that are height and width of the file',
+    fix='Use the image as it was annotated',
+)
+
+# Label Studio puts eight hex digits and a dash before the name of a file that
+# was uploaded in the browser.
+UPLOAD_PREFIX = 9
+HEX_DIGITS = frozenset('0123456789abcdef')
+
 
 class ImageFolder:
-    """The images that an annotation file speaks of.
+    """The folder of the annotated images.
 
     Args:
-        path (str): The folder. Where it is empty, file names are paths in
-            their own right and may lead anywhere.
+        path (str): The folder. If it is empty, file names are paths and may
+            lead anywhere.
         backend_args (dict, optional): Arguments of the file backend. Defaults
             to None, the local disk.
-        root (str): A folder around it: links may lead to wherever inside
-            either. Defaults to '', ``path`` alone.
+        root (str): A folder around ``path``. Links may lead to any place
+            inside it. Defaults to '', ``path`` alone.
     """
 
     def __init__(
@@ -49,44 +64,21 @@ class ImageFolder:
         self._inside: Dict[str, bool] = {}
 
     def join(self, file_name: str) -> str:
-        """Path of one image.
+        """Make the path of an image from its name in the folder.
 
         Args:
-            file_name (str): Its name, relative to the folder.
+            file_name (str): The name.
 
         Returns:
             str: The path.
         """
         return self._backend.join_path(self.path, file_name)
 
-    def names_by_stem(self) -> Dict[str, str]:
-        """List the images under the names that label files have.
-
-        Returns:
-            dict[str, str]: File name by file name without suffix, sorted.
-
-        Raises:
-            FileNotFoundError: If the folder is not there.
-            AnnotationError: If two images differ in their suffix alone.
-        """
-        groups = self.group_by_stem()
-        for names in groups.values():
-            if len(names) > 1:
-                raise AnnotationError(
-                    self.path,
-                    '',
-                    f'{" and ".join(names)} would share one label file',
-                    SHARED_LABELS.fix,
-                    SHARED_LABELS,
-                )
-        return {stem: names[0] for stem, names in groups.items()}
-
     def group_by_stem(self) -> Dict[str, List[str]]:
-        """Group the images by the names that label files have.
+        """Group the images by their names without suffix.
 
         Returns:
-            dict[str, list[str]]: File names by file name without suffix,
-            sorted.
+            dict[str, list[str]]: File names by name without suffix, sorted.
 
         Raises:
             FileNotFoundError: If the folder is not there.
@@ -107,44 +99,17 @@ class ImageFolder:
                 groups.setdefault(stem, []).append(name)
         return groups
 
-    def sizes(self, stated: Mapping[str, Optional[Size]]) -> Dict[str, Size]:
-        """Read the sizes of images, checking that all of them are there.
-
-        Args:
-            stated (Mapping[str, tuple[int] | None]): As for :meth:`look`.
-
-        Returns:
-            dict[str, tuple[int]]: (width, height) in pixels by file name.
-
-        Raises:
-            FileNotFoundError: If images are missing.
-            AnnotationError: If a file can't be used.
-        """
-        headers = self.look(stated)
-        self.refuse_missing(headers, 0)
-        for name, header in headers.items():
-            if header.fault is not None:
-                raise AnnotationError(
-                    self.join(name),
-                    '',
-                    'the file is not an image that can be used, it is one of '
-                    f'the {header.fault}',
-                    header.fault.fix,
-                    header.fault,
-                )
-        return {name: header.size for name, header in headers.items()}
-
     def refuse_missing(
         self, headers: Mapping[str, ImageHeader], allowed: int
     ) -> None:
-        """Raise if more images are missing than are allowed to.
+        """Raise an error if too many images are missing.
 
         Args:
             headers (Mapping[str, ImageHeader]): From :meth:`look`.
             allowed (int): How many may be missing.
 
         Raises:
-            FileNotFoundError: If so.
+            FileNotFoundError: If more are missing.
         """
         missing = [
             name
@@ -155,24 +120,29 @@ class ImageFolder:
             raise FileNotFoundError(
                 f'{self.path}: {len(missing)} of {len(headers)} annotated '
                 f'images are not there: {", ".join(missing[:5])}'
-                f'{", ..." if len(missing) > 5 else ""}. Set `data_root` and '
-                '`data_prefix` to where the images are, or complete the '
-                'copy of the data.'
+                f'{", ..." if len(missing) > 5 else ""}. '
+                f'{self._explain_missing(missing[0])}'
             )
+
+    def _explain_missing(self, name: str) -> str:
+        """Say what to do about missing images."""
+        return (
+            'Set `data_root` and `data_prefix` to where the images are, or '
+            'complete the copy of the data.'
+        )
 
     def look(
         self, stated: Mapping[str, Optional[Size]]
     ) -> Dict[str, ImageHeader]:
-        """Look at images without decoding them.
+        """Read the headers of images.
 
-        On the local disk every header is read. On other backends, where it
-        means fetching the whole file, only those whose size nothing states
-        are.
+        On the local disk every header is read. Other backends would have to
+        fetch the whole file, so there the stated size is believed.
 
         Args:
             stated (Mapping[str, tuple[int] | None]): (width, height) in
-                pixels that the annotations state, None where they do not, by
-                file name.
+                pixels as annotated, None where it is not stated, by file
+                name.
 
         Returns:
             dict[str, ImageHeader]: By file name, with a fault where the image
@@ -181,8 +151,8 @@ class ImageFolder:
         return {name: self._look(name, size) for name, size in stated.items()}
 
     def _look(self, name: str, stated: Optional[Size]) -> ImageHeader:
-        """Look at one image."""
-        fault = self._judge_name(name)
+        """Read the header of one image."""
+        fault = self._check_name(name)
         if fault is not None:
             return ImageHeader(fault=fault)
         path = self.join(name)
@@ -209,8 +179,8 @@ class ImageFolder:
                 header.fault = TURNED_IMAGE
         return header
 
-    def _judge_name(self, name: str) -> Optional[Fault]:
-        """Find fault with a file name."""
+    def _check_name(self, name: str) -> Optional[Fault]:
+        """Find the fault of a file name."""
         try:
             os.fsencode(name)
         except UnicodeEncodeError:  # half a surrogate pair
@@ -225,7 +195,7 @@ class ImageFolder:
         return None
 
     def _leaves(self, path: str) -> bool:
-        """Tell whether links lead out of the folder and of its root."""
+        """Tell whether links lead out of the folder and its root."""
         if not self.path:
             return False
         folder = osp.dirname(path)
@@ -236,6 +206,145 @@ class ImageFolder:
         return not self._inside[folder]
 
     def _is_inside(self, path: str) -> bool:
-        """Tell whether a path lies in the folder or its root, really."""
+        """Tell whether a path, its links resolved, lies inside the roots."""
         real = osp.join(osp.realpath(path), '')
         return real.startswith(self._roots)
+
+
+class ExportImages(ImageFolder):
+    """A local folder that is searched for the images which an export states.
+
+    Labelling tools state paths and URLs of their own server. Such a name is
+    only text: parts of it are compared to the files inside the folder.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self._found: Dict[str, str] = {}
+        self._stems: Optional[Dict[str, List[str]]] = None
+        self._tried: Dict[str, List[str]] = {}
+
+    def find(self, stated: str, place: str, own_name: str = '') -> str:
+        """Find the image that an export states.
+
+        Tried are, in this order: the path, the ends of the path from the
+        longest to the file name, the file name without the prefix of an
+        upload to Label Studio, and each of these with the suffix that is
+        missing.
+
+        Args:
+            stated (str): Name, path or URL as stated.
+            place (str): Annotation file and record, for the message.
+            own_name (str): Name of the annotation file without its suffix,
+                where each image has a file. An image of this name is
+                preferred to one of another name.
+
+        Returns:
+            str: Name of the image, relative to the folder. If none is found,
+            the stated path without ``..``.
+
+        Raises:
+            AnnotationError: If ``stated`` can't be a path, or its image was
+                found before.
+        """
+        fault = find_name_fault(stated)
+        if fault is not None:
+            raise AnnotationError(
+                place,
+                '',
+                f'the image name {stated[:120]!r} {fault}, expected the path '
+                'of an image',
+                'Correct the name',
+            )
+        tried: List[str] = []
+        name = self._search(_list_candidates(stated), tried)
+        stem = osp.basename(own_name)
+        if stem and stem not in (name, osp.splitext(osp.basename(name))[0]):
+            name = self._search(_list_candidates(own_name), tried) or name
+        if not name:
+            name = '/'.join(split_name(stated)) or stated
+            self._tried[name] = tried
+        other = self._found.setdefault(name, place)
+        if other != place:
+            raise AnnotationError(
+                place,
+                '',
+                f'the image {name} is annotated here and in {other}, '
+                'expected one record an image',
+                'Merge the records if they are of one image. If they are of '
+                'two, name the folder that has both under the paths stated',
+            )
+        return name
+
+    def _search(self, candidates: Sequence[str], tried: List[str]) -> str:
+        """Find the first candidate that is there, '' if none is."""
+        tried += candidates
+        for name in candidates:
+            if osp.isfile(self.join(name)):
+                return name
+        for name in candidates:
+            if osp.splitext(name)[1].lower() not in IMAGE_SUFFIXES:
+                names = self._list_stems().get(name, ())
+                if len(names) == 1:
+                    return names[0]
+        return ''
+
+    def _list_stems(self) -> Dict[str, List[str]]:
+        """List the images of all subfolders by name without suffix."""
+        if self._stems is None:
+            self._stems = {}
+            for folder, _, names in os.walk(self.path):
+                for name in names:
+                    path = osp.relpath(osp.join(folder, name), self.path)
+                    stem, suffix = osp.splitext(path.replace(os.sep, '/'))
+                    if suffix.lower() in IMAGE_SUFFIXES:
+                        self._stems.setdefault(stem, []).append(stem + suffix)
+        return self._stems
+
+    def _explain_missing(self, name: str) -> str:
+        """Say what was tried to find a missing image."""
+        tried = ', '.join(map(repr, self._tried.get(name, [name])))
+        return (
+            f'For the first one, {tried} was looked for in that folder, as '
+            'written and with a suffix added. Name the folder of the images '
+            '(--images), or complete it.'
+        )
+
+    def _look(self, name: str, stated: Optional[Size]) -> ImageHeader:
+        """Read a header; sides stated the other way round are a fault."""
+        header = super()._look(name, stated)
+        width, height = header.size
+        if header.fault is None and stated == (height, width) != header.size:
+            header.fault = EXCHANGED_SIDES
+        return header
+
+
+def _list_candidates(stated: str) -> List[str]:
+    """List the names that an image may have, the most exact first."""
+    names: Dict[str, None] = {}
+    for path in _list_paths(stated):
+        parts = split_name(path)
+        for start in range(len(parts)):
+            names['/'.join(parts[start:])] = None
+        last = parts[-1] if parts else ''
+        digits, dash, rest = last.partition('-')
+        if (
+            len(digits + dash) == UPLOAD_PREFIX
+            and HEX_DIGITS.issuperset(digits)
+            and rest
+        ):
+            names[rest] = None
+    return list(names)
+
+
+def _list_paths(stated: str) -> Iterator[str]:
+    """List what may be the path: the name itself, or what a URL holds."""
+    if '://' not in stated and not stated.startswith('/data/'):
+        yield stated
+        return
+    try:
+        url = urlsplit(stated)
+        yield from parse_qs(url.query).get('d', [])
+        yield unquote(url.path)
+    except ValueError:  # no URL
+        yield stated

@@ -21,20 +21,21 @@ from .faults import (
     Fault,
 )
 
-# Pillow's own bound against decompression bombs, whatever a caller has set
-# it to.
+# Pillow's own limit against decompression bombs, which a caller may change.
 MAX_PIXELS = 178_956_970
 
-# EXIF's tag 274 says how the camera was held; 1 is upright, from 5 on the
-# stored rows are the columns of what the loader returns.
+# EXIF's tag 274 says how the camera was held: 1 is upright, from 5 on the
+# loader exchanges rows and columns.
 EXIF_ORIENTATION = 274
 EXIF_TRANSPOSED = (5, 6, 7, 8)
 
-# Formats that can have one.
+# Formats that can have EXIF.
 FORMATS_WITH_EXIF = ('JPEG', 'MPO', 'PNG', 'TIFF', 'WEBP')
 
 PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
-PNG_RGB = 2
+
+# Bytes of the signature and the first chunk of a PNG.
+PNG_HEAD = 33
 
 # How files start, how their last part does, and how that ends. Inside the
 # pixels of a JPEG neither can occur: 0 follows on 255 there.
@@ -43,8 +44,7 @@ ENDS = (
     (b'\xff\xd8', b'\xff\xda', b'\xff\xd9'),
 )
 
-# Bytes read at both ends: PNG's chunks before the pixels, and an EXIF chunk
-# after them, fit in nearly always. Where not, Pillow parses the file.
+# Bytes read at both ends, in which the EXIF chunk of a PNG nearly always is.
 HEAD, TAIL = 4096, 1024
 
 
@@ -76,8 +76,6 @@ class ImageHeader:
 def read_header(image_file: BinaryIO) -> ImageHeader:
     """Read the header of an image, and whether its end is there.
 
-    A PNG takes about 10 microseconds, since Pillow is not asked.
-
     Args:
         image_file (BinaryIO): The open file, at its start.
 
@@ -86,22 +84,24 @@ def read_header(image_file: BinaryIO) -> ImageHeader:
         or a PNG or JPEG that is cut off.
     """
     head = image_file.read(HEAD)
-    header = _read_png(head)
-    if header is None:
-        image_file.seek(0)
-        header = _read_by_pillow(image_file)
-    width, height = header.stored
-    if header.fault is None and width * height > MAX_PIXELS:
-        header.fault = TOO_LARGE
-    if header.fault is not None:
-        return header
-
     length = image_file.seek(0, 2)
     image_file.seek(max(0, length - TAIL))
     tail = image_file.read(TAIL)
-    if head.startswith(PNG_SIGNATURE) and b'eXIf' in tail:
-        image_file.seek(0)
-        header = _read_by_pillow(image_file)
+    image_file.seek(0)
+    with warnings.catch_warnings():
+        # Pillow warns of half its limit and of odd EXIF.
+        warnings.simplefilter('ignore')
+        try:
+            with Image.open(image_file) as image:
+                header = _describe(image, head, tail)
+        except Image.DecompressionBombError:
+            header = ImageHeader(fault=TOO_LARGE)
+        # What Pillow raises on damaged files varies with the format.
+        except (OSError, ValueError, SyntaxError, KeyError, struct.error):
+            is_cut = head[12:16] == b'IHDR' and len(head) < PNG_HEAD
+            header = ImageHeader(fault=TRUNCATED_IMAGE if is_cut else NO_IMAGE)
+    if header.fault is not None:
+        return header
     for start, last_part, end in ENDS:
         # Bytes after the end are allowed: then the whole file is searched.
         if head.startswith(start) and end not in tail:
@@ -112,66 +112,25 @@ def read_header(image_file: BinaryIO) -> ImageHeader:
     return header
 
 
-def _read_png(head: bytes) -> Optional[ImageHeader]:
-    """Parse the chunks of a PNG before its pixels.
-
-    Args:
-        head (bytes): The first bytes of the file.
-
-    Returns:
-        ImageHeader | None: None where the bytes are no PNG or do not reach
-        to the pixels, or hold EXIF: Pillow shall judge.
-    """
-    if not head.startswith(PNG_SIGNATURE) or head[12:16] != b'IHDR':
-        return None
-    if len(head) < 33:
-        return ImageHeader(fault=TRUNCATED_IMAGE)
-    width, height, depth, colour = struct.unpack('>IIBB', head[16:26])
-    if not (width and height):
-        return ImageHeader(fault=NO_IMAGE)
-    start, has_alpha = 33, False
-    while True:
-        if start + 8 > len(head):
-            if len(head) < HEAD:
-                return ImageHeader(fault=TRUNCATED_IMAGE)
-            return None
-        length, name = struct.unpack('>I4s', head[start : start + 8])
-        if name == b'IDAT':
-            break
-        if name == b'eXIf':
-            return None
-        has_alpha |= name == b'tRNS'
-        start += 12 + length
-    notes = [SIXTEEN_BIT] if depth == 16 else []
-    if colour != PNG_RGB or has_alpha:
-        notes.append(NOT_RGB)
-    return ImageHeader((width, height), notes=notes)
-
-
-def _read_by_pillow(image_file: BinaryIO) -> ImageHeader:
-    """Read a header by Pillow."""
-    with warnings.catch_warnings():
-        # It warns of half its bound and of odd EXIF.
-        warnings.simplefilter('ignore')
-        try:
-            with Image.open(image_file) as image:
-                return ImageHeader(
-                    _stored_size(image),
-                    _read_orientation(image),
-                    notes=_read_notes(image.mode),
-                )
-        except Image.DecompressionBombError:
-            return ImageHeader(fault=TOO_LARGE)
-        # What Pillow raises on damaged files varies with the format.
-        except (OSError, ValueError, SyntaxError, KeyError, struct.error):
-            return ImageHeader(fault=NO_IMAGE)
-
-
-def _stored_size(image: Image.Image) -> Tuple[int, int]:
-    """Size before EXIF is heeded, which Pillow itself does for TIFF."""
+def _describe(image: Image.Image, head: bytes, tail: bytes) -> ImageHeader:
+    """Describe an image that Pillow has opened, without decoding it."""
+    width, height = image.size
     if image.format == 'TIFF':
-        return int(image.tag_v2[256]), int(image.tag_v2[257])
-    return image.size
+        # Pillow has exchanged the sides already if EXIF says so.
+        width, height = int(image.tag_v2[256]), int(image.tag_v2[257])
+    if width * height > MAX_PIXELS:
+        return ImageHeader((width, height), fault=TOO_LARGE)
+    is_png = image.format == 'PNG'
+    orientation = 1
+    # Pillow decodes a PNG to find EXIF after its pixels.
+    if not is_png or b'eXIf' in head or b'eXIf' in tail:
+        orientation = _read_orientation(image)
+    notes = []
+    if image.mode.startswith(('I', 'F')) or (is_png and head[24] == 16):
+        notes.append(SIXTEEN_BIT)
+    if image.mode != 'RGB' or (is_png and 'transparency' in image.info):
+        notes.append(NOT_RGB)
+    return ImageHeader((width, height), orientation, notes=notes)
 
 
 def _read_orientation(image: Image.Image) -> int:
@@ -184,10 +143,10 @@ def _read_orientation(image: Image.Image) -> int:
 
 @cache
 def _is_turned(form: str) -> bool:
-    """Tell whether OpenCV, and so mmcv's loader, heeds EXIF's orientation.
+    """Tell whether OpenCV, and so mmcv's loader, applies EXIF's orientation.
 
-    In which formats it does differs from version to version (4.12 leaves
-    WEBP as it is, 5.0 does not), so that a small image is tried.
+    The formats differ from version to version (4.12 leaves WEBP as it is, 5.0
+    does not), so a small image is tried.
     """
     if form not in FORMATS_WITH_EXIF:
         return False
@@ -200,11 +159,3 @@ def _is_turned(form: str) -> bool:
     content = np.frombuffer(stream.getvalue(), np.uint8)
     image = cv2.imdecode(content, cv2.IMREAD_COLOR)
     return image is not None and image.shape[:2] == (16, 8)
-
-
-def _read_notes(mode: str) -> List[Fault]:
-    """Tell what the loader converts in an image of one of Pillow's modes."""
-    if mode == 'RGB':
-        return []
-    is_deep = mode.startswith(('I', 'F'))
-    return [SIXTEEN_BIT, NOT_RGB] if is_deep else [NOT_RGB]

@@ -41,35 +41,29 @@ def region_label_of(region_label: str, classes: Sequence[str]) -> str:
 def cvat_attributes(schema: AttributeSchema) -> List[Dict[str, Any]]:
     """Describe the attributes of a cell as CVAT does.
 
-    Each is a list to choose from that starts at "not stated", since CVAT
-    would else state its first value for every box that is drawn.
+    Each is a list to choose from that starts at "not stated", because CVAT
+    gives every new box the first value.
 
     Args:
         schema (AttributeSchema): The attributes.
 
     Returns:
-        list[dict]: One a attribute, and a tick box for ignored cells.
+        list[dict]: One for each attribute, and a tick box for ignored cells.
     """
-    attributes = [
-        dict(
-            name=attribute.title,
-            mutable=False,
-            input_type='select',
-            default_value=NOT_STATED,
-            values=[NOT_STATED, *attribute.values],
-        )
+    lists = [
+        (attribute.title, 'select', [NOT_STATED, *attribute.values])
         for attribute in schema
     ]
-    attributes.append(
+    return [
         dict(
-            name=IGNORED,
+            name=name,
             mutable=False,
-            input_type='checkbox',
-            default_value='false',
-            values=['false'],
+            input_type=kind,
+            default_value=values[0],
+            values=values,
         )
-    )
-    return attributes
+        for name, kind, values in [*lists, (IGNORED, 'checkbox', ['false'])]
+    ]
 
 
 def make_cvat_labels(
@@ -82,8 +76,7 @@ def make_cvat_labels(
     Args:
         schema (AttributeSchema): The attributes.
         classes (Sequence[str]): Names of the classes.
-        region_label (str): Label of annotated regions. Defaults to
-            ``REGION_LABEL``.
+        region_label (str): Label of annotated regions.
 
     Returns:
         str: JSON.
@@ -91,24 +84,16 @@ def make_cvat_labels(
     Raises:
         ValueError: If a class has the name of that label.
     """
-    region_label = region_label_of(region_label, classes)
     labels = [
-        dict(
-            name=name,
-            color=_colour(colour),
-            type='rectangle',
-            attributes=cvat_attributes(schema),
+        dict(name=name, color=colour, type='rectangle', attributes=attributes)
+        for name, colour, attributes in (
+            *(
+                (name, colour, cvat_attributes(schema))
+                for name, colour in _colour_classes(classes)
+            ),
+            (region_label_of(region_label, classes), REGION_COLOUR, []),
         )
-        for name, colour in zip(classes, make_palette(classes))
     ]
-    labels.append(
-        dict(
-            name=region_label,
-            color=REGION_COLOUR,
-            type='rectangle',
-            attributes=[],
-        )
-    )
     return f'{json.dumps(labels, indent=2)}\n'
 
 
@@ -124,15 +109,14 @@ def make_label_studio_config(
     Args:
         schema (AttributeSchema): The attributes.
         classes (Sequence[str]): Names of the classes.
-        region_label (str): Label of annotated regions. Defaults to
-            ``REGION_LABEL``.
+        region_label (str): Label of annotated regions.
 
     Returns:
         str: XML.
 
     Raises:
-        ValueError: If a class has the name of that label, or a comma, by
-            which Label Studio parts labels.
+        ValueError: If a class has the name of that label, or a comma, which
+            separates labels in Label Studio.
     """
     region_label = region_label_of(region_label, classes)
     if any(',' in name for name in classes):
@@ -144,6 +128,19 @@ def make_label_studio_config(
     def add(parent: ElementTree.Element, tag: str, **attributes: str):
         return ElementTree.SubElement(parent, tag, attributes)
 
+    def add_choices(name: str, choice: str, values: Sequence[str]) -> None:
+        choices = add(
+            view,
+            'Choices',
+            name=name,
+            toName='image',
+            perRegion='true',
+            choice=choice,
+            showInline='true',
+        )
+        for value in values:
+            add(choices, 'Choice', value=value)
+
     add(root, 'Image', name='image', value='$image', zoom='true')
     labels = add(
         root,
@@ -153,8 +150,8 @@ def make_label_studio_config(
         canRotate='false',
     )
     add(labels, 'Label', value=region_label, background=REGION_COLOUR)
-    for name, colour in zip(classes, make_palette(classes)):
-        add(labels, 'Label', value=name, background=_colour(colour))
+    for name, colour in _colour_classes(classes):
+        add(labels, 'Label', value=name, background=colour)
     view = add(
         root,
         'View',
@@ -163,31 +160,15 @@ def make_label_studio_config(
     )
     for attribute in schema:
         add(view, 'Header', value=attribute.title, size='5')
-        choices = add(
-            view,
-            'Choices',
-            name=attribute.name,
-            toName='image',
-            perRegion='true',
-            choice='single',
-            showInline='true',
-        )
-        for value in attribute.values:
-            add(choices, 'Choice', value=value)
-    choices = add(
-        view,
-        'Choices',
-        name=IGNORED,
-        toName='image',
-        perRegion='true',
-        choice='multiple',
-        showInline='true',
-    )
-    add(choices, 'Choice', value=IGNORED)
+        add_choices(attribute.name, 'single', attribute.values)
+    add_choices(IGNORED, 'multiple', [IGNORED])
     ElementTree.indent(root)
     return f'{ElementTree.tostring(root, encoding="unicode")}\n'
 
 
-def _colour(rgb: Sequence[int]) -> str:
-    """Write a colour as CSS does."""
-    return '#{:02x}{:02x}{:02x}'.format(*rgb)
+def _colour_classes(classes: Sequence[str]) -> List[tuple]:
+    """Pair each class with its colour as CSS writes it."""
+    return [
+        (name, '#{:02x}{:02x}{:02x}'.format(*colour))
+        for name, colour in zip(classes, make_palette(classes))
+    ]

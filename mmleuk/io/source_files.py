@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""Guards around files and file names that come from elsewhere."""
+"""Checks of files and file names from untrusted sources."""
 
 import json
 import math
@@ -7,44 +7,27 @@ import os
 import os.path as osp
 from typing import Any, List, Optional
 
-from mmengine import fileio
-
 from .errors import AnnotationError
-from .image_folder import ImageFolder
 
-# Twenty times what the whole of LLD takes in the wordiest format. A file
-# beyond it is not read unless the caller says so.
+# Twenty times what the whole of LLD takes in the wordiest format.
 MAX_BYTES = 100 * 2**20
 
 # What file systems allow in one part of a path.
 MAX_NAME_BYTES = 255
 
 
-def read_bytes(
-    source: str,
-    max_bytes: int = MAX_BYTES,
-    backend_args: Optional[dict] = None,
-) -> bytes:
-    """Read a file of a bounded size.
+def check_size(source: str, max_bytes: int = MAX_BYTES) -> None:
+    """Refuse a file that is too large.
 
     Args:
         source (str): The file.
-        max_bytes (int): Largest size in bytes. Defaults to ``MAX_BYTES``.
-        backend_args (dict, optional): Arguments of the file backend. Defaults
-            to None, the local disk, where the size is looked at first.
-
-    Returns:
-        bytes: The content.
+        max_bytes (int): Largest size in bytes.
 
     Raises:
         AnnotationError: If the file is larger.
         FileNotFoundError: If it is not there.
     """
-    size = osp.getsize(source) if backend_args is None else 0
-    content = b''
-    if size <= max_bytes:
-        content = fileio.get(source, backend_args=backend_args)
-        size = len(content)
+    size = osp.getsize(source)
     if size > max_bytes:
         raise AnnotationError(
             source,
@@ -54,29 +37,35 @@ def read_bytes(
             'Check that this is the annotation file, then raise the limit '
             '(--max-mib)',
         )
-    return content
 
 
-def load_bounded_json(
-    source: str,
-    max_bytes: int = MAX_BYTES,
-    backend_args: Optional[dict] = None,
-) -> Any:
-    """Load a JSON file of a bounded size.
+def read_bytes(source: str, max_bytes: int = MAX_BYTES) -> bytes:
+    """Read a file of a limited size from the local disk.
 
     Args:
         source (str): The file.
-        max_bytes (int): Largest size in bytes. Defaults to ``MAX_BYTES``.
-        backend_args (dict, optional): Arguments of the file backend. Defaults
-            to None.
+        max_bytes (int): Largest size in bytes.
 
     Returns:
-        Any: The content.
+        bytes: The content.
+
+    Raises:
+        AnnotationError: If the file is larger.
+        FileNotFoundError: If it is not there.
+    """
+    check_size(source, max_bytes)
+    with open(source, 'rb') as file:
+        return file.read()
+
+
+def load_bounded_json(source: str, max_bytes: int = MAX_BYTES) -> Any:
+    """Load a JSON file of a limited size, see :func:`read_bytes`.
 
     Raises:
         AnnotationError: If the file is larger or no JSON.
+        FileNotFoundError: If it is not there.
     """
-    content = read_bytes(source, max_bytes, backend_args)
+    content = read_bytes(source, max_bytes)
     try:
         return json.loads(content.decode('utf-8-sig'))
     except (ValueError, RecursionError) as error:
@@ -88,13 +77,12 @@ def load_bounded_json(
         ) from None
 
 
-def parse_number(value: object, source: str, record: str, what: str) -> float:
+def parse_number(value: object, place: str, what: str) -> float:
     """Read a finite number.
 
     Args:
         value (object): A number or a numeral.
-        source (str): The annotation file, for the message.
-        record (str): The record in it, for the message.
+        place (str): File and record, for the message.
         what (str): Name of the number, for the message.
 
     Returns:
@@ -111,30 +99,43 @@ def parse_number(value: object, source: str, record: str, what: str) -> float:
         number = math.nan
     if not math.isfinite(number):
         raise AnnotationError(
-            source,
-            record,
+            place,
+            '',
             f'{what} is {str(value)[:80]!r}, expected a finite number',
             'Correct it',
         )
     return number
 
 
-def _split_name(name: str) -> List[str]:
-    """Split a path, whichever system wrote it, into its parts."""
+def split_name(name: str) -> List[str]:
+    """Split a path, whichever system wrote it.
+
+    Args:
+        name (str): The path.
+
+    Returns:
+        list[str]: Its parts, without empty ones, "." and "..".
+    """
     return [
         part
         for part in name.replace('\\', '/').split('/')
-        if part not in ('', '.')
+        if part not in ('', '.', '..')
     ]
 
 
-def _fault_of_name(name: str) -> Optional[str]:
-    """Say why a name can't be that of an image in a folder, if so."""
-    parts = _split_name(name)
+def find_name_fault(name: str) -> Optional[str]:
+    """Say why no file can have a name.
+
+    Args:
+        name (str): Name or path of an image.
+
+    Returns:
+        str | None: The fault, to follow "the name ..."; None if there is
+        none.
+    """
+    parts = split_name(name)
     if not parts:
         return 'is empty'
-    if '..' in parts:
-        return 'leaves the image folder'
     if any(ord(character) < 32 for character in name):
         return 'has control characters'
     try:
@@ -159,55 +160,19 @@ def check_name(name: str, source: str, record: str) -> str:
 
     Raises:
         AnnotationError: If it is absolute, climbs by ``..``, or can't be a
-            file name at all.
+            file name.
     """
-    fault = _fault_of_name(name)
-    if fault is None and (osp.isabs(name) or '\\' in name):
+    fault = find_name_fault(name)
+    if '..' in name.split('/'):
+        fault = 'leaves the image folder'
+    elif fault is None and (osp.isabs(name) or '\\' in name):
         fault = 'is not relative to the image folder'
     if fault is not None:
         raise AnnotationError(
             source,
             record,
             f'the image name {name[:120]!r} {fault}, expected a path below '
-            'the image folder, parted by "/"',
+            'the image folder, with "/" between its parts',
             'Correct the name',
         )
     return name
-
-
-class ExportImages(ImageFolder):
-    """The images of an export, which states paths of its own."""
-
-    def find(self, stated: str, source: str, record: str) -> str:
-        """Find the image that a labelling tool speaks of.
-
-        Tools state paths on their own server. The longest end of the path
-        that is a file of this folder is taken.
-
-        Args:
-            stated (str): Name or path as the tool states it.
-            source (str): The annotation file, for the message.
-            record (str): The record in it, for the message.
-
-        Returns:
-            str: Name of the image, relative to the folder. Where none is
-            there, the last part of the path.
-
-        Raises:
-            AnnotationError: If it can't be a path below the folder.
-        """
-        fault = _fault_of_name(stated)
-        if fault is not None:
-            raise AnnotationError(
-                source,
-                record,
-                f'the image name {stated[:120]!r} {fault}, expected the path '
-                'of an image',
-                'Correct the name',
-            )
-        parts = _split_name(stated)
-        for start in range(len(parts)):
-            name = '/'.join(parts[start:])
-            if fileio.exists(self.join(name), self.backend_args):
-                return name
-        return parts[-1]

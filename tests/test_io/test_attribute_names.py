@@ -7,7 +7,7 @@ from mmleuk.io.issue_log import IssueLog
 
 
 def read(names, **stated):
-    return names.read(stated.items(), 'file', 'record', IssueLog())
+    return names.read(stated.items(), 'file, record', IssueLog())
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def yolo(exports, names=None, rows='0 .5 .5 .25 .25\n1 .25 .25 .1 .1\n'):
     'name, content',
     [
         ('set/labels/classes.txt', 'Neutrophil\nmonocyte\n'),
-        ('set/obj.names', 'neutrophil\r\n\r\nMonocyte'),
+        ('set/obj.names', 'neutrophil\r\nMonocyte\r\n\r\n'),
         ('set/data.yaml', 'nc: 2\nnames: [Neutrophil, Monocyte]\n'),
         ('data.yaml', 'names:\n  1: monocyte\n  0: neutrophil\n'),
     ],
@@ -144,8 +144,9 @@ ALIASES = 'a0: &a0 [x]\n' + ''.join(
     [
         ('data.yaml', '[1, 2'),
         ('data.yaml', 'names: 3'),
-        ('data.yaml', 'names: {0: a, 2: b}'),
-        ('data.yaml', 'names: [a, 5]'),
+        ('data.yaml', 'names: {0: a, 20000: b}'),
+        ('data.yaml', 'names: {a: 0}'),
+        ('data.yaml', 'names: [a, [5]]'),
         ('data.yaml', 'names: !!python/object/apply:os.system [ls]'),
         ('data.yaml', f'{ALIASES}names: *a11'),
         ('classes.txt', '\n\n'),

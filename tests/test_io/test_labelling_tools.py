@@ -122,7 +122,7 @@ def test_rotated_boxes(exports):
     )
     first, _ = exports.read('cvat', turned)
     assert first.cells[1].bbox == pytest.approx((25, 5, 35, 25))
-    kind = 'rotated boxes replaced by upright ones around them'
+    kind = 'rotated boxes replaced by upright boxes around them'
     assert exports.report.issues.counts[kind] == 1
 
     result = rectangle('x', 'monocyte', 50, 0, 25, 12.5)
@@ -131,22 +131,22 @@ def test_rotated_boxes(exports):
     assert field.cells[0].bbox == pytest.approx((26, 0, 32, 16))
 
     result['value']['rectanglelabels'] = ['annotated region']
-    with pytest.raises(AnnotationError, match='region is rotated'):
+    with pytest.raises(AnnotationError, match='region is one of the rotated'):
         exports.read('label_studio', [task('a.png', result)])
 
 
-def test_other_shapes_are_dropped_and_counted(exports):
-    polygon = CVAT.replace(
+def test_shapes_of_unknown_extent_are_dropped_and_counted(exports):
+    points = CVAT.replace(
         '<image id="1"',
         '<image id="2" name="b 1.jpg" width="10" height="20">'
-        '<polygon label="monocyte" points="1,1;5,5;1,5"/>'
+        '<points label="monocyte" points="1,1;5,5;1,5"/>'
         '<tag label="blurred"/>'
         '</image><image id="1"',
     )
-    fields = exports.read('cvat', polygon)
+    fields = exports.read('cvat', points)
     assert not fields[1].cells
     assert exports.report.num_in == 3
-    assert exports.report.dropped == {'shapes that are no rectangles': 1}
+    assert exports.report.dropped == {'shapes of unknown extent': 1}
     assert exports.report.unread == {'<tag> of images': 1}
 
     shape = dict(
@@ -158,11 +158,11 @@ def test_other_shapes_are_dropped_and_counted(exports):
         'label_studio',
         [task('a.png', shape, choice('p', 'cell_size', 'small'))],
     )
-    assert exports.report.dropped == {'shapes that are no rectangles': 1}
+    assert exports.report.dropped == {'shapes of unknown extent': 1}
 
     no_box = re.sub('<bndbox><xmin>30.*?</bndbox>', '', VOC, flags=re.S)
     exports.read('voc', no_box)
-    assert exports.report.dropped == {'shapes that are no rectangles': 1}
+    assert exports.report.dropped == {'shapes of unknown extent': 1}
 
 
 def test_attributes_that_the_schema_lacks_are_named(exports):
@@ -206,22 +206,32 @@ def test_two_choices_of_one_attribute_are_masked(exports):
 @pytest.mark.parametrize(
     'name',
     [
-        '../a.png',
-        '/etc/../a.png',
-        'x/../../a.png',
-        '..\\a.png',
+        '..',
         '',
         '/',
         'a\x85' + 'b' * 300,
     ],
 )
-def test_names_do_not_leave_the_image_folder(exports, name):
+def test_names_that_no_file_can_have(exports, name):
     with pytest.raises(AnnotationError, match='the image name'):
         exports.read('cvat', CVAT.replace('batch 1/a.png', name))
     with pytest.raises(AnnotationError, match='task 0 .*the image name'):
         exports.read('label_studio', [task(name)])
     with pytest.raises(AnnotationError, match='the image name'):
         exports.read('voc', VOC.replace('>a.png<', f'>{name}<'))
+
+
+@pytest.mark.parametrize(
+    'name', ['../secret.png', '/etc/../secret.png', '..\\secret.png']
+)
+def test_names_do_not_leave_the_image_folder(exports, name):
+    secret = exports.folder / 'secret.png'
+    secret.write_bytes((exports.images / 'a.png').read_bytes())
+    with pytest.raises(FileNotFoundError, match="'secret.png' was looked for"):
+        exports.read('label_studio', [task(name)])
+    (exports.images / 'secret.png').write_bytes(secret.read_bytes())
+    (field,) = exports.read('label_studio', [task(name)])
+    assert field.file_name == 'secret.png'
 
 
 def test_control_characters_and_half_surrogates(exports):

@@ -2,25 +2,26 @@
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Iterator, List, Optional, Sequence, Tuple
 
 from mmleuk.io.attribute_names import AttributeNames
 from mmleuk.io.errors import AnnotationError
 from mmleuk.io.faults import ANNOTATION_OF_DROPPED, SIZE_WRONG
+from mmleuk.io.image_folder import ExportImages, Size
 from mmleuk.io.issue_log import FaultRateCheck
 from mmleuk.io.readers import BaseReader
-from mmleuk.io.repair import ROUNDING, RawCell, repair_field
-from mmleuk.io.source_files import MAX_BYTES, ExportImages
+from mmleuk.io.repair import MIN_SIDE, ROUNDING, RawCell, repair_field
+from mmleuk.io.source_files import MAX_BYTES
 from mmleuk.structures.record import Box, FieldRecord, normalise_name
 
-# The label whose rectangles are the annotated region of their image.
+# The label of the rectangles that are annotated regions.
 REGION_LABEL = 'annotated region'
 
-# What an image without such a rectangle is: annotated as a whole, or not at
-# all; `auto` tells by whether any image of the export has one.
+# How an image without an annotated region counts: as annotated in full, not
+# at all, or (auto) not at all if any image of the export has a region.
 UNMARKED = ('auto', 'whole', 'nothing')
 
-Size = Tuple[int, int]
+Point = Tuple[float, float]
 
 
 @dataclass
@@ -32,8 +33,8 @@ class StatedImage:
         size (tuple[int], optional): (width, height) in pixels as stated.
         source (str): The file that states it.
         where (str): The record in that file.
-        shapes (object): What the reader makes shapes of.
-        annotated (bool): Whether somebody has annotated it. Defaults to True.
+        shapes (object): Its shapes in the form of the export.
+        annotated (bool): Whether somebody has annotated it.
     """
 
     name: str
@@ -43,50 +44,53 @@ class StatedImage:
     shapes: Any
     annotated: bool = True
 
+    @property
+    def place(self) -> str:
+        """str: File and record, for messages."""
+        return f'{self.source}, {self.where}'
+
 
 @dataclass
 class Shape:
-    """One rectangle as an export states it.
+    """One labelled shape as an export states it.
 
     Args:
         label (str): Its label.
-        box (tuple[float]): (x1, y1, x2, y2) in pixels.
+        box (tuple[float], optional): (x1, y1, x2, y2) in pixels; None if the
+            extent of the shape is unknown.
         attributes (list[tuple]): Names and values.
         where (str): The record.
-        ignored (bool): Whether the export ignores it. Defaults to False.
-        turned (bool): Whether ``box`` is the upright box around a rotated
-            rectangle. Defaults to False.
+        ignored (bool): Whether the cell is ignored.
+        outline (str): What ``box`` is drawn around, in the plural, such as
+            'polygons'; '' if the shape is a box itself.
     """
 
     label: str
-    box: Box
+    box: Optional[Box]
     attributes: List[Tuple[str, object]]
     where: str
     ignored: bool = False
-    turned: bool = False
+    outline: str = ''
 
 
 class BoxReader(BaseReader):
-    """Reads exports of labelling tools: labelled rectangles with attributes.
+    """Reads exports of labelling tools: labelled shapes with attributes.
 
-    Rectangles of one reserved label are no cells but the annotated regions of
-    their image. One over the whole image states that all of it is annotated.
+    A cell is the upright box around its shape. If the extent of a shape is
+    unknown, the shape is dropped and its image counts as not annotated, so
+    that the cell never becomes background.
+
+    Upright rectangles of one reserved label are the annotated regions of their
+    image. One over the whole image states that all of it is annotated.
 
     Args:
         schema (AttributeSchema): The attributes.
         images (ExportImages): The images.
-        region_label (str): The reserved label. Defaults to ``REGION_LABEL``.
-        unmarked (str): What an image without a region is: ``'whole'``,
-            annotated as a whole; ``'nothing'``, not annotated; ``'auto'``,
-            not annotated if some image of the export has a region, else as a
-            whole. Defaults to 'auto'.
+        region_label (str): The reserved label.
+        unmarked (str): How an image without a region counts, see ``UNMARKED``.
         attribute_map (Mapping, optional): See :class:`AttributeNames`.
-            Defaults to None.
-        max_bytes (int): Largest file to read. Defaults to ``MAX_BYTES``.
+        max_bytes (int): Largest file to read.
         kwargs (dict): Other arguments of :class:`BaseReader`.
-
-    Attributes:
-        names (AttributeNames): Counts attributes that are left out.
 
     Raises:
         ValueError: If ``unmarked`` is none of ``UNMARKED``.
@@ -112,219 +116,186 @@ class BoxReader(BaseReader):
         self.region_label = normalise_name(region_label)
         self.unmarked = unmarked
         self.names = AttributeNames(schema, attribute_map)
+        self.unread = self.names.unread
         self.max_bytes = max_bytes
 
     @abstractmethod
-    def _read_images(self, source: str) -> List[StatedImage]:
-        """List the images of an export.
-
-        Args:
-            source (str): The file or folder.
-
-        Returns:
-            list[StatedImage]: The images, each once.
-        """
+    def _read_images(self, source: str) -> Iterator[StatedImage]:
+        """List the images of an export."""
 
     @abstractmethod
-    def _read_shapes(self, image: StatedImage, size: Size) -> List[Shape]:
-        """Read the rectangles of one image.
-
-        Args:
-            image (StatedImage): The image.
-            size (tuple[int]): Its (width, height) in pixels.
-
-        Returns:
-            list[Shape]: Regions and cells, in file order.
-        """
+    def _read_shapes(self, image: StatedImage, size: Size) -> Iterator[Shape]:
+        """Read the regions and cells of an image of (width, height) pixels."""
 
     def read(self, source: str) -> List[FieldRecord]:
-        """Read all fields of one export.
-
-        Args:
-            source (str): The file or folder.
-
-        Returns:
-            list[FieldRecord]: One record an image that can be used.
-
-        Raises:
-            AnnotationError: If a record can't be understood.
-            FileNotFoundError: If the export or most images are not there.
-        """
-        doubt = FaultRateCheck(self.issues, source)
-        stated = self._read_images(source)
-        self.issues.seen['images'] += len(stated)
-        self._check_repeats(stated)
+        """Read one export, see :meth:`BaseReader.read`."""
+        rates = FaultRateCheck(self.issues, source)
+        images = list(self._read_images(source))
+        self.issues.seen['images'] += len(images)
         sizes = self.look_at_images(
-            {item.name: item.size for item in stated}, source
+            {image.name: image.size for image in images}, source
         )
-        images = [item for item in stated if item.name in sizes]
-        for image in stated:
-            if image.name not in sizes:
-                self._drop_image(image)
-        regions: Dict[str, List[Box]] = {}
-        cells: Dict[str, List[RawCell]] = {}
+        read = []
         for image in images:
-            size = sizes[image.name]
+            size = sizes.get(image.name)
+            # The boxes of an image that can't be used are only counted.
+            shapes = self._read_shapes(image, size or (1, 1))
+            regions, cells = self._sort_shapes(image, shapes)
+            if size is None:
+                if cells:
+                    self.issues.add(
+                        ANNOTATION_OF_DROPPED, image.place, len(cells)
+                    )
+                continue
             if image.size not in (None, size):
                 self.issues.add(
                     SIZE_WRONG,
-                    f'{image.source}, {image.where}: {image.size} stated, '
-                    f'{size} found',
+                    f'{image.place}: {image.size} stated, {size} found',
                 )
-            regions[image.name], cells[image.name] = self._sort_shapes(
-                image, self._read_shapes(image, size)
-            )
+            read.append((image, size, regions, cells))
         self.names.check()
-        doubt.check()
+        rates.check()
 
         whole = self.unmarked == 'whole' or (
-            self.unmarked == 'auto' and not any(regions.values())
+            self.unmarked == 'auto'
+            and not any(regions for _, _, regions, _ in read)
         )
         return [
             repair_field(
                 image.name,
-                sizes[image.name],
-                cells[image.name],
+                size,
+                cells,
                 self.schema,
                 image.source,
                 self.issues,
-                regions=self._choose_regions(
-                    image, regions[image.name], sizes[image.name], whole
-                ),
+                regions=self._choose_regions(image, regions, size, whole),
             )
-            for image in images
+            for image, size, regions, cells in read
         ]
 
-    @staticmethod
-    def _check_repeats(images: Sequence[StatedImage]) -> None:
-        """Refuse two records of one image.
-
-        Raises:
-            AnnotationError: If there are two.
-        """
-        first: Dict[str, StatedImage] = {}
-        for image in images:
-            other = first.setdefault(image.name, image)
-            if other is not image:
-                raise AnnotationError(
-                    image.source,
-                    image.where,
-                    f'the image {image.name} is annotated here and in '
-                    f'{other.source}, {other.where}, expected one record an '
-                    'image',
-                    'Keep one of them',
-                )
-
     def _sort_shapes(
-        self, image: StatedImage, shapes: Sequence[Shape]
-    ) -> Tuple[List[Box], List[RawCell]]:
-        """Part annotated regions from cells."""
-        regions, cells = [], []
+        self, image: StatedImage, shapes: Iterator[Shape]
+    ) -> Tuple[Optional[List[Box]], List[RawCell]]:
+        """Separate regions and cells; regions are None if they are unclear."""
+        regions, cells, is_clear = [], [], True
         for shape in shapes:
-            if not normalise_name(shape.label):
+            place = f'{image.place}, {shape.where}'
+            label = normalise_name(shape.label)
+            box, outline = shape.box, shape.outline
+            if not label:
                 raise AnnotationError(
-                    image.source,
-                    f'{image.where}, {shape.where}',
-                    'the rectangle has no label',
-                    'Label or delete it',
+                    place, '', 'the shape has no label', 'Label it'
                 )
-            if normalise_name(shape.label) == self.region_label:
-                if shape.turned:
-                    raise AnnotationError(
-                        image.source,
-                        f'{image.where}, {shape.where}',
-                        'the annotated region is rotated, expected an '
-                        'upright rectangle',
-                        'Set its rotation to 0',
+            if box is not None:
+                (x1, x2), (y1, y2) = sorted(box[::2]), sorted(box[1::2])
+                if outline and min(x2 - x1, y2 - y1) < MIN_SIDE:
+                    box = None
+                elif box != (x1, y1, x2, y2):
+                    box = x1, y1, x2, y2
+                    self.issues.add(
+                        'boxes with exchanged corners put right', place
                     )
-                regions.append(shape.box)
+            if label == self.region_label:
+                if box is None or outline:
+                    raise AnnotationError(
+                        place,
+                        '',
+                        f'the annotated region is one of the '
+                        f'{outline or "shapes of unknown extent"}, expected '
+                        'an upright rectangle',
+                        'Draw it as a rectangle, not rotated',
+                    )
+                regions.append(box)
                 continue
-            where = f'{image.where}, {shape.where}'
             self.issues.seen['annotations'] += 1
-            if shape.turned:
+            if box is None:
+                is_clear = False
+                self.issues.add('shapes of unknown extent dropped', place)
+                continue
+            if outline:
                 self.issues.add(
-                    'rotated boxes replaced by upright ones around them',
-                    f'{image.source}, {where}',
+                    f'{outline} replaced by upright boxes around them', place
                 )
             codes, ignored = self.names.read(
-                shape.attributes, image.source, where, self.issues
+                shape.attributes, place, self.issues
             )
-            cells.append(
-                RawCell(
-                    shape.box,
-                    normalise_name(shape.label),
-                    codes,
-                    ignored or shape.ignored,
-                    where,
-                )
-            )
-        return regions, cells
+            ignored |= shape.ignored
+            where = f'{image.where}, {shape.where}'
+            cells.append(RawCell(box, label, codes, ignored, where))
+        return (regions if is_clear else None), cells
 
     def _choose_regions(
         self,
         image: StatedImage,
-        regions: List[Box],
+        regions: Optional[List[Box]],
         size: Size,
         whole: bool,
     ) -> Optional[List[Box]]:
-        """Say which part of an image is annotated; None for all of it."""
-        if any(
-            x1 <= ROUNDING
-            and y1 <= ROUNDING
-            and x2 >= size[0] - ROUNDING
-            and y2 >= size[1] - ROUNDING
-            for x1, y1, x2, y2 in regions
-        ):
+        """Choose the annotated part of an image; None for all of it."""
+        if regions is None:
+            reason = 'with shapes of unknown extent'
+        elif not image.annotated:
+            reason = 'that nobody has annotated'
+        elif regions:
+            covers_all = any(
+                max(x1, y1, size[0] - x2, size[1] - y2) <= ROUNDING
+                for x1, y1, x2, y2 in regions
+            )
+            return None if covers_all else regions
+        elif whole:
             return None
-        if regions:
-            return regions
-        if whole and image.annotated:
-            return None
-        self.issues.add(
-            'images without an annotated region taken as not annotated'
-            if image.annotated
-            else 'images that nobody has annotated taken as not annotated',
-            f'{image.source}, {image.where}',
-        )
+        else:
+            reason = 'without an annotated region'
+        self.issues.add(f'images {reason} taken as not annotated', image.place)
         return []
 
-    def _drop_image(self, image: StatedImage) -> None:
-        """Count the cells of an image that can't be used."""
-        # Their boxes do not matter, so neither does the size.
-        _, cells = self._sort_shapes(image, self._read_shapes(image, (1, 1)))
-        if cells:
-            self.issues.add(
-                ANNOTATION_OF_DROPPED,
-                f'{image.source}, {image.where}',
-                len(cells),
-            )
 
-    def _drop_shape(self, kind: str, image: StatedImage, where: str) -> None:
-        """Count a shape that can't be a cell's box."""
-        self.issues.seen['annotations'] += 1
-        self.issues.add(
-            f'{kind} dropped', f'{image.source}, {image.where}, {where}'
-        )
-
-
-def turn_box(box: Box, degrees: float, pivot: Tuple[float, float]) -> Box:
-    """Find the upright box around a rotated rectangle.
+def surround(points: Sequence[Point]) -> Optional[Box]:
+    """Find the upright box around points.
 
     Args:
-        box (tuple[float]): (x1, y1, x2, y2) before the rotation, in pixels.
-        degrees (float): Rotation, clockwise as seen in the image.
-        pivot (tuple[float]): What it is rotated about, (x, y) in pixels.
+        points (Sequence[tuple[float]]): (x, y) of each.
+
+    Returns:
+        tuple[float] | None: (x1, y1, x2, y2); None without points.
+    """
+    if not points:
+        return None
+    xs, ys = zip(*points)
+    return min(xs), min(ys), max(xs), max(ys)
+
+
+def is_rectangle(points: Sequence[Point]) -> bool:
+    """Tell whether a polygon is an upright rectangle.
+
+    Args:
+        points (Sequence[tuple[float]]): (x, y) of its corners in order; the
+            first may be repeated at the end.
+
+    Returns:
+        bool: Whether it is.
+    """
+    points = list(dict.fromkeys(points))
+    return len(points) == 4 and all(
+        (one[0] == two[0]) != (one[1] == two[1])
+        for one, two in zip(points, points[1:] + points[:1])
+    )
+
+
+def surround_ellipse(centre: Point, radii: Point, degrees: float) -> Box:
+    """Find the upright box around an ellipse.
+
+    Args:
+        centre (tuple[float]): (x, y) in pixels.
+        radii (tuple[float]): Along x and y before the rotation, in pixels.
+        degrees (float): Rotation about the centre.
 
     Returns:
         tuple[float]: (x1, y1, x2, y2) in pixels.
     """
-    x1, y1, x2, y2 = box
-    sine, cosine = (
-        function(math.radians(degrees)) for function in (math.sin, math.cos)
-    )
-    xs, ys = [], []
-    for x, y in ((x1, y1), (x2, y1), (x2, y2), (x1, y2)):
-        x, y = x - pivot[0], y - pivot[1]
-        xs.append(pivot[0] + x * cosine - y * sine)
-        ys.append(pivot[1] + x * sine + y * cosine)
-    return min(xs), min(ys), max(xs), max(ys)
+    angle = math.radians(degrees)
+    sine, cosine = math.sin(angle), math.cos(angle)
+    half_width = math.hypot(radii[0] * cosine, radii[1] * sine)
+    half_height = math.hypot(radii[0] * sine, radii[1] * cosine)
+    x, y = centre
+    return x - half_width, y - half_height, x + half_width, y + half_height

@@ -1,77 +1,123 @@
 # Copyright (c) mmleuk authors. All rights reserved.
+import math
 from dataclasses import replace
-from typing import List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+import numpy as np
+from pycocotools import mask as coco_mask
 
 from mmleuk.io.attribute_names import AttributeNames
-from mmleuk.io.readers import SparseJsonReader
 from mmleuk.io.repair import RawCell
 from mmleuk.structures.record import FieldRecord
 
-from .lld_json import NESTED_KEY
+from .lld_json import MAX_SIDE, NESTED_KEY, SparseJsonReader, is_numbers
 
 
 class CocoReader(SparseJsonReader):
     """Reads COCO whose ``attributes`` state values by name.
 
-    So do the COCO exports of CVAT and Datumaro, and :class:`CocoWriter`. What
-    stands flat in an annotation is read as LLD's codes.
+    So do the COCO exports of CVAT and Datumaro, and :class:`CocoWriter`.
+    Values that stand directly in an annotation are LLD's codes. The box of an
+    annotation without ``bbox`` is that of its ``segmentation``. If neither
+    states a box, the image counts as not annotated.
 
     Args:
-        args (tuple): Arguments of :class:`SparseJsonReader`.
+        args (tuple): Arguments of :class:`SparseJsonReader`; its ``images``
+            are :class:`ExportImages`.
         attribute_map (Mapping, optional): See :class:`AttributeNames`.
-            Defaults to None.
         kwargs (dict): Keyword arguments of :class:`SparseJsonReader`.
-
-    Attributes:
-        names (AttributeNames): Counts attributes that are left out.
     """
 
     def __init__(
-        self,
-        *args,
-        attribute_map: Optional[Mapping] = None,
-        **kwargs,
+        self, *args, attribute_map: Optional[Mapping] = None, **kwargs
     ) -> None:
         super().__init__(*args, **kwargs)
         self.names = AttributeNames(self.schema, attribute_map)
+        self.unread = self.names.unread
 
     def read(self, source: str) -> List[FieldRecord]:
-        """Read all fields of one JSON file.
-
-        Args:
-            source (str): The file.
-
-        Returns:
-            list[FieldRecord]: One record an image, in file order.
-
-        Raises:
-            AnnotationError: If a record can't be understood.
-            FileNotFoundError: If the file or images are not there.
-        """
+        """Read one JSON file, see :meth:`BaseReader.read`."""
+        self._without_box: Dict[str, str] = {}
         fields = super().read(source)
         self.names.check()
+        for index, field in enumerate(fields):
+            record = self._without_box.get(str(field.image_id))
+            if record is not None:
+                fields[index] = replace(field, annotated_regions=())
+                self.issues.add(
+                    'images with cells of unknown place taken as not '
+                    'annotated',
+                    f'{source}, {record}',
+                )
         return fields
+
+    def _read_images(self, images: Sequence[Any], source: str) -> tuple:
+        """Group image entries by the file that their name is found to be."""
+        found: Dict[str, str] = {}
+        entries = []
+        for index, image in enumerate(images):
+            if isinstance(image, dict):
+                stated = image.get('file_name')
+                if isinstance(stated, str) and stated:
+                    if stated not in found:
+                        found[stated] = self.images.find(
+                            stated, f'{source}, image entry {index}'
+                        )
+                    image = {**image, 'file_name': found[stated]}
+            entries.append(image)
+        return super()._read_images(entries, source)
 
     def _read_cell(
         self, annotation: dict, *args, **kwargs
     ) -> Optional[RawCell]:
         """Read one annotation, None where it has no box."""
+        source, record = args[-2:]
+        annotation = dict(annotation)
+        box = annotation.get('bbox')
+        if not is_numbers(box, 4) or 0 in box[2:]:
+            box = _find_box(annotation.get('segmentation')) or box
+            annotation['bbox'] = box
         nested = annotation.get(NESTED_KEY)
         ignored = False
         if isinstance(nested, dict):
-            # The last arguments are the file and the record.
-            codes, ignored = self._read_named(nested, *args[-2:])
-            annotation = {
-                **annotation,
-                NESTED_KEY: dict(zip(self.schema.names, codes)),
-            }
+            codes, ignored = self.names.read(
+                nested.items(), f'{source}, {record}', self.issues
+            )
+            annotation[NESTED_KEY] = dict(zip(self.schema.names, codes))
         cell = super()._read_cell(annotation, *args, **kwargs)
-        if cell is None or not ignored:
+        if cell is None or not all(map(math.isfinite, cell.bbox)):
+            self._without_box[str(annotation.get('image_id'))] = record
             return cell
-        return replace(cell, ignored=True)
+        x1, y1, x2, y2 = cell.bbox
+        # A negative width or height exchanges corners.
+        box = min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
+        return replace(cell, bbox=box, ignored=cell.ignored or ignored)
 
-    def _read_named(
-        self, nested: Mapping, source: str, record: str
-    ) -> Tuple[Tuple[Optional[int], ...], bool]:
-        """Read attributes that are stated by name."""
-        return self.names.read(nested.items(), source, record, self.issues)
+
+def _find_box(segmentation: object) -> Optional[List[float]]:
+    """Find the box (x, y, width, height) of polygons or an encoded mask."""
+    if isinstance(segmentation, list):
+        polygons = [
+            np.array(part, float)
+            for part in segmentation
+            if isinstance(part, list) and is_numbers(part, len(part))
+        ]
+        numbers = np.concatenate([*polygons, []])
+        if not polygons or len(numbers) % 2 or not np.isfinite(numbers).all():
+            return None
+        points = numbers.reshape(-1, 2)
+        low, high = points.min(0), points.max(0)
+        return [*low.tolist(), *(high - low).tolist()]
+    if not isinstance(segmentation, dict):
+        return None
+    size = segmentation.get('size')
+    if not is_numbers(size, 2) or not all(
+        type(side) is int and 0 < side < MAX_SIDE for side in size
+    ):
+        return None
+    try:
+        if isinstance(segmentation.get('counts'), list):
+            segmentation = coco_mask.frPyObjects(segmentation, *size)
+        return coco_mask.toBbox(segmentation).tolist()
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None

@@ -1,130 +1,128 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-from typing import List, Optional
+import re
+from typing import Iterator, Optional, Tuple
+
+import shapely
+from shapely.affinity import rotate
 
 from mmleuk.io.errors import AnnotationError
+from mmleuk.io.image_folder import Size
 from mmleuk.io.safe_xml import Element, parse_xml
 from mmleuk.io.source_files import parse_number
+from mmleuk.structures.record import Box
 
-from .box_reader import BoxReader, Shape, Size, StatedImage, turn_box
-
-# Shapes of CVAT that are not rectangles.
-OTHER_SHAPES = (
-    'polygon',
-    'polyline',
-    'points',
-    'ellipse',
-    'cuboid',
-    'mask',
-    'skeleton',
+from .box_reader import (
+    BoxReader,
+    Shape,
+    StatedImage,
+    is_rectangle,
+    surround,
+    surround_ellipse,
 )
 
 
 class CvatReader(BoxReader):
     """Reads "CVAT for images 1.1" (XML).
 
-    The format: https://docs.cvat.ai/docs/other/xml_format. Of shapes, boxes
-    are read; a rotated box becomes the upright box around it.
+    The format: https://docs.cvat.ai/docs/other/xml_format. Cells are
+    the upright boxes of boxes, polygons, ellipses, masks and cuboids. A
+    polyline is an ignored cell, since it may be a measure. The extent of
+    points and skeletons is unknown.
 
     Args:
         args (tuple): Arguments of :class:`BoxReader`.
         kwargs (dict): Keyword arguments of :class:`BoxReader`.
     """
 
-    def _read_images(self, source: str) -> List[StatedImage]:
-        """List the images of an export.
-
-        Args:
-            source (str): ``annotations.xml``.
-
-        Returns:
-            list[StatedImage]: The images.
-
-        Raises:
-            AnnotationError: If it is another XML, or a video's.
-        """
-        root = parse_xml(source, self.max_bytes, self.backend_args)
+    def _read_images(self, source: str) -> Iterator[StatedImage]:
+        """List the images of ``annotations.xml``."""
+        root = parse_xml(source, self.max_bytes)
         track = root.find('track')
         if root.tag != 'annotations' or track is not None:
+            wrong = root if track is None else track
             raise AnnotationError(
                 source,
-                (track or root).where,
-                f'got <{(track or root).tag}>, expected the <image> elements '
-                'of an <annotations>',
+                wrong.where,
+                f'got <{wrong.tag}>, expected the <image> elements of an '
+                '<annotations>',
                 'Export as "CVAT for images 1.1"',
             )
-        images = []
-        for element in root.all('image'):
-            name = element.attributes.get('name', '')
+        for element in root.findall('image'):
+            name = element.get('name', '')
             where = f'{element.where} {name[:120]!r}'
-            images.append(
-                StatedImage(
-                    self.images.find(name, source, where),
-                    self._read_size(element, source, where),
-                    source,
-                    where,
-                    element,
+            place = f'{source}, {where}'
+            subset = element.get('subset')
+            if name and subset:
+                # So does CVAT store the images of a project.
+                name = f'images/{subset}/{name}'
+            size = None
+            if {'width', 'height'} <= set(element.attrib):
+                size = tuple(
+                    int(parse_number(element.get(side), place, side))
+                    for side in ('width', 'height')
                 )
-            )
-        return images
+            name = self.images.find(name, place)
+            yield StatedImage(name, size, source, where, element)
 
-    @staticmethod
-    def _read_size(
-        element: Element, source: str, where: str
-    ) -> Optional[Size]:
-        """Read the size of an image, if it is stated."""
-        if not {'width', 'height'} <= set(element.attributes):
-            return None
-        return tuple(
-            int(parse_number(element.attributes[side], source, where, side))
-            for side in ('width', 'height')
-        )
+    def _read_shapes(self, image: StatedImage, size: Size) -> Iterator[Shape]:
+        """Read the shapes of one image."""
+        for element in image.shapes:
+            kind = element.tag
+            if kind == 'tag' or (
+                kind != 'box' and 'label' not in element.attrib
+            ):
+                self.unread[f'<{kind[:40]}> of images'] += 1
+                continue
+            where = element.where
+            box, outline = _read_outline(element, f'{image.place}, {where}')
+            label = element.get('label', '')
+            attributes = [
+                (item.get('name', ''), item.text)
+                for item in element.findall('attribute')
+            ]
+            ignored = kind == 'polyline'
+            yield Shape(label, box, attributes, where, ignored, outline)
 
-    def _read_shapes(self, image: StatedImage, size: Size) -> List[Shape]:
-        """Read the rectangles of one image.
 
-        Args:
-            image (StatedImage): The image.
-            size (tuple[int]): Its (width, height) in pixels.
+def _read_outline(element: Element, place: str) -> Tuple[Optional[Box], str]:
+    """Find the box around a shape, and what the shape is unless a box."""
 
-        Returns:
-            list[Shape]: Regions and cells, in file order.
+    def number(key: str, default: Optional[str] = None) -> float:
+        return parse_number(element.get(key, default), place, key)
 
-        Raises:
-            AnnotationError: If a coordinate is no number.
-        """
-        shapes = []
-        for element in image.shapes.children:
-            if element.tag == 'box':
-                shapes.append(self._read_box(element, image))
-            elif element.tag in OTHER_SHAPES:
-                self._drop_shape(
-                    'shapes that are no rectangles', image, element.where
-                )
-            else:
-                self.names.unread[f'<{element.tag}> of images'] += 1
-        return shapes
-
-    @staticmethod
-    def _read_box(element: Element, image: StatedImage) -> Shape:
-        """Read one box."""
-        record = f'{image.where}, {element.where}'
-
-        def number(key: str, default: Optional[str] = None) -> float:
-            value = element.attributes.get(key, default)
-            return parse_number(value, image.source, record, key)
-
+    kind = element.tag
+    if kind == 'box':
         box = number('xtl'), number('ytl'), number('xbr'), number('ybr')
         rotation = number('rotation', '0') % 360
-        if rotation:
-            pivot = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-            box = turn_box(box, rotation, pivot)
-        return Shape(
-            element.attributes.get('label', ''),
-            box,
-            [
-                (item.attributes.get('name', ''), item.text)
-                for item in element.all('attribute')
-            ],
-            element.where,
-            turned=bool(rotation),
+        if not rotation:
+            return box, ''
+        return rotate(shapely.box(*box), rotation).bounds, 'rotated boxes'
+    if kind == 'mask':
+        x, y = number('left'), number('top')
+        return (x, y, x + number('width'), y + number('height')), 'masks'
+    if kind == 'ellipse':
+        centre, radii = (
+            tuple(map(number, keys)) for keys in (('cx', 'cy'), ('rx', 'ry'))
         )
+        return (
+            surround_ellipse(centre, radii, number('rotation', '0')),
+            'ellipses',
+        )
+    if kind in ('polygon', 'polyline'):
+        points = [
+            tuple(
+                parse_number(value, place, 'points')
+                for value in (*point.split(','), None)[:2]
+            )
+            for point in element.get('points', '').split(';')
+        ]
+        outline = '' if is_rectangle(points) else f'{kind}s'
+        return surround(points), outline
+    if kind == 'cuboid':
+        corners = [
+            (number(key), number(f'y{key[1:]}'))
+            for key in element.attrib
+            if re.fullmatch('x[tb][lr][12]', key)
+        ]
+        return surround(corners), 'cuboids'
+    return None, ''

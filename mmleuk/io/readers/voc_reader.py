@@ -1,28 +1,30 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-from typing import List, Optional
-
-from mmengine import fileio
+from pathlib import Path, PurePath, PureWindowsPath
+from typing import Iterator, List, Optional, Tuple
 
 from mmleuk.io.errors import AnnotationError
+from mmleuk.io.image_folder import Size
 from mmleuk.io.safe_xml import Element, parse_xml
 from mmleuk.io.source_files import parse_number
+from mmleuk.structures.record import Box
 
-from .box_reader import BoxReader, Shape, Size, StatedImage
+from .box_reader import BoxReader, Shape, StatedImage, surround
 
 
 class VocReader(BoxReader):
-    """Reads Pascal VOC: a folder with one XML file an image.
+    """Reads Pascal VOC: a folder with one XML file for each image.
 
     ``difficult`` objects are ignored cells, as in MMDetection. Attributes are
     read where CVAT and Datumaro write them, in the ``attributes`` of an
-    object. Images without a file are not part of the export.
+    object. Images without a file are not part of the export, nor are those of
+    files that are no XML.
 
     Args:
         args (tuple): Arguments of :class:`BoxReader`.
         origin (int): Coordinate of the first pixel. 0: edges of pixels, as
             CVAT, LabelImg and this package write them; 1: the challenge's own
             files, in which ``xmin`` and ``xmax`` number the first and the
-            last pixel of the box. Defaults to 0.
+            last pixel of the box.
         kwargs (dict): Keyword arguments of :class:`BoxReader`.
 
     Raises:
@@ -35,42 +37,40 @@ class VocReader(BoxReader):
             raise ValueError(f'origin is {origin!r}, expected 0 or 1')
         self.origin = origin
 
-    def _read_images(self, source: str) -> List[StatedImage]:
-        """List the images of an export.
-
-        Args:
-            source (str): The folder of XML files; those in its subfolders
-                count.
-
-        Returns:
-            list[StatedImage]: The images.
-
-        Raises:
-            AnnotationError: If a file is another XML.
-            FileNotFoundError: If there are no XML files.
-        """
-        names = []
-        if fileio.isdir(source, self.backend_args):
-            names = sorted(
-                fileio.list_dir_or_file(
-                    source,
-                    list_dir=False,
-                    suffix='.xml',
-                    recursive=True,
-                    backend_args=self.backend_args,
-                )
-            )
-        if not names:
+    def _read_images(self, source: str) -> Iterator[StatedImage]:
+        """List the images of all XML files below a folder."""
+        paths = sorted(
+            path
+            for path in Path(source).rglob('*.xml')
+            if not path.name.startswith('.')
+        )
+        if not paths:
             raise FileNotFoundError(
                 f'{source}: no XML files are there, expected a folder of '
                 'Pascal VOC annotations'
             )
-        return [self._read_file(source, name) for name in names]
+        unreadable: List[AnnotationError] = []
+        for path in paths:
+            name = path.relative_to(source).as_posix()
+            try:
+                root = parse_xml(str(path), self.max_bytes)
+            except AnnotationError as fault:
+                unreadable.append(fault)
+                self.issues.add(
+                    'files that can not be read left out with their images',
+                    str(fault),
+                )
+                self.unread[f'file {name}'] += 1
+                continue
+            own_name = name.removesuffix('.xml')
+            yield self._read_image(root, str(path), own_name)
+        if len(unreadable) == len(paths):
+            raise unreadable[0]
 
-    def _read_file(self, folder: str, name: str) -> StatedImage:
-        """Read what one file says of its image."""
-        path = fileio.join_path(folder, name, backend_args=self.backend_args)
-        root = parse_xml(path, self.max_bytes, self.backend_args)
+    def _read_image(
+        self, root: Element, path: str, own_name: str
+    ) -> StatedImage:
+        """Read what one file states of its image."""
         file_name = root.find('filename')
         if root.tag != 'annotation' or file_name is None:
             raise AnnotationError(
@@ -79,93 +79,74 @@ class VocReader(BoxReader):
                 'expected an <annotation> with a <filename>',
                 'Keep only Pascal VOC files in the folder',
             )
-        size = root.find('size')
-        stated: Optional[Size] = None
-        if size is not None:
-            stated = tuple(
-                int(self._number(size, side, path))
+        size: Optional[Size] = None
+        element = root.find('size')
+        if element is not None:
+            size = tuple(
+                int(_read_number(element, side, path))
                 for side in ('width', 'height')
             )
-            # Tools that do not know the size write 0.
-            stated = stated if all(stated) else None
-        return StatedImage(
-            self.images.find(file_name.text, path, file_name.where),
-            stated,
-            path,
-            root.where,
-            root,
-        )
+        text = file_name.text or ''
+        place = f'{path}, {file_name.where}'
+        name = self.images.find(text, place, own_name)
+        stems = {PureWindowsPath(part).stem for part in (name, text.strip())}
+        if len(stems) > 1 and PurePath(own_name).name in stems:
+            self.issues.add(
+                'images found by the name of their XML instead of <filename>',
+                place,
+            )
+        # Tools that do not know the size write 0.
+        size = size if size and all(size) else None
+        return StatedImage(name, size, path, root.where, root)
 
-    @staticmethod
-    def _number(parent: Element, tag: str, source: str) -> float:
-        """Read the number in a child."""
-        child = parent.find(tag)
-        return parse_number(
-            None if child is None else child.text, source, parent.where, tag
-        )
-
-    def _read_shapes(self, image: StatedImage, size: Size) -> List[Shape]:
-        """Read the rectangles of one image.
-
-        Args:
-            image (StatedImage): The image.
-            size (tuple[int]): Its (width, height) in pixels.
-
-        Returns:
-            list[Shape]: Regions and cells, in file order.
-
-        Raises:
-            AnnotationError: If an object has no box.
-        """
-        shapes = []
-        for element in image.shapes.all('object'):
-            box = element.find('bndbox')
-            if box is None:
-                self._drop_shape(
-                    'shapes that are no rectangles', image, element.where
+    def _read_shapes(self, image: StatedImage, size: Size) -> Iterator[Shape]:
+        """Read the objects of one image."""
+        for element in image.shapes.findall('object'):
+            where = element.where
+            difficult = element.findtext('difficult', '').strip() or '0'
+            if difficult not in ('0', '1'):
+                raise AnnotationError(
+                    image.source,
+                    element.find('difficult').where,
+                    f'got {difficult[:80]!r}, expected 0 or 1',
+                    'Correct it',
                 )
-                continue
+            box, outline = self._read_outline(element, image.source)
+            label = element.findtext('name', '')
+            attributes = [
+                (item.findtext('name', ''), item.findtext('value'))
+                for item in element.iterfind('attributes/attribute')
+            ]
+            ignored = difficult == '1'
+            yield Shape(label, box, attributes, where, ignored, outline)
+
+    def _read_outline(
+        self, element: Element, source: str
+    ) -> Tuple[Optional[Box], str]:
+        """Find the box of an object, and what it is drawn around."""
+        box = element.find('bndbox')
+        if box is not None:
             x1, y1, x2, y2 = (
-                self._number(box, side, image.source)
+                _read_number(box, side, source)
                 for side in ('xmin', 'ymin', 'xmax', 'ymax')
             )
-            label = element.find('name')
-            attributes = element.find('attributes')
-            shapes.append(
-                Shape(
-                    '' if label is None else label.text,
-                    (x1 - self.origin, y1 - self.origin, x2, y2),
-                    []
-                    if attributes is None
-                    else [
-                        self._read_attribute(item)
-                        for item in attributes.all('attribute')
-                    ],
-                    element.where,
-                    ignored=self._is_difficult(element, image.source),
-                )
-            )
-        return shapes
-
-    @staticmethod
-    def _read_attribute(element: Element) -> tuple:
-        """Read the name and value of an attribute."""
-        name, value = element.find('name'), element.find('value')
-        return (
-            '' if name is None else name.text,
-            None if value is None else value.text,
+            return (x1 - self.origin, y1 - self.origin, x2, y2), ''
+        polygon = element.find('polygon')
+        if polygon is None:
+            return None, ''
+        # <x1>, <y1>, <x2> ... or <pt> with <x> and <y>.
+        xs, ys = (
+            [
+                parse_number(item.text, f'{source}, {item.where}', item.tag)
+                for item in polygon.iter()
+                if item.tag[0] == axis
+                and item.tag[1:].isdecimal() | (item.tag == axis)
+            ]
+            for axis in 'xy'
         )
+        return surround(list(zip(xs, ys))), 'polygons'
 
-    @staticmethod
-    def _is_difficult(element: Element, source: str) -> bool:
-        """Read the flag that makes an object no target."""
-        flag = element.find('difficult')
-        text = '0' if flag is None else flag.text.strip() or '0'
-        if text not in ('0', '1'):
-            raise AnnotationError(
-                source,
-                flag.where,
-                f'got {text[:80]!r}, expected 0 or 1',
-                'Correct it',
-            )
-        return text == '1'
+
+def _read_number(parent: Element, tag: str, source: str) -> float:
+    """Read the number in a child."""
+    return parse_number(parent.findtext(tag), f'{source}, {parent.where}', tag)

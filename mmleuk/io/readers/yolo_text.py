@@ -99,7 +99,7 @@ class YoloTextReader(BaseReader):
 
     Args:
         args (tuple): Arguments of :class:`BaseReader`.
-        classes (Sequence[str]): Class names by index.
+        classes (Sequence[str]): Class names by index, '' for none.
         columns (Sequence[str]): Names of the attribute columns.
         kwargs (dict): Keyword arguments of :class:`BaseReader`.
     """
@@ -242,7 +242,9 @@ class YoloTextReader(BaseReader):
             self.issues.add(ROW_PIXELS, where)
             return None
         class_number = parse_number(tokens[0])
-        is_known = class_number in range(len(self.classes))
+        is_known = class_number in range(len(self.classes)) and bool(
+            self.classes[int(class_number)]
+        )
         if not is_known:
             self.issues.add(
                 UNKNOWN_CATEGORY,
