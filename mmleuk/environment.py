@@ -4,7 +4,7 @@
 Nothing is imported for it: versions are read from the files that an import
 would run, so that ``import mmleuk`` stays quick. Two stacks bring the same
 modules under different distribution names (``mmcv`` and ``onedl-mmcv``), so
-the modules are asked, never the distributions. ``tools/setup`` loads this
+the modules are asked, never the distributions. ``tools/dev/setup`` loads this
 file by its path, before the package is installed: keep it to the standard
 library, and its syntax readable for the Pythons that it turns away.
 """
