@@ -2,9 +2,10 @@
 import json
 
 import pytest
+from faulty_dataset import FaultyDataset
 from mmengine.config import Config
 
-from mmleuk.datasets.checks import FaultyDataset, Source, examine, find_sources
+from mmleuk.datasets.checks import Source, examine, find_sources
 
 
 @pytest.fixture
