@@ -2,7 +2,7 @@
 import json
 import math
 from collections import Counter
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from mmengine import fileio
 
@@ -27,13 +27,8 @@ from mmleuk.io.faults import (
     UNCLEAR_CROWD,
     UNKNOWN_CATEGORY,
 )
-from mmleuk.io.repair import (
-    FaultRateCheck,
-    IssueLog,
-    RawCell,
-    parse_code,
-    repair_field,
-)
+from mmleuk.io.issue_log import FaultRateCheck, IssueLog
+from mmleuk.io.repair import RawCell, parse_code, repair_field
 from mmleuk.structures import Attribute
 from mmleuk.structures.record import Box, FieldRecord, normalise_name
 
@@ -45,6 +40,19 @@ NESTED_KEY = 'attributes'
 REGIONS_KEY = 'annotated_regions'
 
 LISTS = ('images', 'annotations', 'categories')
+
+# Keys that a record keeps, or that follow from what it keeps.
+IMAGE_KEYS = {'id', 'file_name', 'width', 'height', REGIONS_KEY}
+ANNOTATION_KEYS = {
+    'id',
+    'image_id',
+    'category_id',
+    'bbox',
+    'area',
+    'iscrowd',
+    'ignore',
+    NESTED_KEY,
+}
 
 # The class of a cell of no known category. Such cells are ignored.
 UNKNOWN = 'unknown'
@@ -92,7 +100,7 @@ def load_json(
             source,
             '',
             f'the content is no JSON in UTF-8: {error}',
-            NO_JSON.mend,
+            NO_JSON.fix,
             NO_JSON,
         ) from None
     for key in LISTS:
@@ -107,7 +115,7 @@ def load_json(
                 f'{key!r} is not a list of objects, expected the '
                 'COCO layout {"images": [...], "annotations": [...], '
                 '"categories": [...]}',
-                NO_COCO.mend,
+                NO_COCO.fix,
                 NO_COCO,
             )
     return content
@@ -136,6 +144,17 @@ class JsonReader(BaseReader):
             for attribute in self.schema
             if attribute.name != attribute.json_key
         } | {NESTED_KEY}
+        self._known_keys = ANNOTATION_KEYS.union(self._keys, self._other_keys)
+
+    def _count_unread(self, item: dict, known: Set[str], what: str) -> None:
+        """Count the keys that no record keeps."""
+        if not known.issuperset(item):
+            # An empty value, such as COCO's `segmentation: []`, says nothing.
+            self.unread.update(
+                f'{key!r} of {what}'
+                for key, value in item.items()
+                if key not in known and value not in (None, '', [], {})
+            )
 
     def read(self, source: str) -> List[FieldRecord]:
         """Read all fields of one JSON file.
@@ -194,6 +213,8 @@ class JsonReader(BaseReader):
         self.issues.seen['images'] += len(images)
         by_id: Dict[Any, List[Tuple[int, dict]]] = {}
         for index, image in enumerate(images):
+            if isinstance(image, dict):
+                self._count_unread(image, IMAGE_KEYS, 'images')
             if not (
                 isinstance(image, dict)
                 and is_key(image.get('id'))
@@ -293,7 +314,7 @@ class JsonReader(BaseReader):
                     source,
                     f'category {index}',
                     problem,
-                    UNCLEAR_CATEGORIES.mend,
+                    UNCLEAR_CATEGORIES.fix,
                     UNCLEAR_CATEGORIES,
                 )
         return names
@@ -328,6 +349,7 @@ class JsonReader(BaseReader):
             if not isinstance(annotation, dict):
                 issues.add(MALFORMED_BOX, f'{source}, annotation {index}')
                 continue
+            self._count_unread(annotation, self._known_keys, 'annotations')
             annotation_id = annotation.get('id')
             record = f'annotation {index} (id {annotation_id})'
             if type(annotation_id) in (int, str):
@@ -427,8 +449,8 @@ class JsonReader(BaseReader):
         for place in places:
             for key in keys:
                 try:
-                    stated.add(parse_code(place.get(key), source, record, key))
-                except AnnotationError:
+                    stated.add(parse_code(place.get(key)))
+                except ValueError:
                     self.issues.add(
                         MALFORMED_CODE, f'{source}, {record}: {key}'
                     )

@@ -1,5 +1,4 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-import os
 import os.path as osp
 from abc import ABC, abstractmethod
 from dataclasses import replace
@@ -110,7 +109,7 @@ def drop_regions(field: FieldRecord, report: ConversionReport) -> FieldRecord:
     Returns:
         FieldRecord: The record, annotated as a whole.
     """
-    if not is_whole(field):
+    if not field.is_fully_annotated:
         report.lost[f'images with {REGIONS_LOST}'] += 1
     return replace(field, annotated_regions=None)
 
@@ -142,19 +141,6 @@ def mask_attributes(
             codes.append(code)
         cells.append(replace(cell, attributes=tuple(codes)))
     return replace(field, cells=tuple(cells))
-
-
-def is_whole(field: FieldRecord) -> bool:
-    """Tell whether an image is annotated as a whole.
-
-    Args:
-        field (FieldRecord): The record.
-
-    Returns:
-        bool: Whether it is, stated or by a region over all of it.
-    """
-    whole = (0, 0, field.width, field.height)
-    return field.annotated_regions is None or whole in field.annotated_regions
 
 
 def missing_code(attribute: Attribute) -> int:
@@ -244,16 +230,3 @@ def make_folder(target: str, suffixes: Sequence[str]) -> Path:
         )
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file in one step, so that none is ever half written.
-
-    Args:
-        path (Path): The file. Its folder is made.
-        text (str): The content.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'{path.name}.partial')
-    partial.write_text(text, encoding='utf-8')
-    os.replace(partial, path)

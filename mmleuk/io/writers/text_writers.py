@@ -6,6 +6,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
+from mmleuk.io.atomic_write import write_text
 from mmleuk.io.conversion_report import ConversionError, ConversionReport
 from mmleuk.io.readers import REGION_ORDERS
 from mmleuk.io.readers.yolo_text import OPTIONAL_ATTRIBUTE
@@ -17,13 +18,11 @@ from .base_writer import (
     BaseWriter,
     drop_ignored,
     drop_regions,
-    is_whole,
     label_names,
     make_folder,
     mask_attributes,
     missing_code,
     safe_side,
-    write_text,
 )
 
 
@@ -203,7 +202,7 @@ class SparseTextWriter(TextWriter):
     ) -> FieldRecord:
         """Keep of the regions what the format holds."""
         regions = field.annotated_regions
-        if is_whole(field):
+        if field.is_fully_annotated:
             if field.cells:
                 return replace(field, annotated_regions=None)
             report.lost[

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Dict, List, Sequence, Tuple
 from xml.etree import ElementTree
 
+from mmleuk.io.atomic_write import write_text
 from mmleuk.io.attribute_names import IGNORED, NOT_STATED
 from mmleuk.io.conversion_report import ConversionError, ConversionReport
 from mmleuk.io.label_setup import cvat_attributes, region_label_of
@@ -15,9 +16,7 @@ from mmleuk.structures.record import Box, CellRecord, FieldRecord
 from .base_writer import (
     BaseWriter,
     drop_regions,
-    is_whole,
     make_folder,
-    write_text,
 )
 
 # What XML 1.0 has no way to write.
@@ -60,12 +59,12 @@ def regions_to_draw(
     Returns:
         dict[str, tuple[tuple[float]]]: Rectangles by file name.
     """
-    if all(map(is_whole, fields)):
+    if all(field.is_fully_annotated for field in fields):
         return {field.file_name: () for field in fields}
     regions = {
         field.file_name: (
             ((0, 0, field.width, field.height),)
-            if is_whole(field)
+            if field.is_fully_annotated
             else field.annotated_regions
         )
         for field in fields
