@@ -101,6 +101,26 @@ def test_a_config(faulty_dataset, tmp_path, call):
     assert 'none.json' in out
 
 
+@pytest.mark.parametrize('options', [(), ('--no-images',)])
+def test_one_file_in_two_splits_is_a_leak(faulty_dataset, call, options):
+    for image in faulty_dataset.images:
+        new = image['file_name'].replace('_', '-')
+        old = faulty_dataset.image_path(image['file_name'])
+        old.rename(faulty_dataset.image_path(new))
+        image['file_name'] = new
+    faulty_dataset.write()
+    ann = faulty_dataset.json_path
+    status, out, _ = call(
+        *('--ann', ann, ann),
+        *('--images', faulty_dataset.folder / 'images'),
+        *('--workers', 1),
+        *options,
+    )
+    assert status == 1
+    assert 'patients in more than one split' not in out
+    assert '6 identical images in more than one split [reported]' in out
+
+
 def test_a_root_of_subsets(tmp_path, call):
     for subset in ('H_100x_C1', 'other'):
         faulty_dataset = FaultyDataset(tmp_path / 'root' / subset)
