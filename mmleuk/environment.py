@@ -1,12 +1,12 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""Checks that what mmleuk stands on is here and fits together.
+"""Checks that torch and the packages of OpenMMLab are here and compatible.
 
-Nothing is imported for it: versions are read from the files that an import
-would run, so that ``import mmleuk`` stays quick. Two stacks bring the same
+Nothing is imported: versions are read from the ``version.py`` of each
+package, so that ``import mmleuk`` stays fast. Two stacks provide the same
 modules under different distribution names (``mmcv`` and ``onedl-mmcv``), so
-the modules are asked, never the distributions. ``tools/setup`` loads this
-file by its path, before the package is installed: keep it to the standard
-library, and its syntax readable for the Pythons that it turns away.
+modules are looked up, not distributions. ``tools/dev/setup`` loads this file
+by its path, before the package is installed: use the standard library alone,
+and syntax that older Pythons can parse.
 """
 
 import re
@@ -20,12 +20,12 @@ from typing import List, NamedTuple, Optional, Tuple
 Version = Tuple[int, ...]
 
 MINIMUM_PYTHON = (3, 10)
-# From torch 2.14 on its headers need C++20; mmcv's set-up forces C++17.
+# Headers of torch 2.14 need C++20; mmcv's set-up forces C++17.
 TORCH_RANGE = ((2, 0), (2, 14))
 MMENGINE_RANGE = ((0, 10), (1,))
 MMDET_RANGE = ((3, 3), (4,))
-# MMDetection itself refuses mmcv 2.2; onedl-mmdetection, which goes on from
-# version 3.4, takes what onedl-mmcv has, from version 2.3.
+# MMDetection refuses mmcv 2.2; onedl-mmdetection, numbered from 3.4, needs
+# onedl-mmcv, numbered from 2.3.
 FIRST_ONEDL_MMDET = (3, 4)
 MMCV_RANGE = ((2, 0), (2, 2))
 MMCV_RANGE_ONEDL = ((2, 3), (3,))
@@ -38,9 +38,9 @@ class Module(NamedTuple):
 
     Args:
         name (str): Its name.
-        folder (Path | None): Its folder; None where it is not made of files,
-            as the mocks of a documentation tool.
-        version (str | None): Its ``__version__``; None where unknown.
+        folder (Path | None): Its folder; None if it has no files, such as
+            the mocks of a documentation tool.
+        version (str | None): Its ``__version__``; None if unknown.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Module(NamedTuple):
 
 
 def parse_version(text: str) -> Version:
-    """Read the leading numbers of a version.
+    """Parse the leading numbers of a version.
 
     Args:
         text (str): E.g. ``'2.13.0+cpu'``.
@@ -76,7 +76,7 @@ def find_module(name: str) -> Optional[Module]:
         name (str): Name of the module.
 
     Returns:
-        Module | None: The module, or None when there is none of this name.
+        Module | None: The module, None if there is none of this name.
     """
     if name in sys.modules:
         module = sys.modules[name]
@@ -90,8 +90,7 @@ def find_module(name: str) -> Optional[Module]:
         paths, version = spec.submodule_search_locations, None
     folder = Path(paths[0]) if isinstance(paths, list) and paths else None
     if not isinstance(version, str) and folder is not None:
-        # torch and all of OpenMMLab keep their version in such a file, and
-        # it imports nothing of its package.
+        # This file of torch and OpenMMLab imports nothing of its package.
         file = folder / 'version.py'
         if file.is_file():
             version = runpy.run_path(str(file)).get('__version__')
@@ -100,20 +99,19 @@ def find_module(name: str) -> Optional[Module]:
 
 
 def _is_namespace(spec: ModuleSpec) -> bool:
-    # From Python 3.11 on such a spec has a loader, of a class that is private
-    # there: its paths tell.
+    # Since Python 3.11 such a spec has a loader, of a private class.
     paths = spec.submodule_search_locations
     return paths is not None and not isinstance(paths, list)
 
 
 def has_compiled_ops(mmcv: Module) -> bool:
-    """Tell whether mmcv carries its compiled ops.
+    """Tell whether mmcv has its compiled ops.
 
     Args:
-        mmcv (Module): As from :func:`find_module`.
+        mmcv (Module): mmcv.
 
     Returns:
-        bool: False for mmcv-lite and for a build that did not see torch.
+        bool: False for mmcv-lite and for a build that did not find torch.
     """
     if mmcv.folder is None:
         return True
@@ -135,7 +133,8 @@ def check_python() -> Optional[str]:
     """Check the version of Python.
 
     Returns:
-        str | None: One sentence on what is wrong and the mend.
+        str | None: One sentence on the problem and its fix, None if all is
+        well.
     """
     if sys.version_info[:2] >= MINIMUM_PYTHON:
         return None
@@ -155,7 +154,7 @@ def check_torch() -> Optional[str]:
     """Check that torch is here and that mmcv can be built for it.
 
     Returns:
-        str | None: One sentence on what is wrong and the mend.
+        str | None: As for :func:`check_python`.
     """
     torch = find_module('torch')
     if torch is None:
@@ -175,10 +174,10 @@ def check_torch() -> Optional[str]:
 
 
 def check_stack() -> Optional[str]:
-    """Check mmengine, mmcv with its ops, mmdet, and that they fit.
+    """Check that mmengine, mmcv with its ops and mmdet are compatible.
 
     Returns:
-        str | None: One sentence on what is wrong and the mend.
+        str | None: As for :func:`check_python`.
     """
     modules = {
         name: find_module(name) for name in ('mmengine', 'mmcv', 'mmdet')
@@ -235,16 +234,27 @@ def _is_onedl(mmdet: Module) -> bool:
 
 
 def mmcv_range(mmdet: Module) -> Tuple[Version, Version]:
-    """Give the versions of mmcv that fit an mmdet.
+    """Give the range of mmcv that an mmdet needs.
+
+    Args:
+        mmdet (Module): mmdet.
 
     Returns:
-        tuple: The lowest version that fits, the lowest that no longer does.
+        tuple[Version, Version]: The lowest version, and the lowest one above
+        the range.
     """
     return MMCV_RANGE_ONEDL if _is_onedl(mmdet) else MMCV_RANGE
 
 
 def mmcv_requirement(mmdet: Module) -> str:
-    """Name the mmcv to install beside an mmdet, as pip wants it."""
+    """Give pip's requirement of the mmcv that an mmdet needs.
+
+    Args:
+        mmdet (Module): mmdet.
+
+    Returns:
+        str: The requirement.
+    """
     return 'onedl-mmcv==2.3.6' if _is_onedl(mmdet) else 'mmcv==2.1.0'
 
 
@@ -252,11 +262,11 @@ def needs_pkg_resources(mmengine: Module) -> bool:
     """Tell whether an mmengine imports ``pkg_resources``.
 
     Args:
-        mmengine (Module): As from :func:`find_module`.
+        mmengine (Module): mmengine.
 
     Returns:
-        bool: True for mmengine up to 0.10.7; onedl-mmengine goes on from
-        0.10.8 without it.
+        bool: True up to 0.10.7; onedl-mmengine, numbered from 0.10.8, does
+        not.
     """
     if mmengine.version is None:
         return False
@@ -264,21 +274,20 @@ def needs_pkg_resources(mmengine: Module) -> bool:
 
 
 def find_problem() -> Optional[str]:
-    """Look for what would keep mmleuk from working.
+    """Find the first problem of this environment.
 
     Returns:
-        str | None: One sentence on the first thing wrong and its mend, None
-        when all is well.
+        str | None: As for :func:`check_python`.
     """
     return check_python() or check_torch() or check_stack()
 
 
 def check_environment() -> None:
-    """Check what mmleuk stands on; takes milliseconds.
+    """Check this environment, in milliseconds.
 
     Raises:
-        ImportError: If something is missing or does not fit; the text is one
-            sentence that says what and how to mend it.
+        ImportError: If a package is missing or incompatible; the message is
+            one sentence on the problem and its fix.
     """
     problem = find_problem()
     if problem is not None:

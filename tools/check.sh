@@ -11,7 +11,7 @@
 #   bash tools/check.sh --stack onedl tests/test_models
 #
 # The settings of the set-up (STACK, TORCH_BUILD, VENV, ...) are environment
-# variables: tools/setup/install.py and tools/setup/prepare.sh list them.
+# variables: install.py and prepare.sh in tools/dev/setup list them.
 
 if [ "${1:-}" = --stack ]; then
     if [ $# -lt 2 ]; then
@@ -21,7 +21,7 @@ if [ "${1:-}" = --stack ]; then
     export STACK=$2
     shift 2
 fi
-source "$(dirname "${BASH_SOURCE[0]}")/setup/prepare.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/dev/setup/prepare.sh"
 
 echo '- lint and format'
 ruff check .

@@ -6,10 +6,10 @@
 #   bash tools/demo.sh
 #
 # The settings of the set-up (STACK, TORCH_BUILD, VENV, ...) are environment
-# variables: tools/setup/install.py and tools/setup/prepare.sh list them.
+# variables: install.py and prepare.sh in tools/dev/setup list them.
 # WORK_DIR names the folder for the results, work_dirs/demo by default.
 
-source "$(dirname "${BASH_SOURCE[0]}")/setup/prepare.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/dev/setup/prepare.sh"
 
 CONFIG=configs/attribute_rcnn/attr-faster-rcnn_lite0_fpn_synthetic.py
 WORK_DIR=${WORK_DIR:-work_dirs/demo}

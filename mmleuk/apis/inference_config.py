@@ -84,7 +84,7 @@ def keep_inference_keys(cfg: Config, origin: str) -> ConfigDict:
             'and a `pipeline` in the dataset of `test_dataloader`'
         ) from error
     for key in ('default_scope', 'data_preprocessor', 'visualizer'):
-        if key in cfg:
+        if cfg.get(key) is not None:
             part[key] = cfg[key]
     if 'visualizer' in part:
         part.visualizer.pop('vis_backends', None)

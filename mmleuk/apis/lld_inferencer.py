@@ -310,7 +310,7 @@ class LLDInferencer(DetInferencer):
         self, cfg: Union[Config, ConfigDict]
     ) -> Optional[Visualizer]:
         """Build the config's visualizer, without places to log to."""
-        if 'visualizer' not in cfg:
+        if cfg.get('visualizer') is None:
             return None
         cfg = copy.deepcopy(cfg)
         cfg.visualizer.vis_backends = None

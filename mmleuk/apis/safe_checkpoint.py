@@ -2,8 +2,8 @@
 """Read a checkpoint, and the config in it, without running either.
 
 MMEngine keeps the config in a checkpoint as Python text and runs that text to
-read it. A checkpoint is handed around as data, so here it is only read: the
-text may hold nothing but literals, and what it names must be known already.
+read it. Here the text is parsed: it may hold nothing but literals, and each
+class it names must be registered already.
 """
 
 import ast
@@ -21,7 +21,7 @@ from mmengine.registry import Registry
 
 # Puts our registries among those of MMEngine.
 import mmleuk.registry  # noqa: F401
-from mmleuk.engine.checkpoint_loaders import load_weights_only
+from mmleuk.engine.checkpoint_loaders import load_from_local
 
 # Free text for people: brackets in it are no code.
 _FREE_TEXT = ('title',)
@@ -31,8 +31,8 @@ _NAME = re.compile(r'[A-Za-z_]\w*')
 def read_checkpoint(path: Union[str, Path]) -> dict:
     """Read a checkpoint of MMEngine's runner onto the CPU.
 
-    Nothing in it is run: torch rebuilds tensors, plain Python objects and the
-    few classes of :func:`mmleuk.engine.load_checkpoints_safely` alone.
+    Nothing in it is run: torch rebuilds only tensors, plain Python objects
+    and the few classes of :func:`mmleuk.engine.load_checkpoints_safely`.
 
     Args:
         path (str | Path): The file.
@@ -41,21 +41,13 @@ def read_checkpoint(path: Union[str, Path]) -> dict:
         dict: The checkpoint.
 
     Raises:
-        FileNotFoundError: If it is not there.
+        FileNotFoundError: If there is no such file.
         ValueError: If the file is broken, holds more than that, or no weights.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(
-            f'there is no checkpoint {path}, expected a local file'
-        )
     try:
-        checkpoint = load_weights_only(path, 'cpu')
+        checkpoint = load_from_local(path, 'cpu')
     except UnpicklingError as error:
         raise ValueError(str(error)) from error
-    except OSError as error:
-        raise ValueError(
-            f'{path} is no checkpoint, or is cut short: {error}'
-        ) from error
     if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:
         raise ValueError(
             f"{path} has no 'state_dict', expected a checkpoint of MMEngine's "

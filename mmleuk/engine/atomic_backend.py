@@ -1,20 +1,16 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-import os
 from pathlib import Path
 from typing import Union
 
 from mmengine.fileio import LocalBackend, register_backend
 
+from mmleuk.io.atomic_write import atomic_write
+
 ATOMIC_BACKEND = 'mmleuk.atomic'
 
 
 class AtomicBackend(LocalBackend):
-    """The local disk, on which a file is there as a whole or not at all.
-
-    What is written comes to be under its name in one step, when all of it has
-    reached the disk. A process that is killed meanwhile, or a full disk,
-    leaves the file as it was before.
-    """
+    """Local files that are written as a whole or not at all."""
 
     def put(self, obj: bytes, filepath: Union[str, Path]) -> None:
         """Write bytes.
@@ -24,22 +20,15 @@ class AtomicBackend(LocalBackend):
             filepath (str | Path): The file. Its folder is made.
 
         Raises:
-            OSError: If it can't be written, such as for want of space.
+            OSError: If it can't be written, for example on a full disk.
         """
-        path = Path(filepath)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f'.{path.name}.partial')
         try:
-            with partial.open('wb') as stream:
+            with atomic_write(filepath, 'wb') as stream:
                 stream.write(obj)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(partial, path)
         except OSError as error:
-            partial.unlink(missing_ok=True)
             raise OSError(
                 error.errno,
-                f'{path} can not be written, and is as it was before: '
+                f'{filepath} can not be written, and is as it was before: '
                 f'{error.strerror}',
             ) from error
 
@@ -54,7 +43,7 @@ class AtomicBackend(LocalBackend):
         Args:
             obj (str): The content.
             filepath (str | Path): The file. Its folder is made.
-            encoding (str): Its encoding. Defaults to 'utf-8'.
+            encoding (str): Its encoding.
         """
         self.put(obj.encode(encoding), filepath)
 

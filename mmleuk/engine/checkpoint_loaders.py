@@ -1,10 +1,10 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""What MMEngine loads checkpoints by, without running what is in them.
+"""Safe replacements for MMEngine's checkpoint loaders.
 
-MMEngine 0.10.7 leaves the check to torch's default, which downloads don't
-have in any version of torch; the ``onedl`` fork reads a file that torch
-refuses once more, without the check. So the loaders are replaced here, by
-``CheckpointLoader.register_scheme``, which is MMEngine's own place for that.
+MMEngine 0.10.7 leaves the check to torch's default, which does not check
+downloads in any version; MMEngine of the ``onedl`` stack reads a file that
+torch refuses once more, without the check. So the loaders are replaced by
+``CheckpointLoader.register_scheme``, MMEngine's own interface for that.
 """
 
 import logging
@@ -33,9 +33,9 @@ from torch.hub import load_state_dict_from_url
 
 from .safe_globals import allow_own_checkpoints
 
-# What mmpretrain's classifiers call the part that a detector takes over.
+# Prefix of the backbone's weights in mmpretrain's classifiers.
 BACKBONE = 'backbone.'
-# What torch's reader raises on a file that it never wrote.
+# What torch raises on files of another format.
 _GARBAGE = (
     AssertionError,
     AttributeError,
@@ -55,10 +55,11 @@ def load_checkpoints_safely() -> None:
     ``resume``, ``init_cfg``, ``tools/test.py``; from a local file, an address,
     a model zoo or S3. Weights load, and what MMEngine's runner writes beside
     them (see :func:`allow_own_checkpoints`); a file that holds more is refused
-    with an ``UnpicklingError``. Schemes of other packages stay theirs.
+    with an ``UnpicklingError``. Schemes of other packages are left as they
+    are.
 
-    torch before 2.5 can't be told what MMEngine writes: there nothing is
-    replaced and a warning says that nothing is checked.
+    With torch < 2.5, which can't be told what MMEngine writes, nothing is
+    replaced, and a warning says that nothing is checked.
 
     Call it once, before a checkpoint is loaded. A second call changes nothing.
     """
@@ -74,12 +75,12 @@ def load_checkpoints_safely() -> None:
     allow_own_checkpoints()
     for prefixes, loader in (
         ('', load_from_local),
-        (('http://', 'https://'), load_from_http),
-        (('modelzoo://', 'torchvision://'), load_from_torchvision),
-        (('open-mmlab://', 'openmmlab://'), load_from_openmmlab),
-        ('mmcls://', load_from_mmcls),
-        (r'(\S+\:)?s3://', load_from_ceph),
-        ('pavi://', load_from_pavi),
+        (('http://', 'https://'), _load_from_http),
+        (('modelzoo://', 'torchvision://'), _load_from_torchvision),
+        (('open-mmlab://', 'openmmlab://'), _load_from_openmmlab),
+        ('mmcls://', _load_from_mmcls),
+        (r'(\S+\:)?s3://', _load_from_s3),
+        ('pavi://', _refuse_pavi),
     ):
         CheckpointLoader.register_scheme(prefixes, loader, force=True)
 
@@ -89,15 +90,15 @@ def load_weights_only(
     map_location: Any = None,
     name: Optional[str] = None,
 ) -> Any:
-    """Read a checkpoint, and run nothing of it.
+    """Read a checkpoint without running anything of it.
 
     Args:
         file (str | Path | BinaryIO): Its path, or the open file.
-        map_location (Any): As of :func:`torch.load`. Defaults to None.
-        name (str, optional): What messages call it. Defaults to its path.
+        map_location (Any): As for :func:`torch.load`.
+        name (str, optional): Name for messages, if not the path.
 
     Returns:
-        Any: The content, mostly a dict.
+        Any: The content, usually a dict.
 
     Raises:
         UnpicklingError: If it holds more than weights and what MMEngine's
@@ -116,39 +117,31 @@ def load_weights_only(
         ) from error
 
 
-def load_from_local(filename: str, map_location: Any = None) -> Any:
-    """Load a local file.
+def load_from_local(
+    filename: Union[str, Path], map_location: Any = None
+) -> Any:
+    """Load a local file by :func:`load_weights_only`.
 
     Args:
-        filename (str): Its path.
-        map_location (Any): As of :func:`torch.load`. Defaults to None.
+        filename (str | Path): Its path, in which ``~`` is the home folder.
+        map_location (Any): As for :func:`torch.load`.
 
     Returns:
         Any: The checkpoint.
 
     Raises:
-        FileNotFoundError: If it is not there.
+        FileNotFoundError: If there is no such file.
     """
     path = osp.expanduser(filename)
     if not osp.isfile(path):
         raise FileNotFoundError(
-            f'there is no checkpoint {path}, expected a file'
+            f'there is no checkpoint {path}, expected a local file'
         )
     return load_weights_only(path, map_location)
 
 
-def load_from_http(filename: str, map_location: Any = None) -> Any:
-    """Download a file, unless it was before, and load it.
-
-    The main process is the first; the others wait, and find its file.
-
-    Args:
-        filename (str): The address.
-        map_location (Any): As of :func:`torch.load`. Defaults to None.
-
-    Returns:
-        Any: The checkpoint.
-    """
+def _load_from_http(filename: str, map_location: Any = None) -> Any:
+    """Download a file to torch's cache, first in the main process."""
     if not is_main_process():
         barrier()
     try:
@@ -166,51 +159,27 @@ def load_from_http(filename: str, map_location: Any = None) -> Any:
             barrier()
 
 
-def load_from_torchvision(filename: str, map_location: Any = None) -> Any:
-    """Load weights of torchvision by the name of the model.
-
-    Args:
-        filename (str): ``torchvision://`` or ``modelzoo://``, and the name.
-        map_location (Any): As of :func:`torch.load`. Defaults to None.
-
-    Returns:
-        Any: The weights.
-    """
+def _load_from_torchvision(filename: str, map_location: Any = None) -> Any:
+    """Load weights of torchvision by the name of the model."""
     url = _look_up(filename, get_torchvision_models())
-    return load_from_http(url, map_location)
+    return _load_from_http(url, map_location)
 
 
-def load_from_openmmlab(filename: str, map_location: Any = None) -> Any:
-    """Load weights of OpenMMLab's model zoo by the name of the model.
-
-    Args:
-        filename (str): ``open-mmlab://`` or ``openmmlab://``, and the name.
-        map_location (Any): As of :func:`torch.load`. Defaults to None.
-
-    Returns:
-        Any: The checkpoint.
-    """
+def _load_from_openmmlab(filename: str, map_location: Any = None) -> Any:
+    """Load weights of OpenMMLab's model zoo by the name of the model."""
     prefix, _, name = filename.partition('://')
     name = get_deprecated_model_names().get(name, name)
     place = _look_up(f'{prefix}://{name}', get_external_models())
     if place.startswith(('http://', 'https://')):
-        return load_from_http(place, map_location)
-    # A user's own list, which MMEngine reads from its home, may name files.
+        return _load_from_http(place, map_location)
+    # The user's own list in MMEngine's home may name files.
     return load_from_local(osp.join(_get_mmengine_home(), place), map_location)
 
 
-def load_from_mmcls(filename: str, map_location: Any = None) -> dict:
-    """Load the backbone of one of MMClassification's models.
-
-    Args:
-        filename (str): ``mmcls://`` and the name of the model.
-        map_location (Any): As of :func:`torch.load`. Defaults to None.
-
-    Returns:
-        dict: ``state_dict``, with the backbone's weights alone.
-    """
+def _load_from_mmcls(filename: str, map_location: Any = None) -> dict:
+    """Load the backbone of a model of MMClassification."""
     url = _look_up(filename, get_mmcls_models())
-    checkpoint = load_from_http(url, map_location)
+    checkpoint = _load_from_http(url, map_location)
     weights = checkpoint.get('state_dict', checkpoint)
     return dict(
         state_dict={
@@ -221,29 +190,13 @@ def load_from_mmcls(filename: str, map_location: Any = None) -> dict:
     )
 
 
-def load_from_ceph(filename: str, map_location: Any = None) -> Any:
-    """Load an object of S3 by MMEngine's file backend for it.
-
-    Args:
-        filename (str): Its address.
-        map_location (Any): As of :func:`torch.load`. Defaults to None.
-
-    Returns:
-        Any: The checkpoint.
-    """
+def _load_from_s3(filename: str, map_location: Any = None) -> Any:
+    """Load an object of S3 by MMEngine's file backend."""
     return load_weights_only(BytesIO(get(filename)), map_location, filename)
 
 
-def load_from_pavi(filename: str, map_location: Any = None) -> None:
-    """Refuse a service that nobody outside of SenseTime can reach.
-
-    Args:
-        filename (str): The name.
-        map_location (Any): Is not used.
-
-    Raises:
-        ValueError: Always.
-    """
+def _refuse_pavi(filename: str, map_location: Any = None) -> None:
+    """Refuse a service of SenseTime, whose loader checks nothing."""
     raise ValueError(
         f'{filename} can not be loaded without running what is in it: '
         'download the file and name its path'
@@ -251,7 +204,7 @@ def load_from_pavi(filename: str, map_location: Any = None) -> None:
 
 
 def _look_up(filename: str, places: Mapping[str, str]) -> str:
-    """Find where a named model lies."""
+    """Find the address of a model by its name."""
     prefix, _, name = filename.partition('://')
     if name not in places:
         raise ValueError(
@@ -262,13 +215,13 @@ def _look_up(filename: str, places: Mapping[str, str]) -> str:
 
 
 def _refusal(name: str, error: Exception) -> pickle.UnpicklingError:
-    """Say why a file was not loaded and what to do."""
+    """Make the error that says why a file was not loaded."""
     old_torch = (
         ''
         if hasattr(torch.serialization, 'safe_globals')
         else f" (which torch {torch.__version__} can't be told, 2.5 can)"
     )
-    # The rest of torch's message is how to load the file all the same.
+    # The rest of torch's message advises to load the file without a check.
     text = str(error)
     asked = re.search(r'GLOBAL (\S+)', text)
     told = re.search(r'WeightsUnpickler error:\s*(\S.*)', text)

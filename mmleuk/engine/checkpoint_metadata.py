@@ -1,13 +1,13 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""What a checkpoint knows of itself beside its weights."""
+"""Metadata in a checkpoint: calibration, types and attributes."""
 
-import os
 from pathlib import Path
 from typing import Mapping, Optional, Tuple, Union
 
 import torch
 
 from mmleuk.evaluation.functional import Calibration
+from mmleuk.io.atomic_write import atomic_path
 from mmleuk.structures import AttributeSchema
 
 from .checkpoint_loaders import load_weights_only
@@ -16,13 +16,13 @@ CALIBRATION_KEY = 'mmleuk_calibration'
 
 
 def load_whole_checkpoint(path: Union[str, Path]) -> dict:
-    """Load all of a checkpoint onto the CPU, as it is in the file.
+    """Load a checkpoint of MMEngine's runner with all that it holds.
 
     Args:
-        path (str | Path): A checkpoint of MMEngine's runner.
+        path (str | Path): The file.
 
     Returns:
-        dict: Its content, with ``meta``.
+        dict: Its content on the CPU, with ``meta``.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -48,36 +48,42 @@ def read_calibration(meta: Mapping) -> Optional[Calibration]:
         meta (Mapping): ``checkpoint['meta']``.
 
     Returns:
-        Calibration | None: None if nobody calibrated the checkpoint.
+        Calibration | None: None if the checkpoint is not calibrated.
 
     Raises:
-        ValueError: If what it carries is no calibration, or one of attributes
-            that the checkpoint's data set doesn't have.
+        ValueError: If it is malformed, or is of attributes that the
+            checkpoint's data set doesn't have.
     """
     if meta.get(CALIBRATION_KEY) is None:
         return None
     calibration = Calibration.from_dict(meta[CALIBRATION_KEY])
     attributes = (meta.get('dataset_meta') or {}).get('attributes')
     if attributes is not None:
-        _check_names(calibration, AttributeSchema(attributes))
+        names = AttributeSchema(attributes).names
+        foreign = set(calibration.attribute_temperatures) - set(names)
+        if foreign:
+            raise ValueError(
+                f'the calibration has temperatures of {sorted(foreign)}, '
+                f'expected attributes of the checkpoint: {list(names)}'
+            )
     return calibration
 
 
 def read_trained_on(
     checkpoint: Mapping, name: Union[str, Path]
 ) -> Tuple[Tuple[str, ...], Optional[AttributeSchema]]:
-    """Read which types and attributes a checkpoint was trained to name.
+    """Read the types and attributes that a checkpoint was trained on.
 
     Args:
         checkpoint (Mapping): The checkpoint.
         name (str | Path): Its path, for the message.
 
     Returns:
-        tuple: The types, tuple[str], and the attributes, AttributeSchema or
-        None for a data set without.
+        tuple[tuple[str], AttributeSchema | None]: The types, and the
+        attributes if the data set has any.
 
     Raises:
-        ValueError: If it doesn't say.
+        ValueError: If its metadata lack the types.
     """
     meta = checkpoint['meta'].get('dataset_meta') or {}
     if 'classes' not in meta:
@@ -99,19 +105,18 @@ def store_calibration(
     path: Union[str, Path],
     overwrite: bool = False,
 ) -> None:
-    """Write a checkpoint with its calibration, in one step.
+    """Write a checkpoint with its calibration, as a whole or not at all.
 
-    What is cut short leaves no file, and an old file as it was. The new file
-    is loaded once before it gets its name.
+    The new file is loaded once before it replaces an old one.
 
     Args:
-        checkpoint (dict): All of the checkpoint, which is left as it is.
+        checkpoint (dict): The whole checkpoint, which is not changed.
         calibration (Calibration): Replaces the one it has.
-        path (str | Path): The file to write. Its folder must be there.
-        overwrite (bool): Whether the file may be there. Defaults to False.
+        path (str | Path): The file to write.
+        overwrite (bool): Whether an existing file may be replaced.
 
     Raises:
-        FileExistsError: If it is there and may not be.
+        FileExistsError: If it exists and may not be replaced.
         ValueError: If the calibration names attributes that the checkpoint's
             data set doesn't have.
     """
@@ -123,8 +128,7 @@ def store_calibration(
     meta = dict(checkpoint['meta'])
     meta[CALIBRATION_KEY] = calibration.to_dict()
     read_calibration(meta)
-    partial = path.with_name(f'.{path.name}.partial')
-    try:
+    with atomic_path(path) as partial:
         torch.save({**checkpoint, 'meta': meta}, partial)
         written = read_calibration(load_whole_checkpoint(partial)['meta'])
         if written != calibration:
@@ -132,16 +136,3 @@ def store_calibration(
                 f'{partial} was written and holds {written}, expected '
                 f'{calibration}: is the disk sound?'
             )
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _check_names(calibration: Calibration, schema: AttributeSchema) -> None:
-    """Raise a ValueError if a temperature belongs to no attribute."""
-    foreign = set(calibration.attribute_temperatures) - set(schema.names)
-    if foreign:
-        raise ValueError(
-            f'the calibration has temperatures of {sorted(foreign)}, '
-            f'expected attributes of the checkpoint: {list(schema.names)}'
-        )

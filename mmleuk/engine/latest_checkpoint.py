@@ -11,20 +11,20 @@ _NUMBERED = re.compile(r'(?:epoch|iter)_(\d+)\.pth')
 
 
 def find_checkpoint(work_dir: Union[str, Path]) -> Optional[str]:
-    """Find the checkpoint to go on from.
+    """Find the checkpoint to resume from.
 
-    That is the one which ``last_checkpoint`` names, as in MMEngine. Where an
-    interruption has left that file empty, or a checkpoint that is cut short,
-    it is the whole one with the greatest number of those that are there.
+    As in MMEngine, this is the one that ``last_checkpoint`` names. If that
+    file is empty or names an incomplete checkpoint, which an interruption may
+    cause, the complete checkpoint with the highest number is taken.
 
     Args:
         work_dir (str | Path): Folder of the run.
 
     Returns:
-        str | None: Its path, None if the run has left no checkpoint.
+        str | None: Its path, None if there is no ``last_checkpoint``.
 
     Raises:
-        FileNotFoundError: If checkpoints were left, but none of them whole.
+        FileNotFoundError: If no checkpoint is complete.
     """
     work_dir = Path(work_dir)
     pointer = work_dir / 'last_checkpoint'
@@ -35,10 +35,10 @@ def find_checkpoint(work_dir: Union[str, Path]) -> Optional[str]:
         )
         return None
     named = pointer.read_text(encoding='utf-8').strip()
-    # One of another place, or a folder of DeepSpeed, is its owner's affair.
-    if named and ('://' in named or Path(named).is_dir()):
-        return named
-    if named and is_whole(Path(named)):
+    # A remote file, or a folder as DeepSpeed writes, is not checked.
+    if named and (
+        '://' in named or Path(named).is_dir() or is_complete_file(named)
+    ):
         return named
     numbered = {
         int(match[1]): path
@@ -46,7 +46,7 @@ def find_checkpoint(work_dir: Union[str, Path]) -> Optional[str]:
         if (match := _NUMBERED.fullmatch(path.name))
     }
     for _, path in sorted(numbered.items(), reverse=True):
-        if is_whole(path):
+        if is_complete_file(path):
             print_log(
                 f'{pointer} names {named or "no file"}, which is no whole '
                 f'checkpoint: the training goes on from {path}',
@@ -61,15 +61,15 @@ def find_checkpoint(work_dir: Union[str, Path]) -> Optional[str]:
     )
 
 
-def is_whole(path: Path) -> bool:
-    """Tell whether a file is a checkpoint of torch that is not cut short.
+def is_complete_file(path: Union[str, Path]) -> bool:
+    """Tell whether a checkpoint of torch is not cut short.
 
-    The directory of an archive stands at its end.
+    It is a ZIP archive, whose directory is at its end.
 
     Args:
-        path (Path): The file.
+        path (str | Path): The file.
 
     Returns:
-        bool: Whether it is.
+        bool: False as well if there is no such file.
     """
-    return path.is_file() and zipfile.is_zipfile(path)
+    return zipfile.is_zipfile(path)

@@ -1,14 +1,15 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-import os
 from pathlib import Path
 from typing import Union
 
+from mmleuk.io.atomic_write import write_text
+
 
 def write_once(path: Union[str, Path], text: str) -> Path:
-    """Write a file that later steps of a run are made from.
+    """Write a file that later steps of a run depend on.
 
-    A run that goes on after an interruption comes here again. What it has
-    done by then was done with the file as it is, so the file must not change.
+    A resumed run calls this again; later steps already depend on the file, so
+    its content must be identical.
 
     Args:
         path (str | Path): The file. Its folder is made.
@@ -18,20 +19,15 @@ def write_once(path: Union[str, Path], text: str) -> Path:
         Path: The file.
 
     Raises:
-        FileExistsError: If the file is there with another content.
+        FileExistsError: If the file exists with another content.
     """
     path = Path(path)
-    if path.exists():
-        if path.read_text(encoding='utf-8') != text:
-            raise FileExistsError(
-                f'{path} is there with another content, expected that of '
-                'this run: its folder holds results of other settings. Take '
-                f'another work directory, or remove {path.parent}'
-            )
-        return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # In one step: what is cut short must not pass for the file.
-    partial = path.with_name(f'{path.name}.partial')
-    partial.write_text(text, encoding='utf-8')
-    os.replace(partial, path)
+    if not path.exists():
+        write_text(path, text)
+    elif path.read_text(encoding='utf-8') != text:
+        raise FileExistsError(
+            f'{path} is there with another content, expected that of this '
+            'run: its folder holds results of other settings. Take another '
+            f'work directory, or remove {path.parent}'
+        )
     return path

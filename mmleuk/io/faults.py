@@ -3,7 +3,7 @@
 
 This is the one list: readers count by it, the report and the table in
 docs/dataset.md are made from it, and
-:mod:`mmleuk.datasets.checks.fault_trials` tries each of its entries.
+tests/test_datasets/test_checks/test_fault_trials.py tries each entry.
 """
 
 from dataclasses import dataclass

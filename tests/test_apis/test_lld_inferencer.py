@@ -541,6 +541,26 @@ def test_wrong_arguments_are_named(inferencer, make_film, kwargs, message):
         inferencer(make_film(20, 20, []), **kwargs)
 
 
+@pytest.mark.parametrize('from_checkpoint', [True, False])
+def test_no_visualizer_is_needed_to_predict(
+    blob_weights, make_weights, make_film, tmp_path, from_checkpoint
+):
+    text = torch.load(blob_weights, weights_only=True)['meta']['cfg']
+    text = f'{text}\nvisualizer = None\n'
+    config = tmp_path / 'config.py'
+    config.write_text(text)
+    inferencer = LLDInferencer(
+        None if from_checkpoint else str(config),
+        make_weights(text),
+        device='cpu',
+        show_progress=False,
+    )
+    film = make_film(200, 150, CELLS)
+    assert len(inferencer(film)['predictions'][0].cells) == 2
+    with pytest.raises(ValueError, match='no `visualizer`'):
+        inferencer(film, return_vis=True)
+
+
 def test_it_is_built_by_its_registry(blob_weights):
     built = INFERENCERS.build(
         dict(

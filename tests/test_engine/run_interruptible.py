@@ -21,7 +21,7 @@ def die_in_write(partial):
 
     def sync_or_die(descriptor):
         if partial.exists():
-            os.ftruncate(descriptor, os.fstat(descriptor).st_size // 2)
+            os.truncate(partial, partial.stat().st_size // 2)
             sync(descriptor)
             os.kill(os.getpid(), signal.SIGKILL)
         sync(descriptor)

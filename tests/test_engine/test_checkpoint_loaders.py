@@ -5,10 +5,10 @@ import pickle
 
 import pytest
 import torch
+from hostile_checkpoints import serve_folder
 from mmengine.runner import CheckpointLoader
 
 import mmleuk.engine.checkpoint_loaders as loaders
-from mmleuk.apis.checkpoint_trials import serve_folder
 from mmleuk.engine import load_checkpoints_safely
 from mmleuk.engine.checkpoint_loaders import load_weights_only
 

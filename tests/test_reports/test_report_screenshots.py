@@ -10,7 +10,7 @@ from PIL import Image
 
 from mmleuk.reports import write_reports
 
-TOOL = Path(__file__).parents[2] / 'tools/report_screenshots.py'
+TOOL = Path(__file__).parents[2] / 'tools/dev/report_screenshots.py'
 
 
 def call(monkeypatch, *arguments):

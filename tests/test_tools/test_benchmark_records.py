@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-FOLDER = Path(__file__).parents[2] / 'tools' / 'benchmarks'
+FOLDER = Path(__file__).parents[2] / 'tools' / 'dev' / 'benchmarks'
 
 
 @pytest.fixture

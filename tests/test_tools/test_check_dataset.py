@@ -6,8 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from mmleuk.datasets.checks import FaultyDataset, TrialResult
+from faulty_dataset import FaultyDataset
 
 TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/check_dataset.py'
 
@@ -102,6 +101,26 @@ def test_a_config(faulty_dataset, tmp_path, call):
     assert 'none.json' in out
 
 
+@pytest.mark.parametrize('options', [(), ('--no-images',)])
+def test_one_file_in_two_splits_is_a_leak(faulty_dataset, call, options):
+    for image in faulty_dataset.images:
+        new = image['file_name'].replace('_', '-')
+        old = faulty_dataset.image_path(image['file_name'])
+        old.rename(faulty_dataset.image_path(new))
+        image['file_name'] = new
+    faulty_dataset.write()
+    ann = faulty_dataset.json_path
+    status, out, _ = call(
+        *('--ann', ann, ann),
+        *('--images', faulty_dataset.folder / 'images'),
+        *('--workers', 1),
+        *options,
+    )
+    assert status == 1
+    assert 'patients in more than one split' not in out
+    assert '6 identical images in more than one split [reported]' in out
+
+
 def test_a_root_of_subsets(tmp_path, call):
     for subset in ('H_100x_C1', 'other'):
         faulty_dataset = FaultyDataset(tmp_path / 'root' / subset)
@@ -140,7 +159,7 @@ def test_other_classes(faulty_dataset, call):
     'arguments, message',
     [
         ([], 'expected one of'),
-        (['a.py', '--self-test'], 'expected one of'),
+        (['a.py', '--root', 'b'], 'expected one of'),
         (['--ann', 'a.json'], 'needs --images'),
         (['--ann', 'a', 'b', 'c', '--images', 'd', 'e'], '2 --images for 3'),
     ],
@@ -149,20 +168,3 @@ def test_wrong_arguments(call, arguments, message):
     status, _, err = call(*arguments)
     assert status == 2
     assert message in err
-
-
-def test_self_test_sums_up_trials(monkeypatch, call):
-    import mmleuk.datasets.checks as doctor
-
-    results = [TrialResult(trial) for trial in doctor.TRIALS]
-    monkeypatch.setattr(doctor, 'run_trials', lambda folder: results)
-    status, out, _ = call('--self-test')
-    assert status == 0
-    number = len(results)
-    assert f'{number} of {number} trials passed' in out
-    results[0] = TrialResult(results[0].trial, 'good cells are lost')
-    status, out, _ = call('--self-test')
-    assert status == 1
-    assert f'FAILED: {results[0].trial.name}: good cells are lost' in out
-    status, out, _ = call('--self-test', '--json')
-    assert (status, len(json.loads(out))) == (1, number)

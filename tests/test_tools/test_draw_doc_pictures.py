@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-TOOL = osp.join(
-    osp.dirname(__file__), '../../tools/analysis_tools/draw_doc_pictures.py'
-)
+TOOL = osp.join(osp.dirname(__file__), '../../tools/dev/draw_doc_pictures.py')
 compress = runpy.run_path(TOOL)['compress']
 
 

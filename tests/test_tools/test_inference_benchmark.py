@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-TOOLS = Path(__file__).parents[2] / 'tools' / 'benchmarks'
+TOOLS = Path(__file__).parents[2] / 'tools' / 'dev' / 'benchmarks'
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 import torch
 from test_train_test import CONFIG, ROOT, run, write_data
 
-TOOL = 'benchmarks/interrupted_training.py'
+TOOL = 'dev/benchmarks/interrupted_training.py'
 # Everything that a training can lose: a teacher, a bank, a calibration, a
 # cache of images, workers.
 MINING = """
@@ -61,7 +61,7 @@ default_hooks = dict(
 
 @pytest.fixture
 def tool(monkeypatch):
-    monkeypatch.syspath_prepend(osp.join(ROOT, 'tools/benchmarks'))
+    monkeypatch.syspath_prepend(osp.join(ROOT, 'tools/dev/benchmarks'))
     return runpy.run_path(osp.join(ROOT, 'tools', TOOL))
 
 

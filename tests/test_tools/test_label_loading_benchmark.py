@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-PATH = Path(__file__).parents[2] / 'tools/benchmarks/label_loading.py'
+PATH = Path(__file__).parents[2] / 'tools/dev/benchmarks/label_loading.py'
 
 
 @pytest.fixture(scope='module')

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SETUP = ROOT / 'tools' / 'setup'
+SETUP = ROOT / 'tools' / 'dev' / 'setup'
 TORCH = dict(
     version='2.13.0+cpu',
     abi=1,
@@ -340,7 +340,7 @@ def test_base_dependencies_leave_the_stack_alone():
 def clone(tmp_path):
     """A folder with what runs before the environment is made."""
     folder = tmp_path / 'clone'
-    shutil.copytree(SETUP, folder / 'tools' / 'setup')
+    shutil.copytree(SETUP, folder / 'tools' / 'dev' / 'setup')
     shutil.copy(ROOT / 'tools' / 'check.sh', folder / 'tools')
     (folder / 'mmleuk').mkdir()
     shutil.copy(ROOT / 'mmleuk' / 'environment.py', folder / 'mmleuk')

@@ -11,7 +11,7 @@ from PIL import Image
 
 from mmleuk.datasets import LLDDataset
 
-FOLDER = Path(__file__).parents[2] / 'tools' / 'benchmarks'
+FOLDER = Path(__file__).parents[2] / 'tools' / 'dev' / 'benchmarks'
 NUM_FIELDS = 10
 FULL = 'data/pbc_fields/json_labels/train.json'
 SPARSE = 'data/pbc_fields/json_labels/train_sparse.json'
@@ -168,7 +168,7 @@ class TestAnnotations:
         source = data.SOURCES['synthetic']
         python, tool, *arguments = source.command.split()
         assert python == 'python'
-        tool = FOLDER.parents[1] / tool
+        tool = FOLDER.parents[2] / tool
         arguments += ['--train-fields', '1', '--test-fields', '0']
         monkeypatch.setattr(sys, 'argv', [str(tool), *arguments])
         runpy.run_path(str(tool), run_name='__main__')

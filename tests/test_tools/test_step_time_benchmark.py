@@ -10,7 +10,7 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.structures import InstanceData
 
-TOOLS = Path(__file__).parents[2] / 'tools' / 'benchmarks'
+TOOLS = Path(__file__).parents[2] / 'tools' / 'dev' / 'benchmarks'
 MINED = (
     'configs/region_sparse/'
     'mined-attr-faster-rcnn_lite0_fpn_pbc-fields-sparse.py'
@@ -47,7 +47,7 @@ def test_models_differ_in_what_is_compared_alone(step_time):
 @pytest.fixture(scope='module')
 def mined_weights():
     register_all_modules()
-    cfg = Config.fromfile(TOOLS.parents[1] / MINED)
+    cfg = Config.fromfile(TOOLS.parents[2] / MINED)
     torch.manual_seed(1)
     return MODELS.build(cfg.model).state_dict()
 

@@ -1,9 +1,9 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 """Check data before a training: what is in it, and every fault it has.
 
-Reads datasets exactly as a training does. It prints what they hold, each kind
-of fault with what becomes of it and where it is, and which patients or images
-are in two splits::
+Reads datasets exactly as a training does. Prints what they hold, each kind of
+fault with its places and what becomes of it, and which patients or images are
+in two splits::
 
     python tools/analysis_tools/check_dataset.py CONFIG
     python tools/analysis_tools/check_dataset.py --root data/lld
@@ -12,45 +12,25 @@ are in two splits::
 
 The exit status is 0 if no fault was found, 1 if faults were found but the
 rest can be used, 2 if data is refused or the arguments are wrong.
-``--self-test`` puts every known fault into good data and shows what becomes of
-it.
 """
 
 import argparse
 import json
 import os.path as osp
 import sys
-import tempfile
-from collections import Counter
-from pathlib import Path
-from typing import Dict, List, Sequence
+from typing import List, Optional, Sequence
 
 from mmdet.utils import register_all_modules
 from mmengine import fileio
 from mmengine.config import Config, DictAction
-from terminaltables import AsciiTable
 
-from mmleuk.datasets.checks import (
-    Source,
-    TrialResult,
-    examine,
-    find_sources,
-    quiet_log,
-    run_trials,
-)
+from mmleuk.datasets.checks import Source, examine, find_sources, quiet_log
 from mmleuk.datasets.naming import LLD_SUBSETS, normalise_subset
-from mmleuk.io.faults import FAULTS
 from mmleuk.io.readers import READERS
-
-SPLITS = ('train', 'test')
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line.
-
-    Returns:
-        argparse.Namespace: The arguments.
-    """
+    """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0],
         epilog='Exit status: 0 no fault, 1 faults beside usable data, 2 data '
@@ -118,18 +98,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--json', action='store_true', help='print the report as JSON'
     )
-    parser.add_argument(
-        '--self-test',
-        action='store_true',
-        help='try all known faults on good data, and nothing else',
-    )
     args = parser.parse_args()
-    ways = (args.config, args.root, args.ann, args.self_test or None)
+    ways = (args.config, args.root, args.ann)
     if sum(way is not None for way in ways) != 1:
-        parser.error(
-            'expected one of: a config, --root, --ann with --images, '
-            '--self-test'
-        )
+        parser.error('expected one of: a config, --root, --ann with --images')
     if args.ann:
         if args.images is None:
             parser.error('--ann needs --images')
@@ -144,7 +116,7 @@ def parse_args() -> argparse.Namespace:
 def sources_of_paths(
     annotations: Sequence[str], images: Sequence[str], options: dict
 ) -> List[Source]:
-    """Make a source of each annotation file.
+    """Make each annotation file a split, named after the file.
 
     Args:
         annotations (Sequence[str]): Files, or folders of label files.
@@ -152,7 +124,7 @@ def sources_of_paths(
         options (dict): Further arguments of the datasets.
 
     Returns:
-        list[Source]: Each is a split, named after its file.
+        list[Source]: The splits.
     """
     if len(images) == 1:
         images = list(images) * len(annotations)
@@ -161,24 +133,28 @@ def sources_of_paths(
     ]
     if len(set(names)) < len(names):
         names = list(annotations)
+    # A file that is named twice is two splits all the same.
+    names = [
+        f'{name} ({index + 1})' if names.count(name) > 1 else name
+        for index, name in enumerate(names)
+    ]
     return [
         Source(
-            name,
-            dict(ann_file=path, data_prefix=dict(img=folder), **options),
+            name, dict(ann_file=path, data_prefix=dict(img=folder), **options)
         )
         for name, path, folder in zip(names, annotations, images)
     ]
 
 
 def sources_of_root(
-    root: str, subsets: Sequence[str], options: dict
+    root: str, subsets: Optional[Sequence[str]], options: dict
 ) -> List[Source]:
-    """Make a source of each split of each subset.
+    """Make a source of train and test of each subset.
 
     Args:
         root (str): The folder of the subsets.
-        subsets (Sequence[str] | None): Those to take, None for all of LLD's
-            names that are there.
+        subsets (Sequence[str], optional): Those to take; if None, all folders
+            with a name of LLD's subsets.
         options (dict): Further arguments of the datasets.
 
     Returns:
@@ -202,91 +178,15 @@ def sources_of_root(
         )
     return [
         Source(
-            split,
-            dict(data_root=root, subset=subset, split=split, **options),
+            split, dict(data_root=root, subset=subset, split=split, **options)
         )
         for subset in subsets
-        for split in SPLITS
+        for split in ('train', 'test')
     ]
-
-
-def trial_table(results: Sequence[TrialResult]) -> str:
-    """Sum up trials by kind of fault.
-
-    Args:
-        results (Sequence[TrialResult]): The trials.
-
-    Returns:
-        str: A table, the problems found, and a line with the sums.
-    """
-    tried: Dict[str, Counter] = {kind: Counter() for kind in FAULTS}
-    for result in results:
-        # Some kinds only ever follow from another one.
-        for fault in (result.trial.fault, *result.trial.also):
-            tried[fault.text]['tried'] += 1
-            tried[fault.text]['passed'] += not result.problem
-    rows = [['outcome', 'kind of fault', 'tried', 'passed']]
-    rows += [
-        [FAULTS[kind].outcome.value, kind, counts['tried'], counts['passed']]
-        for kind, counts in tried.items()
-    ]
-    table = AsciiTable(rows)
-    table.justify_columns.update({2: 'right', 3: 'right'})
-    lines = [table.table]
-    lines += [
-        f'FAILED: {result.trial.name}: {result.problem}'
-        for result in results
-        if result.problem
-    ]
-    passed = sum(not result.problem for result in results)
-    caught = sum(
-        counts['tried'] == counts['passed'] > 0 for counts in tried.values()
-    )
-    lines.append(
-        f'{len(tried)} kinds of faults, {caught} caught in every trial; '
-        f'{passed} of {len(results)} trials passed: the fault counted under '
-        'its kind, every good cell beside it kept, read = kept + '
-        'removed, and strict=True raised.'
-    )
-    return '\n'.join(lines)
-
-
-def self_test(as_json: bool) -> int:
-    """Try all faults and print what came of them.
-
-    Args:
-        as_json (bool): Whether to print JSON.
-
-    Returns:
-        int: The exit status: 0 if all trials passed, else 1.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        results = run_trials(Path(folder))
-    if as_json:
-        content = [
-            dict(
-                trial=result.trial.name,
-                kind=result.trial.fault.text,
-                outcome=result.trial.fault.outcome.value,
-                problem=result.problem,
-            )
-            for result in results
-        ]
-        print(json.dumps(content, indent=1))
-    else:
-        print(trial_table(results))
-    return int(any(result.problem for result in results))
 
 
 def find_datasets(args: argparse.Namespace) -> List[Source]:
-    """Find what the command line names.
-
-    Args:
-        args (argparse.Namespace): The arguments.
-
-    Returns:
-        list[Source]: The datasets.
-    """
+    """Find the datasets that the command line names."""
     if args.config:
         cfg = Config.fromfile(args.config)
         if args.cfg_options:
@@ -301,17 +201,11 @@ def find_datasets(args: argparse.Namespace) -> List[Source]:
 
 
 def main() -> int:
-    """Check and print.
-
-    Returns:
-        int: The exit status.
-    """
+    """Check, print, and return the exit status."""
     args = parse_args()
     # Names of files may hold what the terminal can't show.
     sys.stdout.reconfigure(errors='backslashreplace')
     register_all_modules()
-    if args.self_test:
-        return self_test(args.json)
     try:
         sources = find_datasets(args)
     except (OSError, ValueError) as error:

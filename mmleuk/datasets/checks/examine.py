@@ -3,7 +3,7 @@
 
 import os.path as osp
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Set
 
 from mmengine.config import Config
@@ -25,7 +25,8 @@ from mmleuk.structures import MISSING
 from .image_checks import check_images, find_similar, group_identical
 from .report import UNNAMED, DataReport, FaultCount, SourceReport
 
-SPLITS = ('train', 'val', 'test')
+# Arguments of a dataset that do not change which images and cells it holds.
+_NO_CONTENT = ('pipeline', 'serialize_data', 'lazy_init', 'strict')
 
 
 @dataclass
@@ -35,7 +36,7 @@ class Source:
     Args:
         split (str): The split that it belongs to.
         options (dict): Arguments of :class:`LLDDataset`.
-        dataset_class (type): ``LLDDataset`` or a class of its kind.
+        dataset_class (type): ``LLDDataset`` or a subclass.
     """
 
     split: str
@@ -46,32 +47,23 @@ class Source:
     def name(self) -> str:
         """str: Name for people."""
         subset = self.options.get('subset')
-        if isinstance(subset, str):
-            return subset
         if subset:
-            return ', '.join(subset)
+            return subset if isinstance(subset, str) else ', '.join(subset)
         return osp.join(
             self.options.get('data_root', ''), self.options.get('ann_file', '')
         )
 
 
-@dataclass
-class _Contents:
-    """The images of a source, beside its report."""
-
-    report: SourceReport
-    paths: List[str] = field(default_factory=list)
-    patients: Counter = field(default_factory=Counter)
-
-
 def _find_configs(node: Any) -> Iterator[dict]:
     """Find the configs of LLDDatasets, however deep in wrappers."""
     if isinstance(node, Mapping):
-        kind = node.get('type')
-        if isinstance(kind, str):
-            kind = DATASETS.get(kind)
-        if isinstance(kind, type) and issubclass(kind, LLDDataset):
-            yield dict(node, type=kind)
+        dataset_class = node.get('type')
+        if isinstance(dataset_class, str):
+            dataset_class = DATASETS.get(dataset_class)
+        if isinstance(dataset_class, type) and issubclass(
+            dataset_class, LLDDataset
+        ):
+            yield dict(node, type=dataset_class)
             return
         node = list(node.values())
     if isinstance(node, (list, tuple)):
@@ -93,23 +85,15 @@ def find_sources(cfg: Config) -> List[Source]:
         ValueError: If there is none.
     """
     found: List[Source] = []
-    for split in SPLITS:
+    for split in ('train', 'val', 'test'):
         loader = cfg.get(f'{split}_dataloader')
-        for node in _find_configs(loader and loader.get('dataset')):
-            options = dict(node)
+        for options in _find_configs(loader and loader.get('dataset')):
             dataset_class = options.pop('type')
-            # How samples are made of it does not matter here.
-            for key in (
-                'pipeline',
-                'filter_cfg',
-                'test_mode',
-                'indices',
-                'serialize_data',
-                'lazy_init',
-                'strict',
-            ):
+            for key in _NO_CONTENT:
                 options.pop(key, None)
-            source = Source(split, options, dataset_class)
+            # A dataset in test mode filters nothing.
+            if options.pop('test_mode', False):
+                options.pop('filter_cfg', None)
             same = [
                 other
                 for other in found
@@ -118,7 +102,7 @@ def find_sources(cfg: Config) -> List[Source]:
             if split == 'test' and same:
                 same[0].split = 'val and test'
             else:
-                found.append(source)
+                found.append(Source(split, options, dataset_class))
     if not found:
         raise ValueError(
             f'{cfg.filename}: no dataloader has a dataset of the type '
@@ -127,92 +111,67 @@ def find_sources(cfg: Config) -> List[Source]:
     return found
 
 
-def _read(source: Source) -> _Contents:
-    """Read one source and count what is in it."""
-    report = SourceReport(source.name, source.split)
-    contents = _Contents(report)
+def _read(report: SourceReport, source: Source) -> List[dict]:
+    """Read one source, and complete its report; return its images."""
     try:
         dataset = source.dataset_class(
-            **source.options,
-            pipeline=[],
-            test_mode=True,
-            serialize_data=False,
+            **source.options, pipeline=[], serialize_data=False
         )
     # What readers raise of data: AnnotationError is a ValueError.
     except (OSError, ValueError) as error:
         report.error = str(error)
-        return contents
-
-    classes: Counter = Counter()
-    codes = [Counter() for _ in dataset.schema]
-    by_name = {
-        key: Counter()
-        for key in ('patient', 'subset', 'magnification', 'diagnosis')
-    }
-    for info in dataset.data_list:
-        contents.paths.append(info['img_path'])
-        for key, counter in by_name.items():
-            counter[info[key]] += 1
-        report.partly_annotated += info['annotated_regions'] is not None
-        for instance in info['instances']:
-            if instance['ignore_flag']:
-                report.ignored += 1
-                continue
-            classes[instance['bbox_label']] += 1
-            for counter, code in zip(codes, instance['attributes']):
-                counter[code] += 1
-    report.images = len(dataset.data_list)
-    report.cells = sum(classes.values())
+        return []
+    infos = dataset.data_list
+    cells = [cell for info in infos for cell in info['instances']]
+    labelled = [cell for cell in cells if not cell['ignore_flag']]
+    report.images = len(infos)
+    report.cells = len(labelled)
+    report.ignored = len(cells) - len(labelled)
+    report.partly_annotated = sum(
+        info['annotated_regions'] is not None for info in infos
+    )
+    labels = Counter(cell['bbox_label'] for cell in labelled)
     report.classes = {
-        name: classes[label]
+        name: labels[label]
         for label, name in enumerate(dataset.metainfo['classes'])
     }
-    report.attributes = {
-        attribute.title: {
-            **{
-                value: counter[code]
-                for code, value in enumerate(attribute.values)
-            },
-            'missing': counter[MISSING],
+    for index, attribute in enumerate(dataset.schema):
+        codes = Counter(cell['attributes'][index] for cell in labelled)
+        report.attributes[attribute.title] = {
+            value: codes[code] for code, value in enumerate(attribute.values)
         }
-        for attribute, counter in zip(dataset.schema, codes)
-    }
-    for key, title in (
-        ('patient', 'patients'),
-        ('subset', 'subsets'),
-        ('magnification', 'magnifications'),
-        ('diagnosis', 'diagnoses'),
-    ):
-        # Patient 9 before patient 10.
-        counts = sorted(
-            by_name[key].items(),
-            key=lambda item: (len(str(item[0])), str(item[0])),
-        )
-        setattr(
-            report,
-            title,
-            {
-                UNNAMED if name is None else name: number
-                for name, number in counts
-            },
-        )
-    contents.patients = by_name['patient']
+        report.attributes[attribute.title]['missing'] = codes[MISSING]
+    report.patients = _count_names(infos, 'patient')
+    report.subsets = _count_names(infos, 'subset')
+    report.magnifications = _count_names(infos, 'magnification')
+    report.diagnoses = _count_names(infos, 'diagnosis')
     report.balance = {
         unit: dict(zip(('read', 'kept', 'removed'), numbers))
         for unit, numbers in dataset.issues.balance().items()
     }
     report.faults = FaultCount.from_log(dataset.issues)
-    return contents
+    return infos
 
 
-def _find_shared_patients(contents: Sequence[_Contents]) -> List[FaultCount]:
+def _count_names(infos: Sequence[dict], key: str) -> Dict[str, int]:
+    """Count the images by a part of their names, patient 9 before 10."""
+    counts = Counter(
+        UNNAMED if info[key] is None else str(info[key]) for info in infos
+    )
+    return dict(
+        sorted(counts.items(), key=lambda item: (len(item[0]), item[0]))
+    )
+
+
+def _find_shared_patients(
+    reports: Sequence[SourceReport],
+) -> List[FaultCount]:
     """Find the patients of more than one split."""
     where: Dict[str, Counter] = defaultdict(Counter)
-    for part in contents:
-        for patient, number in part.patients.items():
-            if patient is not None:
-                name = normalise_patient(patient)
-                where[name][part.report.split] += number
+    for report in reports:
+        for patient, number in report.patients.items():
+            if patient != UNNAMED:
+                where[normalise_patient(patient)][report.split] += number
     places = [
         f'patient {patient}: '
         + ', '.join(f'{n} images in {split}' for split, n in splits.items())
@@ -229,15 +188,13 @@ def _count(fault: Fault, places: Sequence[str]) -> List[FaultCount]:
     return [FaultCount.of(fault, len(places), list(places[:MAX_PLACES]))]
 
 
-def _check_pixels(
-    contents: Sequence[_Contents], workers: Optional[int]
+def _compare_images(
+    splits: Mapping[str, Set[str]], with_pixels: bool, workers: Optional[int]
 ) -> List[FaultCount]:
-    """Decode and compare all images."""
-    splits: Dict[str, Set[str]] = defaultdict(set)
-    for part in contents:
-        for path in part.paths:
-            splits[path].add(part.report.split)
-    checks = check_images(list(splits), workers)
+    """Find damaged images and copies, given the splits of each file."""
+    checks = []
+    if with_pixels and splits:
+        checks = check_images(list(splits), workers)
     damaged = [check.path for check in checks if check.digest is None]
     across = [path for path, names in splits.items() if len(names) > 1]
     within = []
@@ -266,21 +223,28 @@ def examine(
 
     Args:
         sources (Sequence[Source]): The datasets.
-        with_images (bool): Whether to decode and compare the images. Defaults
-            to True.
-        workers (int, optional): Processes that decode. Defaults to None, one
-            a core.
+        with_images (bool): Whether to decode and compare the images. If
+            not, only files that are in two splits are found.
+        workers (int, optional): Processes that decode, one a core if None.
 
     Returns:
         DataReport: What was found.
     """
-    contents = [_read(source) for source in sources]
-    report = DataReport(
-        [part.report for part in contents],
-        _find_shared_patients(contents),
-        unnamed_images=sum(part.patients[None] for part in contents),
+    reports = [SourceReport(source.name, source.split) for source in sources]
+    # One file may have several paths.
+    files: Dict[str, str] = {}
+    splits: Dict[str, Set[str]] = defaultdict(set)
+    for report, source in zip(reports, sources):
+        for info in _read(report, source):
+            path = info['img_path']
+            real = path if '://' in path else osp.realpath(path)
+            splits[files.setdefault(real, path)].add(report.split)
+    return DataReport(
+        reports,
+        across=[
+            *_find_shared_patients(reports),
+            *_compare_images(splits, with_images, workers),
+        ],
+        checked_images=len(splits) if with_images else 0,
+        unnamed_images=sum(r.patients.get(UNNAMED, 0) for r in reports),
     )
-    if with_images and any(part.paths for part in contents):
-        report.across += _check_pixels(contents, workers)
-        report.checked_images = len({p for c in contents for p in c.paths})
-    return report

@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""Looks at the pixels of images: can they be decoded, which are alike."""
+"""Finds images that can not be decoded, and images that look alike."""
 
 import hashlib
 import os
@@ -17,25 +17,25 @@ from mmengine.utils import track_parallel_progress, track_progress
 from scipy.fft import dctn
 
 # Perceptual hash: the signs of the 8 x 8 lowest frequencies of the image at
-# 32 x 32 pixels, as Zauner (2010) describes it. Alike are hashes that differ
-# in at most three of the 64 bits.
+# 32 x 32 pixels, as Zauner (2010) describes it. Images are similar if their
+# hashes differ in at most three of the 64 bits.
 HASH_SIDE, LOW_SIDE = 8, 32
 MAX_DISTANCE = 3
 
-# Images whose grey values at 32 x 32 pixels vary less than this look all
-# alike: blank fields.
+# Images with a lower standard deviation of grey values at 32 x 32 pixels are
+# blank and not compared.
 MIN_CONTRAST = 1.0
 
 
 @dataclass
 class ImageCheck:
-    """What was found of one image.
+    """Hashes of one image.
 
     Args:
         path (str): The image file.
-        digest (str, optional): Hash of its pixels, None where it can't be
+        digest (str, optional): Hash of its pixels, None if it can't be
             decoded.
-        perceptual (int, optional): Perceptual hash of 64 bits, None of a
+        perceptual (int, optional): Perceptual hash of 64 bits, None for a
             blank image.
     """
 
@@ -51,7 +51,7 @@ def check_image(path: str) -> ImageCheck:
         path (str): The image file.
 
     Returns:
-        ImageCheck: Without a digest where it can't be decoded.
+        ImageCheck: Without a digest if it can't be decoded.
     """
     try:
         image = mmcv.imfrombytes(fileio.get(path), flag='color')
@@ -65,13 +65,13 @@ def check_image(path: str) -> ImageCheck:
 
 
 def perceptual_hash(image: np.ndarray) -> Optional[int]:
-    """Hash an image so that copies that look alike have like hashes.
+    """Hash an image so that similar images have similar hashes.
 
     Args:
         image (np.ndarray): Shape (h, w, 3), uint8, BGR.
 
     Returns:
-        int | None: 64 bits; None of a blank image.
+        int | None: 64 bits; None for a blank image.
     """
     grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     small = cv2.resize(
@@ -84,11 +84,6 @@ def perceptual_hash(image: np.ndarray) -> Optional[int]:
     return int.from_bytes(bits.tobytes(), 'big')
 
 
-def _work_alone() -> None:
-    """Keep OpenCV's threads out of the worker processes."""
-    cv2.setNumThreads(0)
-
-
 def check_images(
     paths: Sequence[str], workers: Optional[int] = None
 ) -> List[ImageCheck]:
@@ -96,8 +91,7 @@ def check_images(
 
     Args:
         paths (Sequence[str]): The image files.
-        workers (int, optional): Number of processes. Defaults to None, one
-            a core.
+        workers (int, optional): Number of processes, one a core if None.
 
     Returns:
         list[ImageCheck]: In the order of the paths.
@@ -110,7 +104,8 @@ def check_images(
             check_image,
             list(paths),
             workers,
-            initializer=_work_alone,
+            initializer=cv2.setNumThreads,
+            initargs=(0,),
             chunksize=8,
             file=sys.stderr,
         )
@@ -137,10 +132,10 @@ def group_identical(checks: Sequence[ImageCheck]) -> List[List[str]]:
 def find_similar(
     checks: Sequence[ImageCheck],
 ) -> Iterator[Tuple[ImageCheck, ImageCheck]]:
-    """Find the pairs of images that look alike, without identical ones.
+    """Find the pairs of images that look alike but are not identical.
 
-    Hashes that differ in three bits agree in at least one of their four
-    quarters, so that not all pairs have to be compared.
+    Hashes that differ in at most three bits agree in at least one of their
+    four quarters, so only pairs that share a quarter are compared.
 
     Args:
         checks (Sequence[ImageCheck]): Of different paths.

@@ -9,7 +9,7 @@ from terminaltables import AsciiTable
 from mmleuk.io.faults import FAULTS, Fault
 from mmleuk.io.issue_log import IssueLog
 
-# Stands for what the name of an image does not say.
+# Stands for what the name of an image does not state.
 UNNAMED = 'unnamed'
 
 # Exit statuses.
@@ -29,24 +29,24 @@ class FaultCount:
     Args:
         kind (str): Its text in ``FAULTS``.
         outcome (str): What becomes of such records.
-        count (int): How many.
+        count (int): Number of records.
         places (list[str]): The first of them.
-        mend (str): How to mend the data.
+        fix (str): What to do about the data.
     """
 
     kind: str
     outcome: str
     count: int
     places: List[str]
-    mend: str
+    fix: str
 
     @classmethod
     def of(cls, fault: Fault, count: int, places: List[str]) -> 'FaultCount':
-        """Count a kind.
+        """Make the count of a kind of fault.
 
         Args:
             fault (Fault): The kind.
-            count (int): How many.
+            count (int): Number of records.
             places (list[str]): The first of them.
 
         Returns:
@@ -56,10 +56,10 @@ class FaultCount:
 
     @classmethod
     def from_log(cls, log: IssueLog) -> List['FaultCount']:
-        """Take the counts of a log.
+        """Take the counts of the log of a dataset.
 
         Args:
-            log (IssueLog): The log of a dataset.
+            log (IssueLog): The log.
 
         Returns:
             list[FaultCount]: One a kind.
@@ -79,15 +79,15 @@ class SourceReport:
         split (str): The split, such as ``'train'``.
         images (int): Images that can be used.
         cells (int): Cells that are not ignored.
-        ignored (int): Cells that are.
+        ignored (int): Ignored cells.
         partly_annotated (int): Images with annotated regions.
         classes, patients, subsets, magnifications, diagnoses (dict[str,
-            int]): Cells by class; images by what their names say.
+            int]): Cells by class; images by what their names state.
         attributes (dict[str, dict[str, int]]): Cells by attribute and value.
-        balance (dict[str, dict[str, int]]): By unit of the annotations, what
-            was ``read``, ``kept`` and ``removed`` by the faults.
+        balance (dict[str, dict[str, int]]): Numbers ``read``, ``kept`` and
+            ``removed`` because of faults, by unit of the annotations.
         faults (list[FaultCount]): What was found.
-        error (str, optional): Why it can't be used at all.
+        error (str, optional): Why the dataset can't be used at all.
     """
 
     name: str
@@ -128,12 +128,14 @@ class SourceReport:
                     f'{unit}: {numbers["read"]} read = {numbers["kept"]} '
                     f'kept + {numbers["removed"]} removed'
                 )
-        lines.append(_table('cells by type', self.classes))
+        table = AsciiTable([['cells by type', ''], *self.classes.items()])
+        table.justify_columns[1] = 'right'
+        lines.append(table.table)
         if any(
             counts['missing'] < self.cells
             for counts in self.attributes.values()
         ):
-            lines.append(_attribute_table(self.attributes))
+            lines.append(self._attribute_table())
         else:
             lines.append('no cell states an attribute')
         for title in ('subsets', 'magnifications', 'diagnoses', 'patients'):
@@ -141,8 +143,19 @@ class SourceReport:
             if set(counts) - {UNNAMED}:
                 listed = ', '.join(f'{key}: {n}' for key, n in counts.items())
                 lines.append(f'images by {title}: {listed}')
-        lines.append(_fault_table(self.faults))
+        lines.append(_list_faults(self.faults))
         return '\n'.join(lines)
+
+    def _attribute_table(self) -> str:
+        """Draw the counts of all attributes, one row each."""
+        width = max(map(len, self.attributes.values())) - 1
+        rows = [['cells by attribute', *[''] * width, 'missing']]
+        for name, counts in self.attributes.items():
+            *values, (_, missing) = counts.items()
+            cells = [f'{value} {n}' for value, n in values]
+            cells += [''] * (width - len(cells))
+            rows.append([name, *cells, missing])
+        return AsciiTable(rows).table
 
 
 @dataclass
@@ -151,9 +164,9 @@ class DataReport:
 
     Args:
         sources (list[SourceReport]): One report a dataset.
-        across (list[FaultCount]): What only the whole shows: patients and
-            images in two splits, images that can't be decoded.
-        checked_images (int): Images whose pixels were looked at.
+        across (list[FaultCount]): What only all datasets together show:
+            patients and images in two splits, images that can't be decoded.
+        checked_images (int): Images that were decoded.
         unnamed_images (int): Images whose name states no patient, so that
             nobody can tell whether patients are shared.
     """
@@ -196,32 +209,12 @@ class DataReport:
                 f'{self.unnamed_images} images name no patient: whether '
                 'splits share patients can not be told for them'
             )
-        parts.append(_fault_table(self.across))
+        parts.append(_list_faults(self.across))
         parts.append(f'Result: {VERDICTS[self.status]}.')
         return '\n'.join(parts)
 
 
-def _table(title: str, counts: Dict[str, int]) -> str:
-    """Draw counts by name."""
-    rows = [[title, ''], *([key, str(n)] for key, n in counts.items())]
-    table = AsciiTable(rows)
-    table.justify_columns[1] = 'right'
-    return table.table
-
-
-def _attribute_table(attributes: Dict[str, Dict[str, int]]) -> str:
-    """Draw the counts of all attributes in one row each."""
-    rows = [['cells by attribute', '', '', '', 'missing']]
-    for name, counts in attributes.items():
-        cells = [f'{value} {n}' for value, n in counts.items()]
-        missing = cells.pop().split()[-1]
-        rows.append([name, *cells, missing])
-    width = max(map(len, rows))
-    rows = [row[:-1] + [''] * (width - len(row)) + row[-1:] for row in rows]
-    return AsciiTable(rows).table
-
-
-def _fault_table(faults: List[FaultCount]) -> str:
+def _list_faults(faults: List[FaultCount]) -> str:
     """List the faults with their places."""
     if not faults:
         return 'faults: none'
@@ -229,5 +222,5 @@ def _fault_table(faults: List[FaultCount]) -> str:
     for fault in sorted(faults, key=lambda fault: -fault.count):
         lines.append(f'  {fault.count:6d} {fault.kind} [{fault.outcome}]')
         lines += [f'           {place}' for place in fault.places]
-        lines.append(f'           -> {fault.mend}')
+        lines.append(f'           -> {fault.fix}')
     return '\n'.join(lines)

@@ -13,21 +13,18 @@ from mmleuk.registry import HOOKS
 class AtomicCheckpointHook(CheckpointHook):
     """A ``CheckpointHook`` that never leaves a training without a checkpoint.
 
-    MMEngine's removes the oldest checkpoint before it writes the next one,
-    straight to its name: a process that is killed in between, or a full disk,
-    leaves half a file, or with ``max_keep_ckpts=1`` nothing at all. Here a
-    checkpoint is written aside, gets its name when it is whole, and only then
-    the oldest one goes. Until then the disk has to hold one more.
+    MMEngine removes the oldest checkpoint before it writes the next one under
+    its final name: a killed process or a full disk leaves an incomplete file,
+    or with ``max_keep_ckpts=1`` no checkpoint at all. Here a checkpoint gets
+    its name when it is complete, and then the oldest one is removed. Until
+    then the disk must hold one more.
 
-    Args:
-        *args: Arguments of ``CheckpointHook``. With ``backend_args`` of your
-            own, or an ``out_dir`` that is no local folder, that backend
-            writes.
-        **kwargs: Likewise.
+    Files are written by :class:`AtomicBackend`, unless ``backend_args`` or a
+    remote ``out_dir`` choose another backend.
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Choose the backend, and do what the parent does.
+        """Choose the backend before the parent uses it.
 
         Args:
             runner (:obj:`Runner`): The runner.
@@ -40,13 +37,7 @@ class AtomicCheckpointHook(CheckpointHook):
     def _save_checkpoint_with_step(
         self, runner: Runner, step: int, meta: dict
     ) -> None:
-        """Save a checkpoint, then remove those that are too many.
-
-        Args:
-            runner (:obj:`Runner`): The runner.
-            step (int): Number of the epoch or iteration.
-            meta (dict): What to store of it.
-        """
+        """Save a checkpoint, then remove the outdated ones."""
         num_kept, self.max_keep_ckpts = self.max_keep_ckpts, -1
         outdated = deque()
         if num_kept > 0:
@@ -70,5 +61,5 @@ class AtomicCheckpointHook(CheckpointHook):
             if self.file_backend.isfile(path):
                 self.file_backend.remove(path)
             elif self.file_backend.isdir(path):
-                # Those of DeepSpeed are folders.
+                # Checkpoints of DeepSpeed are folders.
                 self.file_backend.rmtree(path)

@@ -16,27 +16,25 @@ from mmleuk.registry import HOOKS
 
 @HOOKS.register_module()
 class EpochSeedHook(Hook):
-    """Make what is random in an epoch depend on seed and epoch alone.
+    """Seed each epoch by the run's seed and the number of the epoch.
 
-    A training that goes on after an interruption then draws what it would have
-    drawn without. MMEngine restores weights, optimizer and schedules, but no
-    random state: neither that of the process, from which RoIs are sampled, nor
-    that of the workers, from which images are augmented.
+    A resumed run draws the same random numbers as an uninterrupted one.
+    MMEngine restores weights, optimizer and schedules, but not the random
+    state of the process, which samples RoIs, nor of the workers, which
+    augment images.
 
-    At the start of each epoch the random generators of the process are seeded
-    anew, workers are started anew with seeds of their own, and images that
-    transforms keep from earlier ones (mosaics) are forgotten. On the same
-    machine and with as many workers, the weights after an epoch are then those
-    of an uninterrupted run. Training that counts iterations is one epoch to
-    this hook.
+    At the start of each epoch the random generators of the process are
+    seeded, workers are restarted with new seeds, and images that transforms
+    cached earlier (mosaics) are dropped. On the same machine and with as many
+    workers, the weights after an epoch are then those of an uninterrupted
+    run. An iteration-based training counts as one epoch.
 
-    Workers with a ``worker_init_fn`` of the user's own keep it, and their
-    seeds are its affair. PyTorch has no public way to restart persistent
-    workers: as in mmdet's ``PipelineSwitchHook``, the iterator that holds them
-    is dropped.
+    Workers with a custom ``worker_init_fn`` keep it and its seeds. PyTorch
+    has no public way to restart persistent workers: as in mmdet's
+    ``PipelineSwitchHook``, the iterator that holds them is dropped.
     """
 
-    # Before whatever draws at the start of an epoch, such as mining.
+    # Before hooks that draw at the start of an epoch, such as mining.
     priority = 'VERY_HIGH'
 
     def before_train_epoch(self, runner: Runner) -> None:
@@ -50,18 +48,17 @@ class EpochSeedHook(Hook):
             [*keys, get_rank()]
         ).generate_state(2)
         random.seed(int(own))
-        # What mmcv and mmdet draw from.
+        # mmcv and mmdet use the global generator.
         np.random.seed(int(own))  # noqa: NPY002
-        # Of all devices.
         torch.manual_seed(int(own))
         loader = runner.train_dataloader
-        _forget_images(loader.dataset)
+        _clear_caches(loader.dataset)
         if loader.num_workers > 0:
             _restart_workers(loader, int(of_workers) % 2**31)
 
 
 def _restart_workers(loader: DataLoader, seed: int) -> None:
-    """Let the next epoch have new workers with new seeds."""
+    """Make the next epoch start new workers with new seeds."""
     init_fn = loader.worker_init_fn
     if isinstance(init_fn, partial) and init_fn.func is worker_init_fn:
         loader.worker_init_fn = partial(init_fn, seed=seed)
@@ -69,27 +66,27 @@ def _restart_workers(loader: DataLoader, seed: int) -> None:
         loader._iterator = None
 
 
-def _forget_images(dataset) -> None:
+def _clear_caches(dataset) -> None:
     """Empty the caches of transforms, inside any wrappers of the data set."""
     for part in getattr(dataset, 'datasets', ()):
-        _forget_images(part)
+        _clear_caches(part)
     if hasattr(dataset, 'dataset'):
-        _forget_images(dataset.dataset)
+        _clear_caches(dataset.dataset)
     for transform in _transforms(getattr(dataset, 'pipeline', None)):
-        # Of ours, and of mmdet's CachedMosaic and CachedMixUp.
+        # Names in our transforms, and in mmdet's CachedMosaic and CachedMixUp.
         for name in ('cache', 'results_cache'):
             if isinstance(getattr(transform, name, None), list):
                 getattr(transform, name).clear()
 
 
 def _transforms(pipeline) -> Iterable:
-    """Go through transforms, also those inside of others."""
+    """List transforms, also those inside of others."""
     if callable(pipeline):
         yield pipeline
     inner = getattr(pipeline, 'transforms', pipeline)
     if isinstance(inner, dict):
         inner = inner.values()
-    if isinstance(inner, (list, tuple)) or hasattr(inner, '__iter__'):
+    if hasattr(inner, '__iter__'):
         for transform in inner:
             if transform is not pipeline:
                 yield from _transforms(transform)

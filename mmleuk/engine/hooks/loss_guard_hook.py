@@ -12,23 +12,21 @@ from mmleuk.registry import HOOKS
 
 @HOOKS.register_module()
 class LossGuardHook(Hook):
-    """End a training whose loss or gradient is NaN or inf, by name.
+    """Stop a training whose loss or gradient is NaN or inf.
 
-    Without it a training goes on with spoiled weights, or mmdet's
-    ``CheckInvalidLossHook`` ends it some batches later without a word on the
-    images.
+    The error names the images of the batch. mmdet's ``CheckInvalidLossHook``
+    stops some batches later and names none.
 
-    Together with :class:`FiniteOptimWrapper` or mixed precision, which leave
-    such a step out, some batches may be skipped: each is logged with its
-    images. With another optimizer wrapper the weights are spoiled already, and
-    the first one ends the training.
+    :class:`FiniteOptimWrapper` and mixed precision skip such a step: then
+    ``max_skipped`` batches are logged with their images before one stops the
+    training. With another optimizer wrapper the weights are invalid already,
+    and the first batch stops the training.
 
     Args:
         max_skipped (int): Batches that may be skipped in the whole training.
-            Defaults to 0.
     """
 
-    # After the optimizer, before anything is logged or saved.
+    # After the optimizer step, before hooks that log or save.
     priority = 'VERY_HIGH'
 
     def __init__(self, max_skipped: int = 0) -> None:
@@ -38,11 +36,11 @@ class LossGuardHook(Hook):
             )
         self.max_skipped = max_skipped
         self.num_skipped = 0
-        self._left_out = 0
+        self._skipped_steps = 0
         self._names: Deque[List[str]] = deque(maxlen=1)
 
     def before_train(self, runner: Runner) -> None:
-        """Prepare for batches whose gradients are added up.
+        """Prepare for accumulated gradients.
 
         Args:
             runner (:obj:`Runner`): The runner.
@@ -50,7 +48,7 @@ class LossGuardHook(Hook):
         wrapper = runner.optim_wrapper
         count = getattr(wrapper, '_accumulative_counts', 1)
         self._names = deque(maxlen=count)
-        self._left_out = getattr(wrapper, 'num_skipped', 0)
+        self._skipped_steps = _skipped(wrapper)
 
     def after_train_iter(
         self,
@@ -59,7 +57,7 @@ class LossGuardHook(Hook):
         data_batch: Optional[Any] = None,
         outputs: Optional[dict] = None,
     ) -> None:
-        """Look at the losses and at the step.
+        """Check the losses and the optimizer step.
 
         Args:
             runner (:obj:`Runner`): The runner.
@@ -68,17 +66,18 @@ class LossGuardHook(Hook):
             outputs (dict, optional): Its losses.
 
         Raises:
-            FloatingPointError: If more batches than may be are not finite.
+            FloatingPointError: If more than ``max_skipped`` batches are not
+                finite.
         """
         self._names.append(image_names(data_batch))
         bad = _not_finite(outputs or {})
         wrapper = runner.optim_wrapper
-        left_out = getattr(wrapper, 'num_skipped', 0) - self._left_out
-        self._left_out += left_out
-        leaves_out = hasattr(wrapper, 'num_skipped')
-        # Where gradients of several batches add up, the step is yet to come.
-        is_adding_up = leaves_out and not left_out and self._names.maxlen > 1
-        if is_adding_up or not (bad or left_out):
+        can_skip = hasattr(wrapper, 'num_skipped')
+        before, self._skipped_steps = self._skipped_steps, _skipped(wrapper)
+        was_skipped = self._skipped_steps > before
+        # With accumulated gradients the step is yet to come.
+        is_early = can_skip and not was_skipped and self._names.maxlen > 1
+        if is_early or not (bad or was_skipped):
             return
         self.num_skipped += 1
         names = ', '.join(name for batch in self._names for name in batch)
@@ -87,32 +86,32 @@ class LossGuardHook(Hook):
             f'Iteration {runner.iter}: {what} is not finite. Images of the '
             f'batch: {names}.'
         )
-        if not leaves_out and not hasattr(wrapper, 'loss_scaler'):
+        if not can_skip and not hasattr(wrapper, 'loss_scaler'):
             raise FloatingPointError(
-                f'{message} The weights are spoiled: go on from the last '
+                f'{message} The weights are invalid: resume from the last '
                 "checkpoint, with optim_wrapper.type='mmleuk."
-                "FiniteOptimWrapper', which leaves such steps out"
+                "FiniteOptimWrapper', which skips such steps"
             )
         if self.num_skipped > self.max_skipped:
             raise FloatingPointError(
-                f'{message} {self.num_skipped} batches were left out, '
-                f'{self.max_skipped} may be '
+                f'{message} {self.num_skipped} batches were skipped, '
+                f'expected at most {self.max_skipped} '
                 '(default_hooks.loss_guard.max_skipped). The weights are as '
-                'they were before. Look at these images and their labels, or '
+                'they were before. Check these images and their labels, or '
                 'lower the learning rate'
             )
-        runner.logger.log(logging.WARNING, f'{message} It is left out.')
+        runner.logger.log(logging.WARNING, f'{message} It is skipped.')
 
 
 def image_names(data_batch: Any) -> List[str]:
-    """List the images of a batch, of any form.
+    """List the images of a batch.
 
     Args:
-        data_batch (Any): A batch of mmdet, or of its semi-supervised methods,
-            where branches are nested.
+        data_batch (Any): A batch of mmdet, also with nested branches, as in
+            semi-supervised training.
 
     Returns:
-        list[str]: Their paths, each once, in order.
+        list[str]: Their paths without repetition, in order.
     """
     if isinstance(data_batch, dict):
         parts = [image_names(part) for part in data_batch.values()]
@@ -122,6 +121,11 @@ def image_names(data_batch: Any) -> List[str]:
         name = getattr(data_batch, 'metainfo', {}).get('img_path')
         return [] if name is None else [str(name)]
     return list(dict.fromkeys(name for part in parts for name in part))
+
+
+def _skipped(wrapper: Any) -> int:
+    """Number of steps that an optimizer wrapper has skipped."""
+    return getattr(wrapper, 'num_skipped', 0)
 
 
 def _not_finite(outputs: dict) -> List[str]:
@@ -137,5 +141,5 @@ def _not_finite(outputs: dict) -> List[str]:
     finite = torch.stack(
         [value.to(device).isfinite().all() for value in values.values()]
     )
-    # The one copy to the host.
+    # One copy to the host for all losses.
     return [key for key, good in zip(values, finite.tolist()) if not good]

@@ -1,9 +1,10 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-from typing import Iterator, Optional
+from typing import Optional
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmleuk.datasets.wrappers import data_infos
 from mmleuk.registry import HOOKS
 from mmleuk.structures import AttributeSchema, TypeProfile
 
@@ -12,12 +13,13 @@ PROFILE_KEY = 'mmleuk_type_profile'
 
 @HOOKS.register_module()
 class TypeProfileHook(Hook):
-    """Keep in each checkpoint how often types have attribute values.
+    """Store in each checkpoint how often types have attribute values.
 
-    Counts the labels of the training data, ignored cells left out, into
-    ``checkpoint['meta']['mmleuk_type_profile']``: a :class:`TypeProfile` as
-    plain objects. Inference explains by it which attributes speak for the
-    type of a cell. A dataset without attributes gives no profile.
+    Counts the labels of the training data without ignored cells, and stores a
+    :class:`TypeProfile` as plain objects in
+    ``checkpoint['meta']['mmleuk_type_profile']``. Inference uses it to explain
+    which attributes speak for the type of a cell. A dataset without
+    attributes gives no profile.
 
     Args:
         kwargs (dict): ``surprising_share`` and ``min_cells`` of
@@ -39,12 +41,16 @@ class TypeProfileHook(Hook):
         attributes = dataset.metainfo.get('attributes')
         if not classes or not attributes:
             return
+        # Semi-supervised training reads images twice: each counts once.
+        infos = {}
+        for info in data_infos(dataset):
+            infos.setdefault(info['img_path'], info)
         self._profile = TypeProfile.count(
             classes,
             AttributeSchema(attributes),
             (
                 (instance['bbox_label'], instance['attributes'])
-                for info in _distinct_images(dataset)
+                for info in infos.values()
                 for instance in info['instances']
                 if not instance['ignore_flag']
             ),
@@ -60,33 +66,3 @@ class TypeProfileHook(Hook):
         """
         if self._profile is not None:
             checkpoint['meta'][PROFILE_KEY] = self._profile
-
-
-def _distinct_images(dataset) -> Iterator[dict]:
-    """Go through the labels of a dataset, inside any wrappers.
-
-    Semi-supervised training reads the same images twice: each counts once.
-
-    Args:
-        dataset (Dataset): A dataset or a wrapper of mmengine or mmdet.
-
-    Yields:
-        dict: ``data_info`` of an image.
-    """
-    seen = set()
-    for part in _unwrap(dataset):
-        for index in range(len(part)):
-            info = part.get_data_info(index)
-            if info['img_path'] not in seen:
-                seen.add(info['img_path'])
-                yield info
-
-
-def _unwrap(dataset) -> Iterator:
-    if hasattr(dataset, 'datasets'):
-        for part in dataset.datasets:
-            yield from _unwrap(part)
-    elif hasattr(dataset, 'dataset'):
-        yield from _unwrap(dataset.dataset)
-    else:
-        yield dataset

@@ -1,6 +1,6 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 import os.path as osp
-from typing import Iterator, Optional, Sequence
+from typing import Any, Optional, Sequence
 
 import mmcv
 from mmdet.engine.hooks import DetVisualizationHook
@@ -9,113 +9,67 @@ from mmengine.fileio import get
 from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
+from mmleuk.datasets.wrappers import data_infos
 from mmleuk.registry import HOOKS
 from mmleuk.visualization.picture_names import PictureNames, common_folder
 
 
-def image_paths(dataset: Dataset) -> Iterator[str]:
-    """List the images of a dataset, inside any wrappers.
-
-    Args:
-        dataset (Dataset): A dataset of MMEngine, or a wrapper that holds one
-            as ``dataset`` or several as ``datasets``.
-
-    Yields:
-        str: Path of each image. None of a dataset that does not tell.
-    """
-    if hasattr(dataset, 'datasets'):
-        for part in dataset.datasets:
-            yield from image_paths(part)
-    elif hasattr(dataset, 'dataset'):
-        yield from image_paths(dataset.dataset)
-    elif hasattr(dataset, 'get_data_info'):
-        for index in range(len(dataset)):
-            yield dataset.get_data_info(index)['img_path']
-
-
 @HOOKS.register_module()
 class LLDVisualizationHook(DetVisualizationHook):
-    """Draw images of the validation and of the test, each by its own name.
+    """Draw images of the validation and of the test, each under its own name.
 
-    MMDetection names a picture by the image's base name, so that a dataset of
-    several folders overwrites its own pictures, and by one name for all in the
-    backends. Here a picture has the image's path below the deepest folder
-    that all images of the dataset lie in: ``<out>/<folders>/<name>.png`` on
-    disk, ``val_<folders>+<name>`` in TensorBoard and other backends. So an
-    image's pictures of all validations are one series there, by the step of
-    the training.
+    MMDetection names a file after the base name of the image, so that images
+    of several folders overwrite each other, and uses one name for all images
+    in the backends. Here a picture is named after the path of its image below
+    the deepest folder that holds all images of the dataset:
+    ``<out>/<folders>/<name>.png`` on disk, ``val_<folders>+<name>`` in
+    TensorBoard and other backends. So the pictures of an image from all
+    validations are one series there, by the step of the training.
 
     The validation draws the same images each time: every ``interval``-th of
     the dataset. The test draws every ``test_interval``-th.
 
-    Pictures that the test writes to ``test_out_dir`` reach the backends that
-    write no files as well, where the visualizer is
-    :class:`mmleuk.LLDLocalVisualizer`. In a distributed run the images of the
-    first process are drawn, as MMDetection does.
+    With :class:`mmleuk.LLDLocalVisualizer`, pictures that the test writes to
+    ``test_out_dir`` also go to the backends that write no files. A
+    distributed run draws the images of the first process, as MMDetection
+    does.
 
     Args:
-        draw (bool): Whether to draw at all. Defaults to False.
-        interval (int): Of so many images the validation draws one. Defaults
-            to 50.
-        score_thr (float): Detections score more than this. Defaults to 0.3.
-        show (bool): Whether to show pictures in a window. Defaults to False.
-        wait_time (float): For how many seconds. Defaults to 0.
-        test_out_dir (str, optional): Folder for the pictures of the test. A
-            relative one is put into the run's folder of the work directory.
-        backend_args (dict, optional): File backend of the images.
-        test_interval (int): Of so many images the test draws one. Defaults
-            to 1.
+        test_interval (int): The test draws one image of so many.
+        kwargs (dict): Arguments of ``DetVisualizationHook``. The validation
+            draws one image of ``interval``. A relative ``test_out_dir`` is
+            put into the run's folder of the work directory.
 
     Raises:
         ValueError: If an interval is less than 1.
     """
 
-    def __init__(
-        self,
-        draw: bool = False,
-        interval: int = 50,
-        score_thr: float = 0.3,
-        show: bool = False,
-        wait_time: float = 0.0,
-        test_out_dir: Optional[str] = None,
-        backend_args: Optional[dict] = None,
-        test_interval: int = 1,
-    ) -> None:
-        for name, value in (
-            ('interval', interval),
-            ('test_interval', test_interval),
-        ):
+    def __init__(self, test_interval: int = 1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.test_interval = test_interval
+        for name in ('interval', 'test_interval'):
+            value = getattr(self, name)
             if value < 1:
                 raise ValueError(
                     f'{name} is {value}, expected a number of images >= 1'
                 )
-        super().__init__(
-            draw=draw,
-            interval=interval,
-            score_thr=score_thr,
-            show=show,
-            wait_time=wait_time,
-            test_out_dir=test_out_dir,
-            backend_args=backend_args,
-        )
-        self.test_interval = test_interval
         self._names = PictureNames()
         self._index = 0
 
     def before_val_epoch(self, runner: Runner) -> None:
-        """Begin to count, and name pictures by the validation's folders."""
-        if self.draw:
-            self._begin(runner.val_dataloader.dataset)
+        """Prepare the names of the validation's pictures."""
+        self._begin(runner.val_dataloader.dataset)
 
     def before_test_epoch(self, runner: Runner) -> None:
-        """Begin to count, and name pictures by the test's folders."""
-        if self.draw:
-            self._begin(runner.test_dataloader.dataset)
+        """Prepare the names of the test's pictures."""
+        self._begin(runner.test_dataloader.dataset)
 
     def _begin(self, dataset: Dataset) -> None:
         """Start over with the images of a dataset."""
-        self._index = 0
-        self._names = PictureNames(common_folder(image_paths(dataset)))
+        if self.draw:
+            paths = (info['img_path'] for info in data_infos(dataset))
+            self._index = 0
+            self._names = PictureNames(common_folder(paths))
 
     def after_val_iter(
         self,
@@ -169,19 +123,7 @@ class LLDVisualizationHook(DetVisualizationHook):
         step: int,
         folder: Optional[str] = None,
     ) -> None:
-        """Draw every ``interval``-th image.
-
-        Args:
-            outputs (Sequence[:obj:`DetDataSample`]): Annotations and
-                predictions of a batch.
-            prefix (str): What names in the backends begin with.
-            interval (int): Of so many images one is drawn.
-            step (int): Step of the training.
-            folder (str, optional): Where files go.
-
-        Raises:
-            KeyError: If a sample does not say where its image is.
-        """
+        """Draw every ``interval``-th image, to files in a folder if any."""
         for data_sample in outputs:
             index, self._index = self._index, self._index + 1
             if index % interval:
@@ -197,18 +139,15 @@ class LLDVisualizationHook(DetVisualizationHook):
             image = mmcv.imfrombytes(
                 get(path, backend_args=self.backend_args), channel_order='rgb'
             )
+            # Without '/', which a backend of files takes for a folder.
             key = self._names.key(path)
             self._visualizer.add_datasample(
-                # In a backend of files a '/' would be a folder that is not
-                # there.
                 key if self.show else f'{prefix}_{key}',
                 image,
                 data_sample=data_sample,
                 show=self.show,
                 wait_time=self.wait_time,
                 pred_score_thr=self.score_thr,
-                out_file=None
-                if folder is None
-                else self._names.file(folder, path),
+                out_file=folder and self._names.file(folder, path),
                 step=step,
             )

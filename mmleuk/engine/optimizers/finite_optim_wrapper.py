@@ -10,23 +10,18 @@ from mmleuk.registry import OPTIM_WRAPPERS
 
 @OPTIM_WRAPPERS.register_module()
 class FiniteOptimWrapper(OptimWrapper):
-    """An optimizer that takes no step along a gradient with NaN or inf.
+    """An optimizer wrapper that skips steps with NaN or inf in the gradient.
 
-    One such step spoils all weights. It is left out, and the next batch goes
-    on from the weights as they were; :class:`LossGuardHook` says which images
-    it was and ends the training. In a distributed run gradients are averaged
-    before, so that every process leaves out the same step. In mixed precision
-    the gradient scaler of ``AmpOptimWrapper`` does the same.
+    One such step makes all weights invalid. :class:`LossGuardHook` logs the
+    images of a skipped step or stops the training. In a distributed run
+    gradients are averaged before, so all processes skip the same step. In
+    mixed precision the gradient scaler of ``AmpOptimWrapper`` does the same.
 
-    With ``clip_grad`` by norm, the norm that is logged tells: nothing more is
+    With ``clip_grad`` by norm, the logged norm is used: nothing more is
     computed or copied to the host.
 
-    Args:
-        *args: Arguments of ``OptimWrapper``.
-        **kwargs: Likewise.
-
     Attributes:
-        num_skipped (int): Steps left out so far.
+        num_skipped (int): Steps skipped so far.
     """
 
     def __init__(self, *args, **kwargs) -> None:
@@ -43,7 +38,7 @@ class FiniteOptimWrapper(OptimWrapper):
             self._norm = logged.current()
 
     def _gradient_norm(self) -> float:
-        """Sum up all gradients to one number, which no NaN or inf survives."""
+        """Sum the norms of all gradients; NaN or inf if any has one."""
         norms = [
             parameter.grad.norm()
             for group in self.optimizer.param_groups
@@ -53,7 +48,7 @@ class FiniteOptimWrapper(OptimWrapper):
         return float(torch.stack(norms).sum()) if norms else 0.0
 
     def step(self, **kwargs) -> None:
-        """Clip gradients and update parameters, unless that spoils them.
+        """Clip gradients and update parameters, if all are finite.
 
         Args:
             **kwargs: Arguments of ``Optimizer.step``.

@@ -2,9 +2,10 @@
 import json
 
 import pytest
+from faulty_dataset import FaultyDataset
 from mmengine.config import Config
 
-from mmleuk.datasets.checks import FaultyDataset, Source, examine, find_sources
+from mmleuk.datasets.checks import Source, examine, find_sources
 
 
 @pytest.fixture
@@ -101,6 +102,61 @@ def test_patients_and_images_in_two_splits(faulty_dataset):
     # Within a split, one file in two annotation files is no leak.
     report = examine([Source('train', faulty_dataset.options)] * 2, workers=1)
     assert report.across == []
+
+
+@pytest.mark.parametrize('with_images', [True, False])
+def test_a_file_in_two_splits_is_a_leak(faulty_dataset, with_images):
+    faulty_dataset.write()
+    link = faulty_dataset.folder.parent / 'link'
+    link.symlink_to(faulty_dataset.folder)
+    sources = [
+        Source('train', faulty_dataset.options),
+        Source('val', dict(faulty_dataset.options, data_root=str(link))),
+    ]
+    report = examine(sources, with_images, workers=1)
+    assert report.status == 1
+    counts = {fault.kind: fault.count for fault in report.across}
+    assert counts['identical images in more than one split'] == 6
+
+
+@pytest.mark.parametrize('with_images', [True, False])
+def test_indices_split_a_file(faulty_dataset, with_images):
+    faulty_dataset.write()
+    dataset = dict(type='mmleuk.LLDDataset', **faulty_dataset.options)
+
+    def check(train, val):
+        cfg = Config(
+            dict(
+                train_dataloader=dict(dataset=dict(dataset, indices=train)),
+                val_dataloader=dict(dataset=dict(dataset, indices=val)),
+            )
+        )
+        report = examine(find_sources(cfg), with_images, workers=1)
+        images = tuple(source.images for source in report.sources)
+        return images, sorted(fault.count for fault in report.across)
+
+    assert check([0, 1, 2, 3], [4, 5]) == ((4, 2), [])
+    assert check(4, -2) == ((4, 2), [])
+    # One image, and so its patient, is in both.
+    assert check([0, 1, 2, 3], [3, 4, 5]) == ((4, 3), [1, 1])
+
+
+def test_filtered_images_are_not_in_a_split(faulty_dataset):
+    faulty_dataset.add_image('7_1_1000_ALL.png')
+    faulty_dataset.write()
+    dataset = dict(
+        type='mmleuk.LLDDataset',
+        **faulty_dataset.options,
+        filter_cfg=dict(filter_empty_gt=True),
+    )
+    cfg = Config(
+        dict(
+            train_dataloader=dict(dataset=dataset),
+            test_dataloader=dict(dataset=dict(dataset, test_mode=True)),
+        )
+    )
+    report = examine(find_sources(cfg), with_images=False)
+    assert [source.images for source in report.sources] == [6, 7]
 
 
 def test_patients_of_two_names_are_one(faulty_dataset, tmp_path):

@@ -92,19 +92,19 @@ def test_bad_batches_may_be_skipped(tmp_path, clip):
     assert model.seen == pytest.approx([1, 0.95, 0.95, 0.9, 0.9])
     assert float(model.weight) == pytest.approx(0.85)
     for number in (1, 3):
-        assert f'Images of the batch: {number}.png. It is left' in model.log
+        assert f'Images of the batch: {number}.png. It is skipped' in model.log
 
 
 def test_one_more_than_may_be_ends_it(tmp_path):
     nan = float('nan')
     with pytest.raises(
-        FloatingPointError, match='2 batches were left out, 1 may be'
+        FloatingPointError, match='2 batches were skipped, expected at most 1'
     ):
         train(tmp_path, [nan, 0.1, nan], FINITE, max_skipped=1)
 
 
 def test_without_the_wrapper_the_weights_are_called_spoiled(tmp_path):
-    with pytest.raises(FloatingPointError, match='The weights are spoiled'):
+    with pytest.raises(FloatingPointError, match='The weights are invalid'):
         train(tmp_path, [0.1, float('nan')], PLAIN, max_skipped=9)
 
 

@@ -6,11 +6,11 @@ import io
 import json
 
 import pytest
+from faulty_dataset import FaultyDataset
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mmleuk.datasets.checks import FaultyDataset
 from mmleuk.io.errors import AnnotationError
 from mmleuk.io.image_folder import ImageFolder
 from mmleuk.io.image_header import read_header

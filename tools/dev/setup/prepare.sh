@@ -1,6 +1,6 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 # Sourced by tools/check.sh and tools/demo.sh: goes to the root of the clone,
-# makes an environment if there is none, fills it (tools/setup/install.py has
+# makes an environment if there is none, fills it (install.py beside this has
 # the settings for that) and puts it first on PATH.
 #
 #   PYTHON  the Python that a new environment is made with
@@ -9,7 +9,7 @@
 #           nothing that it holds is replaced
 
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+cd "$(dirname "${BASH_SOURCE[0]}")/../../.."
 
 stop() {
     printf 'Set-up failed. %s\n' "$1" >&2
@@ -61,6 +61,6 @@ elif [ ! -x "$VENV/bin/python" ]; then
 another in VENV."
 fi
 VENV=$(cd "$VENV" && pwd)
-"$VENV/bin/python" tools/setup/install.py
+"$VENV/bin/python" tools/dev/setup/install.py
 export VIRTUAL_ENV=$VENV PATH=$VENV/bin:$PATH
 unset PYTHONHOME

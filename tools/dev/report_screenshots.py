@@ -1,7 +1,7 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 """Take the pictures of docs/report.md from a page of a report.
 
-    python tools/report_screenshots.py outputs/report/patient_3.html
+    python tools/dev/report_screenshots.py outputs/report/patient_3.html
 
 Needs Playwright (pip install playwright) and Chromium.
 """

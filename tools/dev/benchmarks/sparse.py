@@ -5,7 +5,7 @@ Trains method x data x labelled share x seed, every method on the same budget
 of image pixels, scores the last epoch of each on validation data, and writes
 ``table.md``, ``curve.png`` and ``curve.svg``::
 
-    python tools/benchmarks/sparse.py --methods crop mined --shares 0.2 0.1
+    python tools/dev/benchmarks/sparse.py --methods crop mined --shares 0.2 0.1
 
 A run leaves one ``result.json``. Started again, the benchmark goes on with
 the run that was interrupted and repeats none that is finished. It refuses to
@@ -17,13 +17,13 @@ others and scores on those, with results in a folder of their own. Every seed
 holds out another quarter, since which few cells are labelled matters more than
 the seed itself::
 
-    python tools/benchmarks/sparse.py --choose --methods self-training \
+    python tools/dev/benchmarks/sparse.py --choose --methods self-training \
         --shares 0.2 --cfg-options self_training.labeller_share=0.5
 
 ``--record`` keeps the results in one file, beside those that are in it, for
 another day or another computer::
 
-    python tools/benchmarks/sparse.py --report-only \
+    python tools/dev/benchmarks/sparse.py --report-only \
         --record docs/results/sparse.jsonl
 
 So few labels are a matter of luck. With ``--redraw`` every seed labels other

@@ -5,7 +5,7 @@ Trains a config twice: once as a whole, once killed (SIGKILL) at random moments
 and gone on with by ``--resume auto``. Both must end with the same weights,
 optimizer state, teacher, calibration and mining bank, bit for bit::
 
-    python tools/benchmarks/interrupted_training.py CONFIG --kills 3
+    python tools/dev/benchmarks/interrupted_training.py CONFIG --kills 3
 
 Exit status: 0 where they are the same, 1 where they differ.
 """
@@ -24,7 +24,7 @@ import torch
 from mmleuk.engine.checkpoint_metadata import load_whole_checkpoint
 from mmleuk.engine.latest_checkpoint import find_checkpoint
 
-TRAIN = Path(__file__).resolve().parents[1] / 'train.py'
+TRAIN = Path(__file__).resolve().parents[2] / 'train.py'
 COMPARED = ('state_dict', 'optimizer', 'param_schedulers')
 
 

@@ -5,7 +5,7 @@ Writes labels of invented cells in LLD's layout, five an image, and loads them
 with either class, each in a process of its own. LLDDataset reads the header
 and the end of every image file meanwhile, CocoDataset none::
 
-    python tools/benchmarks/label_loading.py --images 3000 30000
+    python tools/dev/benchmarks/label_loading.py --images 3000 30000
 """
 
 import argparse

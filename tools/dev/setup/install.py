@@ -1,7 +1,7 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 """Installs torch, mmcv, one of the two stacks and mmleuk into this Python.
 
-Called by ``tools/setup/prepare.sh`` with the Python of the environment to
+Called by ``tools/dev/setup/prepare.sh`` with the Python of the environment to
 fill; nothing is installed a second time. Settings come as environment
 variables:
 
@@ -33,7 +33,7 @@ from typing import Dict, Iterator, List, NamedTuple, Optional
 import mmcv_wheel
 from mmcv_wheel import SetupError
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 WHEELS = ROOT / '.wheels'
 # Written by prepare.sh when it makes the environment, then by this file.
 STAMP = Path(sys.prefix) / 'mmleuk-setup.json'

@@ -5,7 +5,7 @@ Runs the project's own tools on pbc_fields: a prediction beside its
 annotation, a sparsely labelled field as a mining model sees it, and a contact
 sheet::
 
-    python tools/analysis_tools/draw_doc_pictures.py CHECKPOINT
+    python tools/dev/draw_doc_pictures.py CHECKPOINT
 
 CHECKPOINT is one of attr-faster-rcnn_lite0_fpn_pbc-fields.py.
 """

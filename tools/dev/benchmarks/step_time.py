@@ -4,7 +4,7 @@
 Steps of all variants alternate in one process, on the same batches, so that
 the ratios hold however fast the machine is at the moment::
 
-    python tools/benchmarks/step_time.py CHECKPOINT --steps 15
+    python tools/dev/benchmarks/step_time.py CHECKPOINT --steps 15
 
 CHECKPOINT is of the mined config, from ``tools/train.py``: all models start
 from its student. A teacher that was not trained names cells all over, so that

@@ -5,7 +5,7 @@ Both have the same weights and find the same boxes. They take turns, image by
 image, in one process, so that the ratio holds however fast the machine is at
 the moment::
 
-    python tools/benchmarks/inference.py epoch_20.pth data/pbc_fields/images \
+    python tools/dev/benchmarks/inference.py epoch_20.pth IMAGES \
         --num-images 25 --repetitions 5
 
 ``network`` is the model alone; ``all`` goes from the decoded image to named
