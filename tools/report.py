@@ -10,6 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from mmleuk.io.predictions import PredictionReader
 from mmleuk.reports import (
     BLAST_TYPES,
     PatientEntry,
@@ -17,7 +18,6 @@ from mmleuk.reports import (
     load_reference,
     write_reports,
 )
-from mmleuk.structures import PredictionReader
 
 
 def parse_args() -> argparse.Namespace:

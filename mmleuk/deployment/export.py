@@ -1,11 +1,12 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 import json
-import os
 from pathlib import Path
 from typing import Any, Mapping, Optional, Sequence, Union
 
 import torch
 from mmdet.models.detectors.base import BaseDetector
+
+from mmleuk.io.atomic_write import atomic_path
 
 from .exportable_detector import ExportableDetector
 from .onnx_ops import OPSET, translation_table
@@ -129,14 +130,8 @@ def export_onnx(
         },
     )
     onnx.checker.check_model(model, full_check=True)
-    file = Path(file)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f'.{file.name}.partial')
-    try:
+    with atomic_path(file) as partial:
         onnx.save(model, partial)
-        os.replace(partial, file)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _to_onnx(exportable: ExportableDetector, min_size: int) -> Any:

@@ -9,7 +9,8 @@ from typing import Dict, List, Optional, Sequence, Tuple, Union
 import numpy as np
 from scipy.stats import fisher_exact
 
-from mmleuk.structures import Attribute, PredictionReader, TypeProfile
+from mmleuk.io.predictions import PredictionReader
+from mmleuk.structures import Attribute, TypeProfile
 
 from .statistics import Share, share_by_cells
 

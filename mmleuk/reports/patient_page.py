@@ -11,7 +11,7 @@ from mmleuk.structures import PredictionHeader
 from mmleuk.structures.metainfo import make_palette
 
 from . import wording
-from .cell_table import CellTable
+from .cell_table import cell_table
 from .cell_words import describe_cell, pack_cells
 from .comparison import Reference, compare
 from .differential import BlastShare, TypeRow, count_types
@@ -109,10 +109,10 @@ class PatientPage:
             of the patient.
         """
         table_name = f'{stem}.csv'
-        with CellTable(out / table_name, self.header) as table:
+        with cell_table(out / table_name, self.header) as write:
             for key, image in self.store.images(self.patient):
                 found = self.tally.add(key, image)
-                table.write(self.patient, image, found)
+                write(self.patient, image, found)
         self.labels = _distinct_labels(self.tally)
         self.rows, self.blasts = count_types(self.tally)
         gallery = self._pick_gallery()

@@ -5,6 +5,8 @@ import sqlite3
 from pathlib import PurePosixPath
 from typing import Any, Iterable, Iterator, List, Optional, Tuple
 
+from msgspec import convert, to_builtins
+
 from mmleuk.structures import ImagePrediction
 
 from .settings import ReportSettings
@@ -64,7 +66,7 @@ class PatientStore:
                     _encode(self._name_patient(image)),
                     _encode(image.file),
                     _encode(rank),
-                    json.dumps(image.to_dict()),
+                    json.dumps(to_builtins(image)),
                 ),
             )
             self.num_repeated += 1 - cursor.rowcount
@@ -107,7 +109,7 @@ class PatientStore:
             (_encode(patient),),
         )
         for key, record in rows:
-            yield key, ImagePrediction.from_dict(json.loads(record))
+            yield key, convert(json.loads(record), ImagePrediction)
 
     def image(self, key: int) -> ImagePrediction:
         """Read one image.
@@ -121,7 +123,7 @@ class PatientStore:
         (record,) = self._database.execute(
             'SELECT record FROM images WHERE id = ?', (key,)
         ).fetchone()
-        return ImagePrediction.from_dict(json.loads(record))
+        return convert(json.loads(record), ImagePrediction)
 
 
 def _encode(text: Optional[str]) -> Optional[bytes]:

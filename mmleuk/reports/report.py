@@ -2,7 +2,8 @@
 from pathlib import Path
 from typing import Callable, List, Optional, Union
 
-from mmleuk.structures import PredictionReader
+from mmleuk.io.atomic_write import write_text
+from mmleuk.io.predictions import PredictionReader
 
 from .comparison import Reference
 from .facts import model_facts
@@ -10,7 +11,7 @@ from .file_names import page_name
 from .notes import Note
 from .patient_page import NOTICE, PatientEntry, PatientPage
 from .patient_store import PatientStore
-from .rendering import render, write_page
+from .rendering import render
 from .settings import ReportSettings
 from .wording import number
 
@@ -56,7 +57,6 @@ def write_reports(
     if reference is None and header.type_profile is not None:
         reference = Reference(header.type_profile, 'training data')
     out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
     entries = []
     with PatientStore(settings) as store:
         store.add_all(reader)
@@ -64,12 +64,13 @@ def write_reports(
             page, entry = PatientPage(
                 store, patient, header, settings, image_root, reference
             ).make(page_name(patient), out)
-            write_page(out / entry.page, page)
+            # File names may hold lone surrogates.
+            write_text(out / entry.page, page, errors='replace')
             entries.append(entry)
             if on_patient is not None:
                 on_patient(entry)
         notes = _note_what_was_left_out(store)
-    write_page(
+    write_text(
         out / 'index.html',
         render(
             'index.html',
@@ -83,6 +84,7 @@ def write_reports(
                 *model_facts(header),
             ],
         ),
+        errors='replace',
     )
     return entries
 

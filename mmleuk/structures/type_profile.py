@@ -1,8 +1,8 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-from dataclasses import dataclass
-from typing import Dict, Iterable, Mapping, Sequence, Tuple
+from typing import Annotated, Dict, Iterable, Mapping, Sequence, Tuple
 
 import numpy as np
+from msgspec import Meta, Struct
 
 from .attribute_schema import MISSING, AttributeSchema
 
@@ -11,51 +11,35 @@ from .attribute_schema import MISSING, AttributeSchema
 _PRIOR_COUNT = 1.0
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """How one attribute value of a cell speaks for the cell's type.
+Count = Annotated[int, Meta(ge=0)]
+Probability = Annotated[float, Meta(ge=0, le=1)]
+
+
+class Evidence(Struct, frozen=True, forbid_unknown_fields=True):
+    """How one attribute value of a cell supports the cell's type.
 
     Args:
         attribute (str): Name of the attribute.
         value (str): Name of the value.
         likelihood_ratio (float): Share of the value among cells of the type
-            over that among cells of all other types, the types weighted
-            alike. Above 1 the value speaks for the type, below 1 against it.
+            over that among cells of all other types, each type with the same
+            weight. Above 1 the value supports the type, below 1 it
+            contradicts it.
         share_of_type (float): Share of the value among the training cells of
-            the type, as counted.
-        share_of_others (float): Mean over the other types of that share.
+            the type.
+        share_of_others (float): Mean of that share over the other types.
         num_cells (int): Training cells of the type whose attribute is known.
-        surprising (bool): Whether so small a share of the type has the value
-            that a reader should look at the cell again.
+        surprising (bool): Whether so few training cells of the type have the
+            value that a reader should look at the cell again.
     """
 
     attribute: str
     value: str
-    likelihood_ratio: float
-    share_of_type: float
-    share_of_others: float
-    num_cells: int
+    likelihood_ratio: Annotated[float, Meta(gt=0)]
+    share_of_type: Probability
+    share_of_others: Probability
+    num_cells: Count
     surprising: bool
-
-    def to_dict(self) -> dict:
-        """Return it as JSON has it.
-
-        Returns:
-            dict: The arguments.
-        """
-        return dict(vars(self))
-
-    @classmethod
-    def from_dict(cls, record: Mapping) -> 'Evidence':
-        """Read what :meth:`to_dict` wrote.
-
-        Args:
-            record (Mapping): The arguments.
-
-        Returns:
-            Evidence: The evidence.
-        """
-        return cls(**record)
 
 
 class TypeProfile:

@@ -24,10 +24,10 @@ from mmleuk.apis import (
     lld_inferencer,
 )
 from mmleuk.evaluation.functional import Calibration
+from mmleuk.io.predictions import PredictionReader
 from mmleuk.structures import (
     LLD_ATTRIBUTES,
     AttributeSchema,
-    PredictionReader,
     TypeProfile,
 )
 

@@ -1,7 +1,7 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 from typing import List
 
-from mmleuk.structures import PredictionReader
+from mmleuk.io.predictions import PredictionReader
 from mmleuk.structures.record import normalise_name
 
 from .box_reader import BoxReader, Shape, Size, StatedImage
