@@ -6,11 +6,15 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 import torch
-from mmcv.ops import nms
 from mmdet.structures.bbox import bbox_overlaps
 from torch import Tensor
 
-from mmleuk.structures import MISSING, AttributeSchema
+from mmleuk.structures import (
+    MISSING,
+    AttributeSchema,
+    center_in_regions,
+    one_box_per_cell,
+)
 
 # Boxes with a shorter side than this many pixels are no cells, as for the
 # readers of annotations.
@@ -24,12 +28,11 @@ def choose_pseudo_cells(
     score_thr: float = 0.85,
     iou_thr: float = 0.5,
 ) -> Tensor:
-    """Choose the detections that stand for cells that nobody labelled.
+    """Choose the detections that become labels of un-annotated cells.
 
-    Of detections that overlap each other the best alone is left, whatever
-    their classes, so that a cell has one type. Then those go that lie in
-    annotated area, where labels are complete, and those of a labelled cell
-    that reaches out of it.
+    Chosen are the best boxes of their cells, whatever their classes, outside
+    the annotated regions, where labels are complete. A labelled cell that
+    reaches out of its region is not labelled again.
 
     Args:
         field (Mapping): Item of :class:`LLDDataset`: ``instances`` and
@@ -37,10 +40,8 @@ def choose_pseudo_cells(
         bboxes (Tensor): Detected boxes (x1, y1, x2, y2) in pixels of the
             stored image, shape (n, 4).
         scores (Tensor): Their scores, shape (n, ).
-        score_thr (float): Score from which a detection is believed. Defaults
-            to 0.85.
-        iou_thr (float): IoU from which two boxes are one cell. Defaults to
-            0.5.
+        score_thr (float): Lowest score of a chosen detection.
+        iou_thr (float): IoU from which two boxes are one cell.
 
     Returns:
         Tensor: Indices of the chosen detections, best first, shape (m, ),
@@ -50,17 +51,18 @@ def choose_pseudo_cells(
     regions = field['annotated_regions']
     if regions is None or not len(believed):
         return believed[:0]
-    _, order = nms(bboxes[believed], scores[believed], iou_thr)
-    chosen = believed[order]
+    order = one_box_per_cell(
+        bboxes[believed].numpy(), scores[believed].numpy(), iou_thr
+    )
+    chosen = believed[torch.from_numpy(order)]
 
-    x, y = ((bboxes[:, :2] + bboxes[:, 2:]) / 2)[chosen].T[..., None]
-    x1, y1, x2, y2 = bboxes.new_tensor(regions).reshape(-1, 4).T[:, None]
-    annotated = (x >= x1) & (x <= x2) & (y >= y1) & (y <= y2)
-    known = bboxes.new_tensor(
-        [instance['bbox'] for instance in field['instances']]
-    ).reshape(-1, 4)
+    regions, known = (
+        bboxes.new_tensor(boxes).reshape(-1, 4)
+        for boxes in (regions, [cell['bbox'] for cell in field['instances']])
+    )
+    annotated = center_in_regions(bboxes[chosen], regions)
     labelled = bbox_overlaps(bboxes[chosen], known) >= iou_thr
-    return chosen[~(annotated.any(dim=1) | labelled.any(dim=1))]
+    return chosen[~(annotated | labelled.any(dim=1))]
 
 
 def label_fields(

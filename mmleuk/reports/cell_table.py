@@ -6,7 +6,7 @@ from typing import Callable, Iterable, Iterator, Optional
 from mmleuk.io.csv_table import csv_table
 from mmleuk.structures import ImagePrediction, PredictionHeader
 
-from .found_cells import FoundCell, certainty_of
+from .found_cells import FoundCell, confidence_of
 
 
 @contextmanager
@@ -60,7 +60,7 @@ def cell_table(
                     for item in found.surprises
                 )
                 rivals = (
-                    f'{rival.type} {certainty_of(rival):.4f}'
+                    f'{rival.type} {confidence_of(rival):.4f}'
                     for rival in found.rivals
                 )
                 write_row([*row, '; '.join(surprises), '; '.join(rivals)])

@@ -6,7 +6,7 @@ from typing import Dict, List, Sequence
 from mmleuk.structures import Attribute, AttributePrediction
 
 from . import wording
-from .found_cells import FoundCell, certainty_of
+from .found_cells import FoundCell, confidence_of
 
 # How the groups of attributes are headed, in this order.
 _GROUPS = {
@@ -29,7 +29,7 @@ def describe_cell(schema: Sequence[Attribute], found: FoundCell) -> dict:
         of the schema; ``columns``, the same with None for those that were
         not; ``groups``, the attributes by the way in which they speak, the
         strongest first; ``rivals``, other types it was named as, each with
-        its certainty; and ``surprises``, sentences.
+        its confidence; and ``surprises``, sentences.
     """
     evidence = {item.attribute: item for item in found.cell.evidence}
     columns = []
@@ -42,7 +42,7 @@ def describe_cell(schema: Sequence[Attribute], found: FoundCell) -> dict:
             title=attribute.title,
             value=named.value,
             phrase=wording.attribute_value(attribute, named.value),
-            certainty=_certainty(named),
+            confidence=_confidence(named),
             direction='unknown',
             surprising=False,
         )
@@ -65,7 +65,7 @@ def describe_cell(schema: Sequence[Attribute], found: FoundCell) -> dict:
         columns=columns,
         groups=_group(attributes),
         rivals=[
-            (rival.type, certainty_of(rival))
+            (rival.type, confidence_of(rival))
             for rival in found.rivals
             if rival.type != found.cell.type
         ],
@@ -76,7 +76,7 @@ def describe_cell(schema: Sequence[Attribute], found: FoundCell) -> dict:
     )
 
 
-def _certainty(named: AttributePrediction) -> float:
+def _confidence(named: AttributePrediction) -> float:
     if named.confidence is None:
         return named.probability
     return named.confidence
@@ -108,7 +108,7 @@ def pack_cells(cells: Sequence[dict], calibrated: bool) -> dict:
     Args:
         cells (Sequence[dict]): Cells, each with what :func:`describe_cell`
             gives, its type, field and number.
-        calibrated (bool): Whether certainties are probabilities.
+        calibrated (bool): Whether confidences are probabilities.
 
     Returns:
         dict: ``cells`` by number, the lines of ``evidence`` that they refer
@@ -130,17 +130,17 @@ def pack_cells(cells: Sequence[dict], calibrated: bool) -> dict:
                     item['surprising'],
                 )
                 reference = lines.setdefault(line, len(lines))
-            sure = wording.certainty(item['certainty'], calibrated)
+            sure = wording.confidence(item['confidence'], calibrated)
             attributes.append([item['title'], item['value'], sure, reference])
         packed[cell['number']] = dict(
             place=cell['place'],
             field=cell['field'],
             index=cell['field_index'],
             type=cell['type'],
-            certainty=wording.certainty(cell['certainty'], calibrated),
+            confidence=wording.confidence(cell['confidence'], calibrated),
             attributes=attributes,
             rivals=[
-                f'{name}, {wording.certainty(value, calibrated)}'
+                f'{name}, {wording.confidence(value, calibrated)}'
                 for name, value in cell['rivals']
             ],
             surprises=cell['surprises'],

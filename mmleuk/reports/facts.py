@@ -31,25 +31,25 @@ def model_facts(header: PredictionHeader) -> List[Tuple[str, str]]:
     ]
 
 
-def sample_facts(tally: PatientSummary) -> List[Tuple[str, str]]:
+def sample_facts(summary: PatientSummary) -> List[Tuple[str, str]]:
     """List what a reader must know of the sample at once.
 
     Args:
-        tally (PatientSummary): What was counted.
+        summary (PatientSummary): What was counted.
 
     Returns:
         list[tuple[str, str]]: Names and texts.
     """
-    scales = [field.scale for field in tally.fields]
+    scales = [field.scale for field in summary.fields]
     facts = [
-        ('Fields', f'{len(tally.fields):,}'),
-        ('Cells counted', f'{tally.num_named:,}'),
+        ('Fields', f'{len(summary.fields):,}'),
+        ('Cells counted', f'{summary.num_named:,}'),
         ('Magnification', _list_counts(scale[0] for scale in scales)),
     ]
     if any(scale[1] for scale in scales):
         facts.append(('Subset', _list_counts(scale[1] for scale in scales)))
-    if tally.diagnoses:
-        names = ', '.join(sorted(tally.diagnoses))
+    if summary.diagnoses:
+        names = ', '.join(sorted(summary.diagnoses))
         facts.append(('Diagnosis in file names (not used)', names))
     return facts
 

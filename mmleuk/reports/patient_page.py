@@ -16,7 +16,7 @@ from .cell_words import describe_cell, pack_cells
 from .comparison import Reference, compare
 from .differential import BlastShare, TypeRow, count_types
 from .facts import model_facts, provenance, sample_facts
-from .found_cells import FoundCell, find_cells
+from .found_cells import FoundCell, merge_duplicate_boxes
 from .notes import (
     Note,
     find_blurred,
@@ -91,7 +91,7 @@ class PatientPage:
             a for a in header.schema or () if a.name not in blind
         )
         self.colours = dict(zip(header.types, palette))
-        self.tally = PatientSummary(header, settings)
+        self.summary = PatientSummary(header, settings)
         self.labels: List[str] = []
         self.rows: List[TypeRow] = []
         self.blasts: Optional[BlastShare] = None
@@ -111,14 +111,14 @@ class PatientPage:
         table_name = f'{stem}.csv'
         with cell_table(out / table_name, self.header) as write:
             for key, image in self.store.images(self.patient):
-                found = self.tally.add(key, image)
+                found = self.summary.add(key, image)
                 write(self.patient, image, found)
-        self.labels = _distinct_labels(self.tally)
-        self.rows, self.blasts = count_types(self.tally)
+        self.labels = _distinct_labels(self.summary)
+        self.rows, self.blasts = count_types(self.summary)
         gallery = self._pick_gallery()
         pictured = self._pick_fields()
         crops, fields = self._take_pictures(gallery, pictured)
-        notes = find_notes(self.tally, self.labels)
+        notes = find_notes(self.summary, self.labels)
         if self._missing:
             notes.append(
                 Note(
@@ -134,8 +134,8 @@ class PatientPage:
         entry = PatientEntry(
             self.patient,
             f'{stem}.html',
-            len(self.tally.fields),
-            self.tally.num_named,
+            len(self.summary.fields),
+            self.summary.num_named,
             self.blasts,
             tuple(notes),
         )
@@ -146,14 +146,14 @@ class PatientPage:
         if self.settings.unnamed_type in self.header.types:
             names.append(self.settings.unnamed_type)
         return [
-            dict(name=name, count=self.tally.num_of(name), rows=rows)
+            dict(name=name, count=self.summary.num_of(name), rows=rows)
             for name in names
-            if (rows := self.tally.gallery.rows(name))
+            if (rows := self.summary.gallery.rows(name))
         ]
 
     def _pick_fields(self) -> Set[int]:
         """Take the fields with most blasts, then with most cells."""
-        fields = self.tally.fields
+        fields = self.summary.fields
         readable = [i for i, field in enumerate(fields) if not field.error]
         readable.sort(
             key=lambda i: (-fields[i].num_blasts, -fields[i].num_cells)
@@ -171,7 +171,7 @@ class PatientPage:
                     wanted.setdefault(found.field_index, []).append(found)
 
         def take(index: int) -> _Taken:
-            field = self.tally.fields[index]
+            field = self.summary.fields[index]
             try:
                 image = open_image(field.file, field.size, self.image_root)
             except (OSError, ValueError) as error:
@@ -202,7 +202,7 @@ class PatientPage:
     ) -> Tuple[Optional[Picture], Dict[int, Picture]]:
         crops = {}
         if cells:
-            window = self.tally.window(self.tally.fields[index].scale)
+            window = self.summary.window(self.summary.fields[index].scale)
             for found in cells:
                 crops[found.number] = crop(
                     image, found.cell.bbox, window, self.settings.crop_size
@@ -211,9 +211,9 @@ class PatientPage:
         return (shrink(image, size) if whole else None), crops
 
     def _show_field(self, index: int, picture: Picture) -> dict:
-        field = self.tally.fields[index]
-        first = sum(other.num_cells for other in self.tally.fields[:index])
-        cells = find_cells(
+        field = self.summary.fields[index]
+        first = sum(other.num_cells for other in self.summary.fields[:index])
+        cells = merge_duplicate_boxes(
             self.store.image(field.key),
             index,
             first,
@@ -236,7 +236,7 @@ class PatientPage:
             place=found.place,
             type=found.cell.type,
             colour=self.colours[found.cell.type],
-            certainty=found.certainty,
+            confidence=found.confidence,
             left=x1,
             top=y1,
             width=x2 - x1,
@@ -260,12 +260,12 @@ class PatientPage:
         fields: List[dict],
         notes: List[Note],
     ) -> str:
-        tally = self.tally
+        summary = self.summary
         sections = [
             dict(
                 section,
                 colour=self.colours[section['name']],
-                is_blast=section['name'] in tally.blasts,
+                is_blast=section['name'] in summary.blasts,
                 rows=[
                     dict(
                         kind=row.kind,
@@ -280,7 +280,7 @@ class PatientPage:
             for section in gallery
         ]
         # Blasts and doubtful cells were kept; they are listed as they lie.
-        listed = sorted(tally.table, key=lambda found: found.number)
+        listed = sorted(summary.table, key=lambda found: found.number)
         table = [self._show_cell(found, None) for found in listed]
         in_gallery = [
             cell
@@ -290,9 +290,9 @@ class PatientPage:
         ]
         name = self.patient
         title = f'Patient {name}' if name else 'No patient named'
-        untrained = untrained_types(tally)
-        calibrated = not tally.num_uncalibrated
-        profile = tally.profile()
+        untrained = untrained_types(summary)
+        calibrated = not summary.num_uncalibrated
+        profile = summary.profile()
         compared, too_few = ({}, [])
         if self.attributes:
             compared, too_few = compare(
@@ -310,10 +310,10 @@ class PatientPage:
             notice=NOTICE,
             patient=name,
             title=title,
-            facts=sample_facts(tally) + model_facts(self.header),
+            facts=sample_facts(summary) + model_facts(self.header),
             provenance=provenance(self.header, self.settings),
             settings=self.settings,
-            tally=tally,
+            summary=summary,
             blasts=self.blasts,
             rows=[row for row in self.rows if row.share.count],
             not_found=[
@@ -328,17 +328,17 @@ class PatientPage:
             has_attributes=bool(self.attributes),
             notes=notes,
             sections=sections,
-            one_scale=len({field.scale for field in tally.readable}) < 2,
+            one_scale=len({field.scale for field in summary.readable}) < 2,
             compared=compared,
             too_few=[kind for kind in too_few if kind != unnamed],
             reference=self.reference,
             surprising=[
                 (wording.surprise(self.attributes, kind, item), kind, count)
-                for kind, item, count in tally.surprising_values()
+                for kind, item, count in summary.surprising_values()
             ],
             fields=fields,
-            blurred=find_blurred(tally),
-            num_readable=len(tally.readable),
+            blurred=find_blurred(summary),
+            num_readable=len(summary.readable),
             table=table,
             table_name=table_name,
             attributes=[attribute.title for attribute in self.attributes],
@@ -347,10 +347,10 @@ class PatientPage:
         )
 
 
-def _distinct_labels(tally: PatientSummary) -> List[str]:
+def _distinct_labels(summary: PatientSummary) -> List[str]:
     """Name fields so that no two are called the same."""
-    seen = Counter(field.name for field in tally.fields)
+    seen = Counter(field.name for field in summary.fields)
     return [
         field.name if seen[field.name] == 1 else f'{field.name} ({field.file})'
-        for field in tally.fields
+        for field in summary.fields
     ]

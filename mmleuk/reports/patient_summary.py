@@ -15,7 +15,7 @@ from mmleuk.structures import (
     TypeProfile,
 )
 
-from .found_cells import FoundCell, find_cells
+from .found_cells import FoundCell, merge_duplicate_boxes
 from .gallery import Gallery
 from .settings import ReportSettings
 from .top_k import TopK
@@ -76,7 +76,7 @@ class PatientSummary:
         # Blasts first, then the least certain.
         self.table = TopK(settings.max_cells)
         self.diagnoses: Counter = Counter()
-        self.certainties: Dict[str, array] = {}
+        self.confidences: Dict[str, array] = {}
         self.num_uncalibrated = 0
         self.num_rivals = 0
         self.surprises: Dict[Tuple[str, str, str], List] = {}
@@ -102,7 +102,7 @@ class PatientSummary:
         """
         counts = np.zeros(len(self.header.types), dtype=np.int64)
         scale = (image.magnification, image.subset)
-        found_cells = find_cells(
+        found_cells = merge_duplicate_boxes(
             image,
             len(self.fields),
             self._num_found,
@@ -134,9 +134,9 @@ class PatientSummary:
         cell = found.cell
         self.num_uncalibrated += cell.confidence is None
         self.gallery.add(found)
-        self.table.add((cell.type in self.blasts, -found.certainty), found)
-        self.certainties.setdefault(cell.type, array('d')).append(
-            found.certainty
+        self.table.add((cell.type in self.blasts, -found.confidence), found)
+        self.confidences.setdefault(cell.type, array('d')).append(
+            found.confidence
         )
         x1, y1, x2, y2 = cell.bbox
         self._sides.setdefault(scale, array('d')).append(max(x2 - x1, y2 - y1))
@@ -189,7 +189,7 @@ class PatientSummary:
         Returns:
             int: Their number, 0 of a type that the model does not know.
         """
-        return len(self.certainties.get(cell_type, ()))
+        return len(self.confidences.get(cell_type, ()))
 
     @property
     def num_cells(self) -> int:

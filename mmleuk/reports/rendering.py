@@ -29,7 +29,7 @@ def _environment() -> Environment:
     )
     environment.filters.update(
         percent=wording.percent,
-        certainty=wording.certainty,
+        confidence=wording.confidence,
         interval=wording.interval,
         # A place on a scale from 0 to 1, as attributes of SVG have it.
         place=lambda share: f'{100 * share:.2f}%',

@@ -29,7 +29,7 @@ def percent(share: Optional[float], digits: int = 1) -> str:
     return f'{100 * share:.{digits}f}{_SPACE}%'
 
 
-def certainty(value: Optional[float], calibrated: bool) -> str:
+def confidence(value: Optional[float], calibrated: bool) -> str:
     """Write how sure the model is.
 
     Args:

@@ -6,7 +6,7 @@ from mmleuk.reports import Share
 from mmleuk.reports.cell_words import describe_cell, pack_cells
 from mmleuk.reports.found_cells import FoundCell
 from mmleuk.reports.wording import (
-    certainty,
+    confidence,
     factor,
     interval,
     number,
@@ -41,8 +41,8 @@ def test_numbers():
         (None, True, '–'),
     ],
 )
-def test_certainty(value, calibrated, text):
-    assert plain(certainty(value, calibrated)) == text
+def test_confidence(value, calibrated, text):
+    assert plain(confidence(value, calibrated)) == text
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_packed_lines_serve_all_cells():
                 field='1',
                 field_index=0,
                 type='myeloblast',
-                certainty=0.9,
+                confidence=0.9,
             )
         )
     packed = pack_cells(cells + cells[:3], calibrated=True)
