@@ -35,36 +35,32 @@ def image_paths(dataset: Dataset) -> Iterator[str]:
 
 @HOOKS.register_module()
 class LLDVisualizationHook(DetVisualizationHook):
-    """Draw images of the validation and of the test, each by its own name.
+    """Draw validation and test images, each under its own name.
 
-    MMDetection names a picture by the image's base name, so that a dataset of
-    several folders overwrites its own pictures, and by one name for all in the
-    backends. Here a picture has the image's path below the deepest folder
-    that all images of the dataset lie in: ``<out>/<folders>/<name>.png`` on
-    disk, ``val_<folders>+<name>`` in TensorBoard and other backends. So an
-    image's pictures of all validations are one series there, by the step of
-    the training.
+    MMDetection names a picture by the image's base name, so that images of
+    several folders overwrite each other, and uses one name for all in the
+    backends. Here the name is the image's path below the deepest folder that
+    contains all images of the dataset: ``<out>/<folders>/<name>.png`` on
+    disk, ``val_<folders>+<name>`` in TensorBoard and other backends. There
+    the pictures of an image from all validations form one series.
 
-    The validation draws the same images each time: every ``interval``-th of
-    the dataset. The test draws every ``test_interval``-th.
+    Every validation draws the same images.
 
-    Pictures that the test writes to ``test_out_dir`` reach the backends that
-    write no files as well, where the visualizer is
+    Pictures that the test writes to ``test_out_dir`` are also passed to
+    backends that write no files, if the visualizer is
     :class:`mmleuk.LLDLocalVisualizer`. In a distributed run the images of the
-    first process are drawn, as MMDetection does.
+    first process are drawn, as in MMDetection.
 
     Args:
-        draw (bool): Whether to draw at all. Defaults to False.
-        interval (int): Of so many images the validation draws one. Defaults
-            to 50.
-        score_thr (float): Detections score more than this. Defaults to 0.3.
-        show (bool): Whether to show pictures in a window. Defaults to False.
-        wait_time (float): For how many seconds. Defaults to 0.
+        draw (bool): Whether to draw at all.
+        interval (int): The validation draws every ``interval``-th image.
+        score_thr (float): Only detections of a higher score are drawn.
+        show (bool): Whether to show pictures in a window.
+        wait_time (float): Seconds to show each.
         test_out_dir (str, optional): Folder for the pictures of the test. A
-            relative one is put into the run's folder of the work directory.
+            relative one is in the run's folder of the work directory.
         backend_args (dict, optional): File backend of the images.
-        test_interval (int): Of so many images the test draws one. Defaults
-            to 1.
+        test_interval (int): The test draws every ``test_interval``-th image.
 
     Raises:
         ValueError: If an interval is less than 1.
@@ -124,15 +120,7 @@ class LLDVisualizationHook(DetVisualizationHook):
         data_batch: dict,
         outputs: Sequence[DetDataSample],
     ) -> None:
-        """Draw images of a batch of the validation.
-
-        Args:
-            runner (:obj:`Runner`): The runner.
-            batch_idx (int): Index of the batch.
-            data_batch (dict): The batch.
-            outputs (Sequence[:obj:`DetDataSample`]): Annotations and
-                predictions.
-        """
+        """Draw images of a validation batch, as in MMDetection."""
         if self.draw:
             self._draw(outputs, 'val', self.interval, runner.iter)
 
@@ -143,15 +131,7 @@ class LLDVisualizationHook(DetVisualizationHook):
         data_batch: dict,
         outputs: Sequence[DetDataSample],
     ) -> None:
-        """Draw images of a batch of the test.
-
-        Args:
-            runner (:obj:`Runner`): The runner.
-            batch_idx (int): Index of the batch.
-            data_batch (dict): The batch.
-            outputs (Sequence[:obj:`DetDataSample`]): Annotations and
-                predictions.
-        """
+        """Draw images of a test batch, as in MMDetection."""
         if not self.draw:
             return
         folder = self.test_out_dir
@@ -169,19 +149,7 @@ class LLDVisualizationHook(DetVisualizationHook):
         step: int,
         folder: Optional[str] = None,
     ) -> None:
-        """Draw every ``interval``-th image.
-
-        Args:
-            outputs (Sequence[:obj:`DetDataSample`]): Annotations and
-                predictions of a batch.
-            prefix (str): What names in the backends begin with.
-            interval (int): Of so many images one is drawn.
-            step (int): Step of the training.
-            folder (str, optional): Where files go.
-
-        Raises:
-            KeyError: If a sample does not say where its image is.
-        """
+        """Draw every ``interval``-th image, into a folder if given."""
         for data_sample in outputs:
             index, self._index = self._index, self._index + 1
             if index % interval:
