@@ -220,13 +220,7 @@ def _strings(value: Any, path: str) -> Iterator[Tuple[str, str, str]]:
 
 
 def _registered_names() -> Tuple[Set[str], Set[str]]:
-    """Collect what is registered.
-
-    Returns:
-        tuple[set[str], set[str]]: Names, each alone, after its scope and by
-        the package and the name of a class (``mmdet``.``FasterRCNN`` for a
-        class anywhere in mmdet); and the scopes.
-    """
+    """Names (also after scope or package) and scopes of all registries."""
     register_all_modules(init_default_scope=False)
     roots = [
         value
