@@ -132,10 +132,7 @@ def _open_coco(path: Path, types: Sequence[str]) -> Iterator[_Write]:
                     category_id=ids[cell.type],
                     bbox=[x1, y1, round(x2 - x1, 3), round(y2 - y1, 3)],
                     score=cell.score,
-                    attributes={
-                        name: item.value
-                        for name, item in cell.attributes.items()
-                    },
+                    attributes=cell.values,
                 )
                 results.write(f'{comma}\n{json.dumps(result)}')
                 comma = ','

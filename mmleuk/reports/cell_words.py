@@ -1,9 +1,11 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""A cell in the words of the page."""
+"""Cells as the page describes them."""
 
 from typing import Dict, List, Sequence
 
-from mmleuk.structures import Attribute, AttributePrediction
+from msgspec.structs import asdict
+
+from mmleuk.structures import Attribute
 
 from . import wording
 from .found_cells import FoundCell, confidence_of
@@ -18,18 +20,18 @@ _GROUPS = {
 
 
 def describe_cell(schema: Sequence[Attribute], found: FoundCell) -> dict:
-    """Put the attributes of a cell and what they say in words.
+    """Describe the attributes of a cell and their evidence.
 
     Args:
-        schema (Sequence[Attribute]): The attributes to tell of.
+        schema (Sequence[Attribute]): The attributes to describe.
         found (FoundCell): The cell.
 
     Returns:
-        dict: ``attributes``, one dict for each that was named, in the order
-        of the schema; ``columns``, the same with None for those that were
-        not; ``groups``, the attributes by the way in which they speak, the
-        strongest first; ``rivals``, other types it was named as, each with
-        its confidence; and ``surprises``, sentences.
+        dict: ``attributes``, one dict for each predicted one, in the order of
+        the schema; ``columns``, the same with None for the others;
+        ``groups``, the attributes for, against or neither, the strongest
+        first; ``rivals``, other types with their confidences; and
+        ``surprises``, sentences.
     """
     evidence = {item.attribute: item for item in found.cell.evidence}
     columns = []
@@ -42,21 +44,19 @@ def describe_cell(schema: Sequence[Attribute], found: FoundCell) -> dict:
             title=attribute.title,
             value=named.value,
             phrase=wording.attribute_value(attribute, named.value),
-            confidence=_confidence(named),
+            confidence=named.probability
+            if named.confidence is None
+            else named.confidence,
             direction='unknown',
             surprising=False,
         )
         if attribute.name in evidence:
             item = evidence[attribute.name]
             described.update(
+                asdict(item),
                 direction=wording.direction(item),
-                likelihood_ratio=item.likelihood_ratio,
                 factor=wording.factor(item.likelihood_ratio),
                 ratio=wording.ratio(item.likelihood_ratio),
-                share_of_type=item.share_of_type,
-                share_of_others=item.share_of_others,
-                num_cells=item.num_cells,
-                surprising=item.surprising,
             )
         columns.append(described)
     attributes = [item for item in columns if item is not None]
@@ -74,12 +74,6 @@ def describe_cell(schema: Sequence[Attribute], found: FoundCell) -> dict:
             for item in found.surprises
         ],
     )
-
-
-def _confidence(named: AttributePrediction) -> float:
-    if named.confidence is None:
-        return named.probability
-    return named.confidence
 
 
 def _group(attributes: List[dict]) -> List[dict]:
@@ -100,10 +94,9 @@ def _group(attributes: List[dict]) -> List[dict]:
 
 
 def pack_cells(cells: Sequence[dict], calibrated: bool) -> dict:
-    """Gather what the viewer tells of cells, as JSON.
+    """Gather the texts of the viewer, as JSON.
 
-    What evidence says depends on type and value alone, so that a few lines
-    of it serve all cells.
+    Evidence depends only on type and value, so that its lines are shared.
 
     Args:
         cells (Sequence[dict]): Cells, each with what :func:`describe_cell`

@@ -17,7 +17,7 @@ class TypeRow:
     Args:
         name (str): The type.
         is_blast (bool): Whether it is counted as a blast.
-        share (Share): Of the cells that could be named.
+        share (Share): Share of the named cells.
         num_fields (int): Fields in which it was found.
         confidence (float, optional): Median confidence or score, None of no
             cells.
@@ -43,10 +43,10 @@ class BlastShare:
             ``'above'``, ``'below'`` or ``'across'``.
         equivalents (tuple[tuple[str, Share]]): The share with a type beside
             that counts as a blast in some leukaemias, for each found.
-        expected_errors (float, optional): How many of the cells counted as
-            blasts are expected to be none, by their calibrated confidences.
-        with_unnamed (float, optional): The share if every cell that nobody
-            could name were a blast.
+        expected_errors (float, optional): Expected number of cells counted as
+            blasts that are none, by their calibrated confidences.
+        with_unnamed (float, optional): The share if every unnamed cell were a
+            blast.
     """
 
     types: Tuple[str, ...]
@@ -60,10 +60,10 @@ class BlastShare:
 
 
 def count_types(summary: PatientSummary) -> Tuple[List[TypeRow], BlastShare]:
-    """Take all shares of a patient, on the same draws of fields.
+    """Compute all shares of a patient, on the same draws of fields.
 
     Args:
-        summary (PatientSummary): What was counted.
+        summary (PatientSummary): Counts of the patient.
 
     Returns:
         tuple[list[TypeRow], BlastShare]: The differential count, blasts
@@ -106,10 +106,10 @@ def count_types(summary: PatientSummary) -> Tuple[List[TypeRow], BlastShare]:
     ]
     rows.sort(key=lambda row: (not row.is_blast, -row.share.count))
     share, *wider = shares[len(named) :]
-    return rows, _judge_blasts(summary, share, list(zip(equivalents, wider)))
+    return rows, _state_blasts(summary, share, list(zip(equivalents, wider)))
 
 
-def _judge_blasts(
+def _state_blasts(
     summary: PatientSummary, share: Share, wider: Sequence[Tuple[str, Share]]
 ) -> BlastShare:
     untrained = untrained_types(summary)

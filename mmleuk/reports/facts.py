@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""What a page says of the sample, the model and itself."""
+"""Facts of the sample, the model and the report that a page lists."""
 
 from collections import Counter
 from typing import Iterable, List, Optional, Tuple
@@ -15,10 +15,10 @@ _UNKNOWN = 'not stated'
 
 
 def model_facts(header: PredictionHeader) -> List[Tuple[str, str]]:
-    """List what a reader must know of the model at once.
+    """List the facts of the model at the top of a page.
 
     Args:
-        header (PredictionHeader): Of the predictions.
+        header (PredictionHeader): Header of the predictions.
 
     Returns:
         list[tuple[str, str]]: Names and texts.
@@ -32,10 +32,10 @@ def model_facts(header: PredictionHeader) -> List[Tuple[str, str]]:
 
 
 def sample_facts(summary: PatientSummary) -> List[Tuple[str, str]]:
-    """List what a reader must know of the sample at once.
+    """List the facts of the sample at the top of a page.
 
     Args:
-        summary (PatientSummary): What was counted.
+        summary (PatientSummary): Counts of the patient.
 
     Returns:
         list[tuple[str, str]]: Names and texts.
@@ -57,11 +57,11 @@ def sample_facts(summary: PatientSummary) -> List[Tuple[str, str]]:
 def provenance(
     header: PredictionHeader, settings: ReportSettings
 ) -> List[Tuple[str, str]]:
-    """List what the numbers were made with.
+    """List the origin of the numbers.
 
     Args:
-        header (PredictionHeader): Of the predictions.
-        settings (ReportSettings): Of the report.
+        header (PredictionHeader): Header of the predictions.
+        settings (ReportSettings): Settings of the report.
 
     Returns:
         list[tuple[str, str]]: Names and texts.

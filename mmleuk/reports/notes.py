@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""What a reader must know about the data before the numbers."""
+"""Notes on the quality of the data."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Dict, Iterator, List, Sequence, Tuple
 
 import numpy as np
 
-from mmleuk.structures import PredictionHeader, TypeProfile
+from mmleuk.structures import PredictionHeader
 from mmleuk.structures.metainfo import LLD_CLASSES
 
 from .patient_summary import PatientSummary
@@ -35,11 +35,11 @@ class Note:
     """One note on the quality of the data.
 
     Args:
-        code (str): What it is about, for programs.
-        title (str): What it is about, in a few words.
-        text (str): What was seen and what it means.
-        caution (bool): Whether it may change how the numbers are read.
-        items (tuple[str]): What it applies to: names of fields.
+        code (str): Subject, for programs.
+        title (str): Subject, for people.
+        text (str): The finding and what it means.
+        caution (bool): Whether it may change how to read the numbers.
+        items (tuple[str]): Names of the fields it applies to.
     """
 
     code: str
@@ -50,10 +50,10 @@ class Note:
 
 
 def find_notes(summary: PatientSummary, labels: Sequence[str]) -> List[Note]:
-    """Judge the data of a patient.
+    """Note what limits the data of a patient.
 
     Args:
-        summary (PatientSummary): What was counted.
+        summary (PatientSummary): Counts of the patient.
         labels (Sequence[str]): Names of the fields.
 
     Returns:
@@ -70,55 +70,42 @@ def find_notes(summary: PatientSummary, labels: Sequence[str]) -> List[Note]:
 
 
 def untrained_types(summary: PatientSummary) -> Tuple[str, ...]:
-    """Types of the model of which its training data hold no cell.
+    """List the types of the model without a training cell.
 
     Args:
-        summary (PatientSummary): What was counted.
+        summary (PatientSummary): Counts of a patient.
 
     Returns:
-        tuple[str]: The types, none where the training data are not known.
+        tuple[str]: The types, none if the training data are not known.
     """
     profile = summary.header.type_profile
     if profile is None:
         return ()
-    return tuple(
-        name
-        for name in summary.counted_types
-        if name not in profile.types or not num_training_cells(profile, name)
-    )
+    trained = {
+        profile.types[row]
+        for table in profile.counts.values()
+        for row in np.flatnonzero(table.any(axis=1))
+    }
+    return tuple(n for n in summary.counted_types if n not in trained)
 
 
 def untrained_attributes(header: PredictionHeader) -> Tuple[str, ...]:
-    """Attributes of a model that no cell of its training data has.
+    """List the attributes of a model without a training label.
 
     Args:
-        header (PredictionHeader): Of the predictions.
+        header (PredictionHeader): Header of the predictions.
 
     Returns:
-        tuple[str]: Their names, none where the training data are not known.
+        tuple[str]: Their names, none if the training data are not known.
     """
-    if header.type_profile is None:
+    if header.type_profile is None or header.schema is None:
         return ()
     counts = header.type_profile.counts
     return tuple(
-        attribute.name
-        for attribute in header.schema or ()
-        if attribute.name not in counts or not counts[attribute.name].any()
+        name
+        for name in header.schema.names
+        if name not in counts or not counts[name].any()
     )
-
-
-def num_training_cells(profile: TypeProfile, cell_type: str) -> int:
-    """Count the training cells of a type.
-
-    Args:
-        profile (TypeProfile): Of the training data.
-        cell_type (str): A type of it.
-
-    Returns:
-        int: Those of which at least one attribute is known, at least.
-    """
-    row = profile.types.index(cell_type)
-    return max(int(table[row].sum()) for table in profile.counts.values())
 
 
 def _on_numbers(summary: PatientSummary) -> Iterator[Note]:
@@ -163,8 +150,8 @@ def _on_model(summary: PatientSummary) -> Iterator[Note]:
                 f'Confidences rest on {number(fitted_on, "labelled cell")}.',
                 caution=False,
             )
-    absent = [name for name in LLD_CLASSES if name not in header.types]
-    absent = [name for name in absent if name != summary.settings.unnamed_type]
+    known = {*header.types, summary.settings.unnamed_type}
+    absent = [name for name in LLD_CLASSES if name not in known]
     if absent:
         yield Note(
             'unknown-types',
@@ -181,9 +168,9 @@ def _on_model(summary: PatientSummary) -> Iterator[Note]:
             'data have no such cell with known attributes. It is not expected '
             'to find them: none found does not mean none there.',
         )
-    blind = untrained_attributes(header)
-    if blind:
-        titles = [a.title for a in header.schema if a.name in blind]
+    without_labels = untrained_attributes(header)
+    if without_labels:
+        titles = [a.title for a in header.schema if a.name in without_labels]
         yield Note(
             'untrained-attributes',
             'Attributes without training labels',
@@ -284,15 +271,15 @@ def _on_fields(
 
 
 def find_blurred(summary: PatientSummary) -> List[bool]:
-    """Say which fields are less sharp than they should be.
+    """Find the fields that are less sharp than they should be.
 
     Args:
-        summary (PatientSummary): What was counted.
+        summary (PatientSummary): Counts of a patient.
 
     Returns:
-        list[bool]: Of each field, whether its focus is below the limit that
-        the user gave, or far below the median of the patient's fields of the
-        same scale.
+        list[bool]: For each field, whether its focus is below the limit of
+        the user, or far below the median of the patient's fields of the same
+        scale.
     """
     settings = summary.settings
     known: Dict[tuple, List[float]] = {}

@@ -14,7 +14,7 @@ from . import wording
 from .cell_table import cell_table
 from .cell_words import describe_cell, pack_cells
 from .comparison import Reference, compare
-from .differential import BlastShare, TypeRow, count_types
+from .differential import BlastShare, count_types
 from .facts import model_facts, provenance, sample_facts
 from .found_cells import FoundCell, merge_duplicate_boxes
 from .notes import (
@@ -66,7 +66,7 @@ class PatientPage:
         header (PredictionHeader): What holds for all images.
         settings (ReportSettings): Settings of the report.
         image_root (str | Path, optional): Folder of the images.
-        reference (Reference, optional): What to compare attributes with.
+        reference (Reference, optional): Reference for the attributes.
     """
 
     def __init__(
@@ -84,18 +84,12 @@ class PatientPage:
         self.settings = settings
         self.image_root = image_root
         self.reference = reference
-        palette = make_palette(header.types)
-        # What the model was never taught is not shown.
-        blind = untrained_attributes(header)
+        without_labels = untrained_attributes(header)
         self.attributes = tuple(
-            a for a in header.schema or () if a.name not in blind
+            a for a in header.schema or () if a.name not in without_labels
         )
-        self.colours = dict(zip(header.types, palette))
+        self.colours = dict(zip(header.types, make_palette(header.types)))
         self.summary = PatientSummary(header, settings)
-        self.labels: List[str] = []
-        self.rows: List[TypeRow] = []
-        self.blasts: Optional[BlastShare] = None
-        self._missing: List[str] = []
 
     def make(self, stem: str, out: Path) -> Tuple[str, PatientEntry]:
         """Make the page, and write the table of cells beside it.
@@ -108,40 +102,38 @@ class PatientPage:
             tuple[str, PatientEntry]: The page as HTML and what the index says
             of the patient.
         """
-        table_name = f'{stem}.csv'
+        summary, table_name = self.summary, f'{stem}.csv'
         with cell_table(out / table_name, self.header) as write:
             for key, image in self.store.images(self.patient):
-                found = self.summary.add(key, image)
-                write(self.patient, image, found)
-        self.labels = _distinct_labels(self.summary)
-        self.rows, self.blasts = count_types(self.summary)
+                write(self.patient, image, summary.add(key, image))
+        self.labels = _distinct_labels(summary)
+        self.rows, self.blasts = count_types(summary)
         gallery = self._pick_gallery()
-        pictured = self._pick_fields()
-        crops, fields = self._take_pictures(gallery, pictured)
-        notes = find_notes(self.summary, self.labels)
-        if self._missing:
+        crops, fields, missing = self._take_pictures(gallery)
+        notes = find_notes(summary, self.labels)
+        if missing:
             notes.append(
                 Note(
                     'no-picture',
                     'Pictures not shown',
-                    f'{wording.number(len(self._missing), "image")} could not '
+                    f'{wording.number(len(missing), "image")} could not '
                     'be opened again for pictures. The numbers do not depend '
                     'on them.',
-                    items=tuple(self._missing),
+                    items=tuple(missing),
                 )
             )
-        page = self._render(table_name, gallery, crops, fields, notes)
         entry = PatientEntry(
             self.patient,
             f'{stem}.html',
-            len(self.summary.fields),
-            self.summary.num_named,
+            len(summary.fields),
+            summary.num_named,
             self.blasts,
             tuple(notes),
         )
-        return page, entry
+        return self._render(table_name, gallery, crops, fields, notes), entry
 
     def _pick_gallery(self) -> List[dict]:
+        """Choose the cells to show of each type."""
         names = [row.name for row in self.rows]
         if self.settings.unnamed_type in self.header.types:
             names.append(self.settings.unnamed_type)
@@ -152,7 +144,7 @@ class PatientPage:
         ]
 
     def _pick_fields(self) -> Set[int]:
-        """Take the fields with most blasts, then with most cells."""
+        """Choose the fields with most blasts, then with most cells."""
         fields = self.summary.fields
         readable = [i for i, field in enumerate(fields) if not field.error]
         readable.sort(
@@ -161,9 +153,10 @@ class PatientPage:
         return set(readable[: self.settings.max_pictures])
 
     def _take_pictures(
-        self, gallery: List[dict], pictured: Set[int]
-    ) -> Tuple[Dict[int, Picture], List[dict]]:
-        """Open each image that is needed once."""
+        self, gallery: List[dict]
+    ) -> Tuple[Dict[int, Picture], List[dict], List[str]]:
+        """Crops by cell, fields, and errors, opening each image once."""
+        pictured = self._pick_fields()
         wanted: Dict[int, List[FoundCell]] = {i: [] for i in pictured}
         for section in gallery:
             for row in section['rows']:
@@ -176,11 +169,13 @@ class PatientPage:
                 image = open_image(field.file, field.size, self.image_root)
             except (OSError, ValueError) as error:
                 return None, {}, f'{self.labels[index]}: {error}'
-            whole = index in pictured
-            return *self._picture(image, index, whole, wanted[index]), None
+            picture = None
+            if index in pictured:
+                picture = shrink(image, self.settings.picture_size)
+            return picture, self._crop(image, index, wanted[index]), None
 
         crops: Dict[int, Picture] = {}
-        fields = []
+        fields, missing = [], []
         # Pillow decodes and shrinks without holding the interpreter.
         with ThreadPoolExecutor(2) as pool:
             order = sorted(wanted)
@@ -188,35 +183,32 @@ class PatientPage:
                 picture, some, error = taken
                 crops.update(some)
                 if error is not None:
-                    self._missing.append(error)
+                    missing.append(error)
                 if picture is not None:
                     fields.append(self._show_field(index, picture))
-        return crops, fields
+        return crops, fields, missing
 
-    def _picture(
-        self,
-        image: Image.Image,
-        index: int,
-        whole: bool,
-        cells: Sequence[FoundCell],
-    ) -> Tuple[Optional[Picture], Dict[int, Picture]]:
-        crops = {}
-        if cells:
-            window = self.summary.window(self.summary.fields[index].scale)
-            for found in cells:
-                crops[found.number] = crop(
-                    image, found.cell.bbox, window, self.settings.crop_size
-                )
-        size = self.settings.picture_size
-        return (shrink(image, size) if whole else None), crops
+    def _crop(
+        self, image: Image.Image, index: int, cells: Sequence[FoundCell]
+    ) -> Dict[int, Picture]:
+        """Crop cells of a field, by number."""
+        if not cells:
+            return {}
+        window = self.summary.window(self.summary.fields[index].scale)
+        size = self.settings.crop_size
+        return {
+            found.number: crop(image, found.cell.bbox, window, size)
+            for found in cells
+        }
 
     def _show_field(self, index: int, picture: Picture) -> dict:
-        field = self.summary.fields[index]
-        first = sum(other.num_cells for other in self.summary.fields[:index])
+        """Describe a field and its boxes for the template."""
+        fields = self.summary.fields
+        field = fields[index]
         cells = merge_duplicate_boxes(
             self.store.image(field.key),
             index,
-            first,
+            sum(other.num_cells for other in fields[:index]),
             self.settings.same_cell_iou,
         )
         return dict(
@@ -230,6 +222,7 @@ class PatientPage:
         )
 
     def _show_box(self, found: FoundCell) -> dict:
+        """Describe the box of a cell for the template."""
         x1, y1, x2, y2 = found.cell.bbox
         return dict(
             number=found.number,
@@ -244,6 +237,7 @@ class PatientPage:
         )
 
     def _show_cell(self, found: FoundCell, picture: Optional[Picture]) -> dict:
+        """Describe a cell for the template."""
         return dict(
             self._show_box(found),
             field_index=found.field_index,
@@ -292,11 +286,13 @@ class PatientPage:
         title = f'Patient {name}' if name else 'No patient named'
         untrained = untrained_types(summary)
         calibrated = not summary.num_uncalibrated
-        profile = summary.profile()
-        compared, too_few = ({}, [])
+        compared, too_few = {}, []
         if self.attributes:
             compared, too_few = compare(
-                profile, self.reference, self.attributes, self.settings.level
+                summary.profile,
+                self.reference,
+                self.attributes,
+                self.settings.level,
             )
         unnamed = self.settings.unnamed_type
         compared = {

@@ -15,9 +15,9 @@ from .settings import ReportSettings
 class PatientStore:
     """Predictions sorted by patient, on disk.
 
-    A file of predictions holds the images of a patient wherever they came to
-    be written. They are sorted in a temporary database without a name, which
-    goes when it is closed, so that memory does not grow with their number.
+    A file of predictions holds the images of a patient in any order. They are
+    sorted in an anonymous temporary database, which is deleted when it is
+    closed, so that memory does not grow with their number.
 
     Args:
         settings (ReportSettings): Which images to take, and what names their

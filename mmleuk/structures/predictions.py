@@ -108,6 +108,11 @@ class CellPrediction(Struct, frozen=True, forbid_unknown_fields=True):
         if self.confidence is not None:
             _check_probability(self.confidence, 'the confidence of a cell')
 
+    @property
+    def values(self) -> Dict[str, str]:
+        """dict[str, str]: Name of the value by that of the attribute."""
+        return {name: item.value for name, item in self.attributes.items()}
+
 
 class ImagePrediction(Struct, frozen=True, forbid_unknown_fields=True):
     """One image and the cells found in it.

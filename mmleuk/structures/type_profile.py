@@ -43,12 +43,12 @@ class Evidence(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TypeProfile:
-    """How often cells of each type have each attribute value.
+    """Counts of cells by type and attribute value.
 
-    It is counted on training data and makes the explanation of a prediction:
-    a plain likelihood ratio for each attribute on its own. Attributes of a
-    cell depend on each other, so that the ratios must not be multiplied, and
-    they say how the labels of the training data were, not how blood is.
+    Counted on training data, they explain a prediction by a likelihood ratio
+    for each attribute on its own. Attributes of a cell depend on each other,
+    so that the ratios must not be multiplied, and they describe the labels of
+    the training data, not blood.
 
     Args:
         types (Sequence[str]): Cell types.
@@ -56,11 +56,10 @@ class TypeProfile:
         counts (Mapping[str, Sequence]): For each attribute a table (types,
             values of the attribute) of training cells.
         surprising_share (float): A value is surprising for a type of which
-            at most this share has it. Defaults to 0.05.
-        min_cells (int): Fewest training cells of a type, the attribute known,
-            on which a value is called surprising: with 0 of 60 cells a
-            share of 5 % is just excluded at 95 % confidence (the rule of
-            three). Defaults to 60.
+            at most this share has it.
+        min_cells (int): Minimum number of training cells of a type with the
+            attribute known to call a value surprising: 0 of 60 cells just
+            exclude a share of 5 % at 95 % confidence (the rule of three).
 
     Raises:
         ValueError: If a table is missing or has the wrong shape.
@@ -104,7 +103,7 @@ class TypeProfile:
         cls,
         types: Sequence[str],
         schema: AttributeSchema,
-        cells: Iterable[Tuple[int, Sequence[int]]],
+        cells: Iterable[Tuple[int, Sequence[int]]] = (),
         **kwargs,
     ) -> 'TypeProfile':
         """Count cells.
@@ -131,6 +130,20 @@ class TypeProfile:
                     counts[attribute.name][label, code] += 1
         return cls(types, schema, counts, **kwargs)
 
+    def add(self, cell_type: str, values: Mapping[str, str]) -> None:
+        """Count one more cell.
+
+        Args:
+            cell_type (str): Name of the type.
+            values (Mapping[str, str]): Name of the value by that of the
+                attribute; missing ones are not counted.
+        """
+        row = self.types.index(cell_type)
+        for attribute in self.schema:
+            if attribute.name in values:
+                column = attribute.values.index(values[attribute.name])
+                self.counts[attribute.name][row, column] += 1
+
     @property
     def num_cells(self) -> int:
         """int: Cells of which at least one attribute is known, at least."""
@@ -139,7 +152,7 @@ class TypeProfile:
     def explain(
         self, cell_type: str, values: Mapping[str, str]
     ) -> Tuple[Evidence, ...]:
-        """Say how the attributes of a cell speak for its type.
+        """Compare the attributes of a cell with the cells of its type.
 
         Args:
             cell_type (str): Name of the type.
@@ -147,9 +160,8 @@ class TypeProfile:
                 attribute.
 
         Returns:
-            tuple[Evidence]: One for each attribute of which the training data
-            know something, both of this type and of another one, in the order
-            of the schema.
+            tuple[Evidence]: One for each attribute that is known of training
+            cells of this and of another type, in the order of the schema.
 
         Raises:
             ValueError: If the type or a value is unknown.
@@ -203,7 +215,7 @@ class TypeProfile:
         return tuple(evidence)
 
     def to_dict(self) -> dict:
-        """Return it as JSON and checkpoints hold it: plain Python objects.
+        """Return plain Python objects, for JSON and checkpoints.
 
         Returns:
             dict: The arguments.

@@ -50,7 +50,7 @@ def test_cells_are_numbered_through_the_patient():
 
 
 def test_profile_of_the_patient():
-    profile = count(make_film(num_fields=3)).profile()
+    profile = count(make_film(num_fields=3)).profile
     np.testing.assert_array_equal(profile.counts['cell_size'][1], [3, 4, 0])
     np.testing.assert_array_equal(profile.counts['cytoplasm'][1], [6, 1])
 
@@ -96,7 +96,7 @@ def test_one_window_for_cells_of_one_scale():
 def test_a_detector_without_attributes():
     header = make_header(schema=None, type_profile=None)
     summary = count([make_image()], header)
-    assert summary.profile() is None
+    assert summary.profile is None
 
 
 def test_a_cell_with_two_names_counts_once():
