@@ -6,7 +6,7 @@ import re
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 from typing import (
     Callable,
@@ -71,9 +71,9 @@ from .window_readers import (
     open_large,
 )
 
-# What decoding an image raises, in OpenCV, in mmcv around it and on opening.
+# Errors of decoding an image, in OpenCV, mmcv and on opening.
 _DECODING_ERRORS = (cv2.error, AssertionError, OSError, UnreadableImageError)
-# The time that MMEngine's runner adds to the name of an experiment.
+# Suffix of MMEngine's runner to the name of an experiment.
 _TIMESTAMP = re.compile(r'_\d{8}_\d{6}$')
 
 
@@ -181,8 +181,8 @@ class LLDInferencer(DetInferencer):
         """Build the model; an empty config is filled from the checkpoint."""
         if weights is None:
             raise ValueError(
-                'got no weights, expected the path of a checkpoint: a model '
-                'without training finds nothing'
+                'got no weights, expected the path of a checkpoint: an '
+                'untrained model detects nothing'
             )
         checkpoint = read_checkpoint(weights)
         meta = checkpoint.get('meta', {})
@@ -238,8 +238,7 @@ class LLDInferencer(DetInferencer):
             )
         meta = checkpoint.get('meta', {}).get('dataset_meta')
         if meta is None:
-            # With a config of the user's. One out of the checkpoint has no
-            # data set left.
+            # Only a config of the user's still has a dataset.
             dataset = cfg.test_dataloader.dataset
             if 'type' not in dataset:
                 raise ValueError(
@@ -497,40 +496,34 @@ class LLDInferencer(DetInferencer):
         settings: _Settings,
         progress: Progress,
     ) -> Iterator[_Result]:
-        """Find cells, in batches of whole images or of the tiles of one."""
-        batch: List[_Field] = []
-        for field in fields:
-            if field.error is None and field.loaded is None:
+        """Detect cells in batches of whole images or of tiles of one."""
+
+        def is_tiled(field: _Field) -> bool:
+            return field.error is None and field.loaded is None
+
+        for tiled, group in groupby(fields, is_tiled):
+            if tiled:
+                for field in group:
+                    yield self._detect_tiled(field, settings, progress)
+            while batch := list(islice(group, settings.batch_size)):
                 yield from self._detect_whole(batch, settings)
-                batch = []
-                yield self._detect_tiled(field, settings, progress)
-                continue
-            batch.append(field)
-            if len(batch) == settings.batch_size:
-                yield from self._detect_whole(batch, settings)
-                batch = []
-        yield from self._detect_whole(batch, settings)
 
     def _detect_whole(
         self, batch: Sequence[_Field], settings: _Settings
     ) -> Iterator[_Result]:
-        """Find cells in whole images, some of which can't be read."""
-        found = iter(
-            self._predict(
-                [field.loaded for field in batch if field.error is None],
-                settings,
-            )
-        )
+        """Detect cells in whole images, some of which can't be read."""
+        readable = [field for field in batch if field.error is None]
+        found = self._predict([field.loaded for field in readable], settings)
         for field in batch:
             if field.error is not None:
                 yield field, None, None
             else:
-                yield field, next(found), measure_sharpness(field.image)
+                yield field, found.pop(0), measure_sharpness(field.image)
 
     def _detect_tiled(
         self, field: _Field, settings: _Settings, progress: Progress
     ) -> _Result:
-        """Find cells in an image that is cut into tiles."""
+        """Detect cells in an image that is cut into tiles."""
         reader, tile = field.reader, settings.tile
         size = reader.width, reader.height
         task = progress.add_task(field.item.file, total=tile.count(*size))
@@ -565,7 +558,7 @@ class LLDInferencer(DetInferencer):
                 logger='current',
                 level=logging.WARNING,
             )
-        # Empty tiles, such as between films, have no edges to be sharp.
+        # Empty tiles, such as between films, are never sharp.
         focus = np.median(sharpness[True] or sharpness[False])
         return field, merged, float(focus)
 

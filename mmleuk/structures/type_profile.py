@@ -6,8 +6,8 @@ from msgspec import Meta, Struct
 
 from .attribute_schema import MISSING, AttributeSchema
 
-# Added to each value's count: a value that was never seen is rare, not
-# impossible (Laplace's rule of succession).
+# Added to each count: a value that was never seen is rare, not impossible
+# (Laplace's rule of succession).
 _PRIOR_COUNT = 1.0
 
 
@@ -181,35 +181,28 @@ class TypeProfile:
                     f'got {attribute.name}={value!r}, expected one of '
                     f'{attribute.values}'
                 )
-            column = attribute.values.index(value)
             table = self.counts[attribute.name]
-            totals = table.sum(axis=1)
-            others = [
-                other
-                for other in np.flatnonzero(totals).tolist()
-                if other != row
-            ]
-            if not totals[row] or not others:
+            totals, hits = table.sum(1), table.T[attribute.values.index(value)]
+            is_other = (totals > 0) & (np.arange(len(totals)) != row)
+            if not totals[row] or not is_other.any():
                 continue
-            smooth = (table[:, column] + _PRIOR_COUNT) / (
+            smooth = (hits + _PRIOR_COUNT) / (
                 totals + _PRIOR_COUNT * len(attribute.values)
             )
-            shares = table[:, column] / np.maximum(totals, 1)
+            shares = hits / np.maximum(totals, 1)
             share = float(shares[row])
+            is_rare = share <= self.surprising_share
             evidence.append(
                 Evidence(
                     attribute=attribute.name,
                     value=value,
                     likelihood_ratio=float(
-                        smooth[row] / smooth[others].mean()
+                        smooth[row] / smooth[is_other].mean()
                     ),
                     share_of_type=share,
-                    share_of_others=float(shares[others].mean()),
+                    share_of_others=float(shares[is_other].mean()),
                     num_cells=int(totals[row]),
-                    surprising=bool(
-                        share <= self.surprising_share
-                        and totals[row] >= self.min_cells
-                    ),
+                    surprising=bool(is_rare and totals[row] >= self.min_cells),
                 )
             )
         return tuple(evidence)
