@@ -3,19 +3,18 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Set, Tuple
+from typing import Dict, Iterable, List, Optional, Sequence, Set, Tuple
 
 from PIL import Image
 
 from mmleuk.structures import PredictionHeader
 from mmleuk.structures.metainfo import make_palette
+from mmleuk.version import __version__
 
 from . import wording
 from .cell_table import cell_table
-from .cell_words import describe_cell, pack_cells
 from .comparison import Reference, compare
 from .differential import BlastShare, count_types
-from .facts import model_facts, provenance, sample_facts
 from .found_cells import FoundCell, merge_duplicate_boxes
 from .notes import (
     Note,
@@ -32,6 +31,8 @@ from .settings import ReportSettings
 
 # Picture of the whole field, pictures of its cells by number, and why not.
 _Taken = Tuple[Optional[Picture], Dict[int, Picture], Optional[str]]
+
+_UNKNOWN = 'not stated'
 
 NOTICE = 'Research output, not a diagnosis'
 
@@ -243,7 +244,7 @@ class PatientPage:
             field_index=found.field_index,
             field=self.labels[found.field_index],
             picture=picture,
-            **describe_cell(self.attributes, found),
+            **wording.describe_cell(self.attributes, found),
         )
 
     def _render(
@@ -306,8 +307,8 @@ class PatientPage:
             notice=NOTICE,
             patient=name,
             title=title,
-            facts=sample_facts(summary) + model_facts(self.header),
-            provenance=provenance(self.header, self.settings),
+            facts=_sample_facts(summary) + model_facts(self.header),
+            provenance=_provenance(self.header, self.settings),
             settings=self.settings,
             summary=summary,
             blasts=self.blasts,
@@ -339,7 +340,7 @@ class PatientPage:
             table_name=table_name,
             attributes=[attribute.title for attribute in self.attributes],
             colours=self.colours,
-            data=pack_cells(table + in_gallery, calibrated),
+            data=wording.pack_cells(table + in_gallery, calibrated),
         )
 
 
@@ -350,3 +351,80 @@ def _distinct_labels(summary: PatientSummary) -> List[str]:
         field.name if seen[field.name] == 1 else f'{field.name} ({field.file})'
         for field in summary.fields
     ]
+
+
+def model_facts(header: PredictionHeader) -> List[Tuple[str, str]]:
+    """List the facts of the model at the top of a page.
+
+    Args:
+        header (PredictionHeader): Header of the predictions.
+
+    Returns:
+        list[tuple[str, str]]: Names and texts.
+    """
+    return [
+        # The time is part of the provenance.
+        ('Analysed', header.created[:10]),
+        ('Model', str(header.model.get('checkpoint') or _UNKNOWN)),
+        ('Trained on', str(header.model.get('dataset') or _UNKNOWN)),
+    ]
+
+
+def _sample_facts(summary: PatientSummary) -> List[Tuple[str, str]]:
+    """Facts of the sample at the top of the page, with their names."""
+    scales = [field.scale for field in summary.fields]
+    facts = [
+        ('Fields', f'{len(summary.fields):,}'),
+        ('Cells counted', f'{summary.num_named:,}'),
+        ('Magnification', _list_counts(scale[0] for scale in scales)),
+    ]
+    if any(scale[1] for scale in scales):
+        facts.append(('Subset', _list_counts(scale[1] for scale in scales)))
+    if summary.diagnoses:
+        names = ', '.join(sorted(summary.diagnoses))
+        facts.append(('Diagnosis in file names (not used)', names))
+    return facts
+
+
+def _provenance(
+    header: PredictionHeader, settings: ReportSettings
+) -> List[Tuple[str, str]]:
+    """Origin of the numbers, with their names."""
+    names = dict(
+        config='Config',
+        checkpoint='Checkpoint',
+        sha256='SHA-256 of the checkpoint',
+        dataset='Training data',
+        score_thr='Score threshold',
+    )
+    facts = [('Analysed', header.created)]
+    for key, name in names.items():
+        value = header.model.get(key)
+        facts.append((name, _UNKNOWN if value is None else str(value)))
+    software = [f'{name} {text}' for name, text in header.software.items()]
+    return facts + [
+        ('Calibrated on', _name_calibration(header.calibration)),
+        ('Software', ', '.join(software) or _UNKNOWN),
+        ('Report', f'mmleuk {__version__}'),
+        (
+            'Bootstrap',
+            f'{settings.num_resamples} draws of fields, seed {settings.seed}',
+        ),
+        ('Types of the model', ', '.join(header.types)),
+    ]
+
+
+def _name_calibration(calibration: Optional[dict]) -> str:
+    if calibration is None:
+        return 'nothing: the model is not calibrated'
+    text = str(calibration.get('fitted_on') or f'data {_UNKNOWN}')
+    if calibration.get('num_cells') is not None:
+        text += f', {wording.number(calibration["num_cells"], "cell")}'
+    return text
+
+
+def _list_counts(values: Iterable[Optional[str]]) -> str:
+    counts = Counter(value or _UNKNOWN for value in values)
+    if len(counts) == 1:
+        return next(iter(counts))
+    return ', '.join(f'{name} ({counts[name]})' for name in sorted(counts))

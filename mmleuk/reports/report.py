@@ -8,9 +8,8 @@ from mmleuk.io.atomic_write import write_text
 from mmleuk.io.predictions import PredictionReader
 
 from .comparison import Reference
-from .facts import model_facts
 from .notes import Note
-from .patient_page import NOTICE, PatientEntry, PatientPage
+from .patient_page import NOTICE, PatientEntry, PatientPage, model_facts
 from .patient_store import PatientStore
 from .rendering import render
 from .settings import ReportSettings

@@ -3,13 +3,14 @@ import pytest
 from film_predictions import SCHEMA, make_cell
 
 from mmleuk.reports import Share
-from mmleuk.reports.cell_words import describe_cell, pack_cells
 from mmleuk.reports.found_cells import FoundCell
 from mmleuk.reports.wording import (
     confidence,
+    describe_cell,
     factor,
     interval,
     number,
+    pack_cells,
     percent,
     ratio,
     surprise,
