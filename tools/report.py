@@ -8,8 +8,10 @@ diagnosis.
 
 import argparse
 import sys
+from dataclasses import fields
 from pathlib import Path
 
+from mmleuk.io.predictions import PredictionReader
 from mmleuk.reports import (
     BLAST_TYPES,
     PatientEntry,
@@ -17,7 +19,6 @@ from mmleuk.reports import (
     load_reference,
     write_reports,
 )
-from mmleuk.structures import PredictionReader
 
 
 def parse_args() -> argparse.Namespace:
@@ -137,20 +138,11 @@ def make_settings(args: argparse.Namespace) -> ReportSettings:
     Raises:
         ValueError: If a number makes no sense.
     """
-    return ReportSettings(
-        blast_types=tuple(args.blast_types) if args.blast_types else None,
-        blast_mark=args.blast_mark,
-        same_cell_iou=args.same_cell_iou,
-        level=args.level,
-        seed=args.seed,
-        min_focus=args.min_focus,
-        max_pictures=args.max_pictures,
-        picture_size=args.picture_size,
-        max_gallery=args.max_gallery,
-        max_cells=args.max_cells,
-        patient_from_folder=args.patient_from_folder,
-        magnification=args.magnification,
-    )
+    names = {item.name for item in fields(ReportSettings)}
+    settings = {k: v for k, v in vars(args).items() if k in names}
+    if args.blast_types:
+        settings['blast_types'] = tuple(args.blast_types)
+    return ReportSettings(**settings)
 
 
 def print_entry(entry: PatientEntry) -> None:

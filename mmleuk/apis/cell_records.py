@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-from typing import Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -16,23 +16,23 @@ from mmleuk.structures import (
 
 from .detections import Detections
 
-# Six digits of a probability are more than a float32 network means.
+# Six digits are more than the precision of a float32 network.
 _DIGITS = 6
 # A thousandth of a pixel.
 _BOX_DIGITS = 3
 
 
 class CellRecorder:
-    """Turns detections into records that name things.
+    """Turns detections into records.
 
     Args:
-        types (Sequence[str]): Names of the cell types, by number.
+        types (Sequence[str]): Names of the cell types, by label.
         schema (AttributeSchema, optional): Attributes of the model. None for
             a detector without attributes.
-        calibration (Calibration, optional): What turns scores into
-            confidences. None: there are none.
-        profile (TypeProfile, optional): What the training data say of types
-            and attributes. None: there is no evidence.
+        calibration (Calibration, optional): Calibration of the scores. None:
+            records have no confidences.
+        profile (TypeProfile, optional): Profile of the training data. None:
+            records have no evidence.
 
     Raises:
         ValueError: If the profile is of other types or values than the model.
@@ -50,10 +50,11 @@ class CellRecorder:
         self.calibration = calibration
         self.profile = profile
         self._check_profile()
-        # One answer serves all cells of a type with the same values.
+        # By type and values, which many cells share.
         self._explained: Dict[tuple, Tuple[Evidence, ...]] = {}
 
     def _check_profile(self) -> None:
+        """Refuse a profile of other types or values."""
         if self.profile is None:
             return
         if set(self.types) - set(self.profile.types):
@@ -89,14 +90,14 @@ class CellRecorder:
             and self.calibration.calibrate_scores(found.scores),
             len(found),
         )
-        attributes = self._record_attributes(found)
         cells = []
-        for index, box in enumerate(found.boxes.tolist()):
+        for index, (box, values) in enumerate(
+            zip(found.boxes.tolist(), self._record_attributes(found))
+        ):
             name = self.types[found.labels[index]]
-            values = next(attributes)
             bbox = tuple(round(side, _BOX_DIGITS) for side in box)
             if not (bbox[0] < bbox[2] and bbox[1] < bbox[3]):
-                # Thinner than can be written: no cell.
+                # No area after rounding.
                 continue
             cells.append(
                 CellPrediction(
@@ -111,6 +112,7 @@ class CellRecorder:
         return tuple(cells)
 
     def _check_labels(self, found: Detections) -> None:
+        """Refuse labels without a name."""
         if len(found) and found.labels.max() >= len(self.types):
             raise ValueError(
                 f'the model predicts type number {found.labels.max()}, '
@@ -120,42 +122,32 @@ class CellRecorder:
 
     def _record_attributes(
         self, found: Detections
-    ) -> Iterator[Dict[str, AttributePrediction]]:
-        """Yield the attributes of one cell after the other."""
+    ) -> List[Dict[str, AttributePrediction]]:
+        """Record the attributes of each cell, by name."""
+        records: List[dict] = [{} for _ in range(len(found))]
         if self.schema is None:
-            yield from ({} for _ in range(len(found)))
-            return
-        columns: List[list] = []
+            return records
         ends = np.cumsum(self.schema.sizes)[:-1]
         parts = np.split(found.probs, ends, axis=1)
         for attribute, probs in zip(self.schema, parts):
             codes = probs.argmax(axis=1)
-            rows = np.arange(len(found))
-            chances = None
-            if self.calibration is not None:
-                chances = self.calibration.calibrate_attributes(
-                    attribute.name, probs
+            calibrated = self.calibration and (
+                self.calibration.calibrate_attributes(attribute.name, probs)
+            )
+            if calibrated is not None:
+                # A temperature keeps the order of the values.
+                calibrated = calibrated[np.arange(len(found)), codes]
+            confidences = _to_list(calibrated, len(found))
+            for record, code, row, confidence in zip(
+                records, codes.tolist(), probs.tolist(), confidences
+            ):
+                record[attribute.name] = AttributePrediction(
+                    value=attribute.values[code],
+                    probability=_round(row[code]),
+                    probs=tuple(map(_round, row)),
+                    confidence=confidence,
                 )
-            # The likeliest value stays the likeliest: a temperature keeps
-            # the order.
-            confidences = _to_list(
-                None if chances is None else chances[rows, codes], len(found)
-            )
-            columns.append(
-                [
-                    AttributePrediction(
-                        value=attribute.values[code],
-                        probability=_round(row[code]),
-                        probs=tuple(map(_round, row)),
-                        confidence=confidence,
-                    )
-                    for code, row, confidence in zip(
-                        codes.tolist(), probs.tolist(), confidences
-                    )
-                ]
-            )
-        for cell in zip(*columns):
-            yield dict(zip(self.schema.names, cell))
+        return records
 
     def _explain(
         self, name: str, attributes: Dict[str, AttributePrediction]
@@ -175,11 +167,11 @@ def to_instances(
     types: Sequence[str],
     schema: Optional[AttributeSchema],
 ) -> InstanceData:
-    """Turn records into what a visualizer draws.
+    """Turn records into instances that a visualizer draws.
 
     Args:
         cells (Sequence[CellPrediction]): The n cells of an image.
-        types (Sequence[str]): Names of the types, by number.
+        types (Sequence[str]): Names of the types, by label.
         schema (AttributeSchema, optional): Their k attributes.
 
     Returns:
@@ -188,17 +180,13 @@ def to_instances(
         ``attribute_scores`` (n, k). Where all are calibrated also
         ``confidences`` (n, ) and ``attribute_confidences`` (n, k).
     """
-    numbers = {name: number for number, name in enumerate(types)}
-    fields: Dict[str, list] = dict(
-        scores=[cell.score for cell in cells],
-        confidences=[cell.confidence for cell in cells],
-    )
+    labels = [types.index(cell.type) for cell in cells]
     instances = InstanceData(
         bboxes=torch.tensor([cell.bbox for cell in cells]).reshape(-1, 4),
-        labels=torch.tensor(
-            [numbers[cell.type] for cell in cells], dtype=torch.long
-        ),
+        labels=torch.tensor(labels, dtype=torch.long),
+        scores=torch.tensor([cell.score for cell in cells]),
     )
+    columns = dict(confidences=[cell.confidence for cell in cells])
     if schema is not None:
         rows = [
             [cell.attributes[name] for name in schema.names] for cell in cells
@@ -210,21 +198,17 @@ def to_instances(
         instances.attribute_labels = torch.tensor(
             codes, dtype=torch.long
         ).reshape(-1, len(schema))
-        fields.update(
+        columns.update(
             attribute_scores=[[i.probability for i in row] for row in rows],
             attribute_confidences=[
                 [i.confidence for i in row] for row in rows
             ],
         )
-    for name, values in fields.items():
+    for name, values in columns.items():
+        # None becomes NaN.
         array = np.array(values, dtype=np.float32)
-        if name.startswith('attribute'):
-            array = array.reshape(-1, len(schema))
-        # None has become NaN.
         if len(cells) and not np.isnan(array).any():
             instances[name] = torch.from_numpy(array)
-    if not len(cells):
-        instances.scores = torch.zeros(0)
     return instances
 
 

@@ -17,7 +17,7 @@ Source = Union[str, os.PathLike, np.ndarray, WindowReader]
 
 @dataclass(frozen=True)
 class ImageInput:
-    """One image that is asked for.
+    """One image to predict.
 
     Args:
         file (str): Its name in the results, ``/`` between folders.
@@ -28,11 +28,11 @@ class ImageInput:
     source: Union[str, np.ndarray, WindowReader]
 
     def describe(self, patient_from_folder: bool = False) -> Dict[str, str]:
-        """Say what the names of the file and its folders tell.
+        """Parse the names of the file and its folders.
 
         Args:
             patient_from_folder (bool): Whether the folder of the image names
-                the patient where the file name doesn't. Defaults to False.
+                the patient where the file name doesn't.
 
         Returns:
             dict[str, str | None]: ``patient``, ``field``, ``magnification``,
@@ -62,14 +62,13 @@ def list_images(
     Args:
         inputs (str | np.ndarray | WindowReader | Sequence): A path of an
             image or a folder, an image, or a list of paths and images.
-        recursive (bool): Whether a folder's folders count. Defaults to False.
-        with_slides (bool): Whether slides in a folder count, beside images.
-            Defaults to False.
+        recursive (bool): Whether to search folders in a folder.
+        with_slides (bool): Whether to list slides in a folder, too.
 
     Returns:
-        tuple[list[ImageInput], str | None]: The images, those of a folder in
-        the order of their names, and the folder that their names start from;
-        None where no image is a file.
+        tuple[list[ImageInput], str | None]: The images, those of a folder
+        sorted by name, and the folder that their names are relative to; None
+        if no image is a file.
 
     Raises:
         FileNotFoundError: If a path given alone is not there.

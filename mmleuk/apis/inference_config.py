@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""What inference takes of a config."""
+"""The parts of a config that inference needs."""
 
 from typing import Optional, Union
 
@@ -58,16 +58,16 @@ def name_dataset(cfg: Union[Config, ConfigDict]) -> Optional[str]:
 
 
 def keep_inference_keys(cfg: Config, origin: str) -> ConfigDict:
-    """Take of a config what inference builds, and nothing else.
+    """Keep only the parts of a config that inference builds.
 
     Args:
         cfg (Config): The config.
         origin (str): Where it is from, for the message.
 
     Returns:
-        ConfigDict: The model, the pipeline of the test data set and, where
-        they are there, the default scope, the data preprocessor and the
-        visualizer, without places to log to.
+        ConfigDict: The model, the pipeline of the test data set and, if the
+        config has them, the default scope, the data preprocessor and the
+        visualizer without its backends.
 
     Raises:
         ValueError: If a part is missing.

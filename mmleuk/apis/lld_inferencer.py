@@ -6,7 +6,7 @@ import re
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 from typing import (
     Callable,
@@ -71,15 +71,15 @@ from .window_readers import (
     open_large,
 )
 
-# What decoding an image raises, in OpenCV, in mmcv around it and on opening.
+# Errors of decoding an image, in OpenCV, mmcv and on opening.
 _DECODING_ERRORS = (cv2.error, AssertionError, OSError, UnreadableImageError)
-# The time that MMEngine's runner adds to the name of an experiment.
+# Suffix of MMEngine's runner to the name of an experiment.
 _TIMESTAMP = re.compile(r'_\d{8}_\d{6}$')
 
 
 @dataclass(frozen=True)
 class _Settings:
-    """What of the arguments of a call decides which cells are found."""
+    """Arguments of a call that affect the detections."""
 
     batch_size: int
     score_thr: float
@@ -99,60 +99,51 @@ class _Settings:
 
 @dataclass
 class _Field:
-    """One image on its way through.
-
-    Args:
-        item (ImageInput): What was asked for.
-        reader (WindowReader, optional): What its pixels are read by. None if
-            they can't be.
-        image (np.ndarray, optional): The decoded image, BGR, shape (h, w, 3).
-            None if it is read in parts.
-        loaded (dict, optional): Results of the transforms that load it. None
-            if it is cut into tiles.
-        error (str, optional): Why it can't be read.
-    """
+    """An image that was opened, or why it can't be."""
 
     item: ImageInput
     reader: Optional[WindowReader] = None
+    # BGR, shape (h, w, 3). None if it is read in parts.
     image: Optional[np.ndarray] = None
+    # Results of the transforms that load it. None if it is cut into tiles.
     loaded: Optional[dict] = None
     error: Optional[str] = None
 
 
-# An image, what was found in it, and its sharpness; None if it can't be read.
+# A field, its detections and its sharpness, both None if it can't be read.
 _Result = Tuple[_Field, Optional[Detections], Optional[float]]
 
 
 @INFERENCERS.register_module()
 class LLDInferencer(DetInferencer):
-    """Find cells in images, name their types and attributes.
+    """Detect cells in images with their types and attributes.
 
-    The model comes out of a checkpoint alone, or out of a config and a
+    The model is built from a checkpoint alone, or from a config and a
     checkpoint::
 
         inferencer = LLDInferencer(weights='epoch_20.pth')
         for field in inferencer.stream('fields/', out_dir='outputs'):
             print(field.file, [(c.type, c.confidence) for c in field.cells])
 
-    A config file is Python code and is run. A checkpoint is data: neither it
-    nor the config in it is run, see :mod:`mmleuk.apis.safe_checkpoint`.
+    A config file is Python code that is executed. A checkpoint is data:
+    neither it nor the config in it is executed, see
+    :mod:`mmleuk.apis.safe_checkpoint`.
 
     Images go through the test pipeline of the config, without the transforms
-    that load annotations, so that the predictions are those of
-    ``tools/test.py``. Confidences need a checkpoint with a calibration, and
-    evidence needs one with a type profile; without them there is none.
+    that load annotations, so that the predictions equal those of
+    ``tools/test.py``. Only a checkpoint with a calibration gives confidences,
+    and only one with a type profile gives evidence.
 
     Args:
-        model (str | Config | dict, optional): Config or its path. Defaults to
-            None: the one in the checkpoint.
+        model (str | Config | dict, optional): Config or its path. None: the
+            one in the checkpoint.
         weights (str | Path): Path of the checkpoint, a local file.
-        device (str, optional): Such as ``'cuda:0'`` or ``'cpu'``. Defaults to
-            the one that is there.
-        scope (str): Default scope of the registries. Defaults to 'mmdet'.
-        palette (str): Colours of the drawings, as in mmdet. Defaults to
-            'none': those of the data.
-        show_progress (bool): Whether to show a progress bar. Defaults to
-            True.
+        device (str, optional): Such as ``'cuda:0'`` or ``'cpu'``. None: the
+            best available.
+        scope (str): Default scope of the registries.
+        palette (str): Colours of the drawings, as in mmdet. 'none': those of
+            the data.
+        show_progress (bool): Whether to show a progress bar.
 
     Raises:
         FileNotFoundError: If the checkpoint is not there.
@@ -187,21 +178,11 @@ class LLDInferencer(DetInferencer):
         weights: Optional[Union[str, Path]],
         device: str = 'cpu',
     ) -> nn.Module:
-        """Build the model and load its weights.
-
-        Args:
-            cfg (Config | ConfigDict): The config. An empty one is filled with
-                what is in the checkpoint.
-            weights (str | Path): Path of the checkpoint.
-            device (str): Where the model goes.
-
-        Returns:
-            nn.Module: The model, in evaluation mode.
-        """
+        """Build the model; an empty config is filled from the checkpoint."""
         if weights is None:
             raise ValueError(
-                'got no weights, expected the path of a checkpoint: a model '
-                'without training finds nothing'
+                'got no weights, expected the path of a checkpoint: an '
+                'untrained model detects nothing'
             )
         checkpoint = read_checkpoint(weights)
         meta = checkpoint.get('meta', {})
@@ -236,10 +217,7 @@ class LLDInferencer(DetInferencer):
         checkpoint: Optional[dict],
         cfg: Optional[Union[Config, ConfigDict]],
     ) -> None:
-        """Load weights and the names of types.
-
-        MMEngine only warns of weights that don't fit. Here they are an error.
-        """
+        """Load weights and names of types; weights that don't fit raise."""
         state = {
             re.sub(r'^module\.', '', key): value
             for key, value in checkpoint['state_dict'].items()
@@ -260,8 +238,7 @@ class LLDInferencer(DetInferencer):
             )
         meta = checkpoint.get('meta', {}).get('dataset_meta')
         if meta is None:
-            # With a config of the user's. One out of the checkpoint has no
-            # data set left.
+            # Only a config of the user's still has a dataset.
             dataset = cfg.test_dataloader.dataset
             if 'type' not in dataset:
                 raise ValueError(
@@ -275,7 +252,7 @@ class LLDInferencer(DetInferencer):
         model.dataset_meta = meta
 
     def _init_recorder(self, model: nn.Module, meta: dict) -> None:
-        """Prepare what turns detections into records."""
+        """Build the recorder of the model's types and attributes."""
         schema = find_schema(model)
         calibration, profile = read_calibration(meta), meta.get(PROFILE_KEY)
         if profile is not None:
@@ -285,11 +262,7 @@ class LLDInferencer(DetInferencer):
         self.recorder = CellRecorder(types, schema, calibration, profile)
 
     def _init_pipeline(self, cfg: Union[Config, ConfigDict]) -> Compose:
-        """Take the test pipeline, without what loads annotations.
-
-        What decodes the image is split off, for the image is also measured
-        and drawn: ``self.load``, and ``self.prepare`` for the rest.
-        """
+        """Split the test pipeline into ``self.load`` and ``self.prepare``."""
         pipeline = [
             step
             for step in unwrap_dataset(cfg.test_dataloader.dataset).pipeline
@@ -323,11 +296,7 @@ class LLDInferencer(DetInferencer):
         return visualizer
 
     def _init_collate(self, cfg: Union[Config, ConfigDict]) -> Callable:
-        """Take the config's collate function if it names one.
-
-        The parent looks for it in any case and warns that MMDetection has
-        none.
-        """
+        """Take the config's collate function, without a warning if none."""
         if 'collate_fn' not in cfg.test_dataloader:
             return pseudo_collate
         return super()._init_collate(cfg)
@@ -343,10 +312,9 @@ class LLDInferencer(DetInferencer):
 
         Args:
             inputs (str | np.ndarray | WindowReader | Sequence): See
-                :meth:`stream`, which holds one batch alone.
-            batch_size (int): Images or tiles at once. Defaults to 1.
-            return_vis (bool): Whether to return drawings, too. Defaults to
-                False.
+                :meth:`stream`, which holds only one batch.
+            batch_size (int): Images or tiles at once.
+            return_vis (bool): Whether to return drawings, too.
             **kwargs: Other arguments of :meth:`stream`.
 
         Returns:
@@ -355,14 +323,15 @@ class LLDInferencer(DetInferencer):
             for an image that was not read or is read in parts; empty without
             ``return_vis``.
         """
-        results: Dict[str, list] = dict(predictions=[], visualization=[])
-        for record, drawing in self._stream(
-            inputs, batch_size, return_vis, **kwargs
-        ):
-            results['predictions'].append(record)
-            if return_vis:
-                results['visualization'].append(drawing)
-        return results
+        pairs = list(
+            self.stream(inputs, batch_size, return_vis=True, **kwargs)
+            if return_vis
+            else ((r, None) for r in self.stream(inputs, batch_size, **kwargs))
+        )
+        return dict(
+            predictions=[record for record, _ in pairs],
+            visualization=[drawing for _, drawing in pairs if return_vis],
+        )
 
     def stream(
         self,
@@ -376,38 +345,38 @@ class LLDInferencer(DetInferencer):
         tile: Optional[Union[int, Tiling]] = None,
         patient_from_folder: bool = False,
         strict: bool = False,
+        return_vis: bool = False,
     ) -> Iterator[ImagePrediction]:
-        """Predict image by image, in memory that does not grow with them.
+        """Predict image by image; memory does not grow with their number.
 
         Args:
             inputs (str | np.ndarray | WindowReader | Sequence): The path of
                 an image or a folder, an image (BGR, uint8, shape (h, w, 3)),
                 a reader of windows, or a list of paths and images.
-            batch_size (int): Images or tiles at once. Defaults to 1.
-            score_thr (float): Least score of a cell. Defaults to 0.3.
-            cell_iou_thr (float, optional): Boxes that overlap by this
-                intersection over union are one cell, whatever their types,
-                and the best score stays: a detector may box a cell once for
-                each of two types, and a count would have it twice. Defaults
-                to None: all boxes stay, as in ``tools/test.py``.
+            batch_size (int): Images or tiles at once.
+            score_thr (float): Minimum score of a cell.
+            cell_iou_thr (float, optional): Boxes of this IoU or more are one
+                cell, whatever their types, and only the one of the highest
+                score stays, so that a cell with boxes of two types counts
+                once. None: all boxes stay, as in ``tools/test.py``.
             out_dir (str | Path): Folder for :class:`ResultFiles`. They are
-                complete when the last image has been taken. Defaults to '':
-                none.
-            show_dir (str | Path): Folder for drawings, one an image, in its
-                folder and with its name, ``.jpg`` added. Defaults to '':
-                none.
-            recursive (bool): Whether a folder's folders count. Defaults to
-                False.
-            tile (int | Tiling, optional): Side in pixels of tiles for images
-                that are larger, or how they are cut and joined. Defaults to
-                None: images are predicted as a whole, whatever their size.
+                complete after the last image. '': none are written.
+            show_dir (str | Path): Folder for drawings, one an image, named
+                by the image's relative path with ``.jpg`` added. '': none.
+            recursive (bool): Whether to search folders in a folder.
+            tile (int | Tiling, optional): Side in pixels of the tiles into
+                which larger images are cut, or all settings of tiling. None:
+                images are predicted as a whole.
             patient_from_folder (bool): Whether the folder of an image names
-                the patient where the file name doesn't. Defaults to False.
-            strict (bool): Whether to stop at an image that can't be read. By
-                default its record says why, and the next one follows.
+                the patient where the file name doesn't.
+            strict (bool): Whether to stop at an image that can't be read. If
+                not, its record says why, and the next image follows.
+            return_vis (bool): Whether to yield drawings, too.
 
         Yields:
-            ImagePrediction: One an image, in the order of the inputs.
+            ImagePrediction: One an image, in the order of the inputs. With
+            ``return_vis`` a pair of it and its RGB drawing, None where there
+            is none.
 
         Raises:
             FileNotFoundError: If a path given alone is not there.
@@ -415,40 +384,6 @@ class LLDInferencer(DetInferencer):
             UnreadableImageError: If ``strict`` and an image can't be read.
             ValueError: If an argument is out of range, or the model predicts
                 what it has no name for.
-        """
-        for record, _ in self._stream(
-            inputs,
-            batch_size,
-            return_vis=False,
-            score_thr=score_thr,
-            cell_iou_thr=cell_iou_thr,
-            out_dir=out_dir,
-            show_dir=show_dir,
-            recursive=recursive,
-            tile=tile,
-            patient_from_folder=patient_from_folder,
-            strict=strict,
-        ):
-            yield record
-
-    def _stream(
-        self,
-        inputs: Union[Source, Sequence[Source]],
-        batch_size: int,
-        return_vis: bool,
-        score_thr: float = 0.3,
-        cell_iou_thr: Optional[float] = None,
-        out_dir: Union[str, Path] = '',
-        show_dir: Union[str, Path] = '',
-        recursive: bool = False,
-        tile: Optional[Union[int, Tiling]] = None,
-        patient_from_folder: bool = False,
-        strict: bool = False,
-    ) -> Iterator[Tuple[ImagePrediction, Optional[np.ndarray]]]:
-        """Predict image by image; see :meth:`stream`.
-
-        Yields:
-            tuple[ImagePrediction, np.ndarray | None]: Record and drawing.
         """
         if (return_vis or show_dir) and self.visualizer is None:
             raise ValueError(
@@ -497,12 +432,12 @@ class LLDInferencer(DetInferencer):
                 if files is not None:
                     files.write(record)
                 progress.advance(task)
-                yield record, drawing
+                yield (record, drawing) if return_vis else record
 
     def _make_header(
         self, root: Optional[str], settings: _Settings
     ) -> PredictionHeader:
-        """Describe what the predictions are made with."""
+        """Describe how the predictions were made."""
         calibration = self.recorder.calibration
         return PredictionHeader(
             types=self.recorder.types,
@@ -561,40 +496,34 @@ class LLDInferencer(DetInferencer):
         settings: _Settings,
         progress: Progress,
     ) -> Iterator[_Result]:
-        """Find cells, in batches of whole images or of the tiles of one."""
-        batch: List[_Field] = []
-        for field in fields:
-            if field.error is None and field.loaded is None:
+        """Detect cells in batches of whole images or of tiles of one."""
+
+        def is_tiled(field: _Field) -> bool:
+            return field.error is None and field.loaded is None
+
+        for tiled, group in groupby(fields, is_tiled):
+            if tiled:
+                for field in group:
+                    yield self._detect_tiled(field, settings, progress)
+            while batch := list(islice(group, settings.batch_size)):
                 yield from self._detect_whole(batch, settings)
-                batch = []
-                yield self._detect_tiled(field, settings, progress)
-                continue
-            batch.append(field)
-            if len(batch) == settings.batch_size:
-                yield from self._detect_whole(batch, settings)
-                batch = []
-        yield from self._detect_whole(batch, settings)
 
     def _detect_whole(
         self, batch: Sequence[_Field], settings: _Settings
     ) -> Iterator[_Result]:
-        """Find cells in whole images, some of which can't be read."""
-        found = iter(
-            self._predict(
-                [field.loaded for field in batch if field.error is None],
-                settings,
-            )
-        )
+        """Detect cells in whole images, some of which can't be read."""
+        readable = [field for field in batch if field.error is None]
+        found = self._predict([field.loaded for field in readable], settings)
         for field in batch:
             if field.error is not None:
                 yield field, None, None
             else:
-                yield field, next(found), measure_sharpness(field.image)
+                yield field, found.pop(0), measure_sharpness(field.image)
 
     def _detect_tiled(
         self, field: _Field, settings: _Settings, progress: Progress
     ) -> _Result:
-        """Find cells in an image that is cut into tiles."""
+        """Detect cells in an image that is cut into tiles."""
         reader, tile = field.reader, settings.tile
         size = reader.width, reader.height
         task = progress.add_task(field.item.file, total=tile.count(*size))
@@ -629,7 +558,7 @@ class LLDInferencer(DetInferencer):
                 logger='current',
                 level=logging.WARNING,
             )
-        # Empty tiles, such as between films, have no edges to be sharp.
+        # Empty tiles, such as between films, are never sharp.
         focus = np.median(sharpness[True] or sharpness[False])
         return field, merged, float(focus)
 
@@ -657,12 +586,7 @@ class LLDInferencer(DetInferencer):
         score_thr: float,
         show_dir: Union[str, Path],
     ) -> Optional[np.ndarray]:
-        """Draw an image with its cells by the config's visualizer.
-
-        Returns:
-            np.ndarray | None: RGB, uint8, shape (h', w', 3). None for an
-            image that was not read, or not as a whole.
-        """
+        """Draw an image in RGB; None if it was not read as a whole."""
         if record.error is not None:
             return None
         if field.image is None or record.width * record.height > MAX_PIXELS:
@@ -677,14 +601,15 @@ class LLDInferencer(DetInferencer):
         )
         out_file = None
         if show_dir:
-            # Added, not replaced: a.png and a.tif are two images.
+            # The ending is added: a.png and a.tif are two images.
             out_file = osp.join(show_dir, f'{record.file}.jpg')
         self.visualizer.add_datasample(
             record.file,
             field.image[..., ::-1],
             DetDataSample(pred_instances=instances),
             draw_gt=False,
-            # It draws what scores more; a record may score just as much.
+            # The visualizer draws scores above the threshold, records
+            # include those equal to it.
             pred_score_thr=float(np.nextafter(score_thr, -1)),
             out_file=out_file,
         )

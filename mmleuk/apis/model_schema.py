@@ -13,17 +13,17 @@ from mmleuk.structures import AttributeSchema, TypeProfile
 
 
 def find_schema(model: nn.Module) -> Optional[AttributeSchema]:
-    """Take the schema of a model's attribute head.
+    """Find the attributes that a model predicts.
 
     Args:
         model (nn.Module): The model, with ``dataset_meta``.
 
     Returns:
-        AttributeSchema | None: The schema, titled as the data title it; None
-        for a model without attributes.
+        AttributeSchema | None: The schema of its head with the titles of its
+        dataset; None for a model without attributes.
 
     Raises:
-        ValueError: If the data it was trained on have another one.
+        ValueError: If its dataset has other attributes or values.
     """
     heads = [m for m in model.modules() if isinstance(m, BaseAttributeHead)]
     if not heads:
@@ -32,7 +32,6 @@ def find_schema(model: nn.Module) -> Optional[AttributeSchema]:
     named = model.dataset_meta.get('attributes')
     if not named:
         return schema
-    # How they are titled is up to the data.
     of_data = AttributeSchema(named)
     if [(a.name, a.values) for a in of_data] != [
         (a.name, a.values) for a in schema
@@ -47,15 +46,14 @@ def find_schema(model: nn.Module) -> Optional[AttributeSchema]:
 def trained_attributes(
     schema: Optional[AttributeSchema], profile: Optional[TypeProfile]
 ) -> Tuple[Optional[AttributeSchema], Optional[np.ndarray]]:
-    """Leave out attributes of which no training cell had a label.
+    """Leave out attributes without a label in the training data.
 
-    Their branches were never trained, and what they say means nothing, with
-    whatever probability they say it.
+    Their branches were never trained, so their output means nothing.
 
     Args:
         schema (AttributeSchema, optional): Attributes of the model.
-        profile (TypeProfile, optional): Of its training data. None: nothing
-            is known of them, and all attributes stay.
+        profile (TypeProfile, optional): Profile of its training data. None:
+            unknown, and all attributes stay.
 
     Returns:
         tuple: The attributes that are left, None if there are none, and their
@@ -63,11 +61,8 @@ def trained_attributes(
     """
     if schema is None:
         return None, None
-    untrained = set()
-    if profile is not None:
-        untrained = {
-            n for n, table in profile.counts.items() if not table.sum()
-        }
+    counts = {} if profile is None else profile.counts
+    untrained = {name for name, table in counts.items() if not table.any()}
     columns = np.arange(schema.num_values)
     parts = np.split(columns, np.cumsum(schema.sizes)[:-1])
     kept = [

@@ -1,158 +1,39 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-import csv
 import json
-import os
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, List, Optional, Sequence, TextIO, Union
+from typing import Any, Callable, Iterator, Optional, Sequence, Union
 
+from mmleuk.io.atomic_write import atomic_write
+from mmleuk.io.csv_table import csv_table
+from mmleuk.io.predictions import PredictionWriter
 from mmleuk.structures import (
     AttributeSchema,
-    CellPrediction,
     ImagePrediction,
     PredictionHeader,
-    PredictionWriter,
 )
 
-# A text that starts so is a formula to a spreadsheet, full-width signs
-# included (OWASP, "CSV Injection").
-_FORMULA_SIGNS = ('=', '+', '-', '@', '＝', '＋', '－', '＠')
-UNCALIBRATED = 'uncalibrated'
-
-
-class CsvWriter:
-    """Writes a table with one row a cell, for spreadsheets.
-
-    ``confidence`` is a number, or ``uncalibrated`` where there is none. Text
-    that a spreadsheet would run as a formula gets an apostrophe in front. The
-    file starts with a byte order mark, by which Excel knows UTF-8.
-
-    Args:
-        path (Path): The file.
-        schema (AttributeSchema, optional): The attributes.
-    """
-
-    def __init__(self, path: Path, schema: Optional[AttributeSchema]) -> None:
-        self.path = path
-        self.names = () if schema is None else schema.names
-
-    def __enter__(self) -> 'CsvWriter':
-        self._stream = _open_partial(self.path, 'utf-8-sig')
-        self._writer = csv.writer(self._stream)
-        columns = ['file', 'patient', 'field', 'x1', 'y1', 'x2', 'y2']
-        columns += ['type', 'score', 'confidence']
-        for name in self.names:
-            columns += [name, f'{name}_probability', f'{name}_confidence']
-        self._writer.writerow(columns)
-        return self
-
-    def write(self, image: ImagePrediction) -> None:
-        """Add the cells of an image.
-
-        Args:
-            image (ImagePrediction): The image.
-        """
-        for cell in image.cells:
-            row: List[Any] = [image.file, image.patient, image.field]
-            row += [*cell.bbox, cell.type, cell.score]
-            row.append(_known(cell.confidence))
-            for name in self.names:
-                item = cell.attributes[name]
-                row += [item.value, item.probability, _known(item.confidence)]
-            self._writer.writerow(map(_defuse, row))
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        _close_partial(self._stream, self.path, is_whole=kind is None)
-
-
-class CocoWriter:
-    """Writes detections for pycocotools.
-
-    Two files: the results, a list, and what the numbers in it mean, a COCO
-    dataset without annotations. Images are numbered from 1 in the order of
-    writing, categories from 1 in the order of the types::
-
-        results = COCO('predictions.coco_images.json').loadRes(
-            'predictions.coco.json'
-        )
-
-    Each result also has ``attributes``, the names of the values by attribute,
-    which pycocotools hands through.
-
-    Args:
-        results_path (Path): File of the results.
-        images_path (Path): File of the images and categories.
-        types (Sequence[str]): The cell types.
-    """
-
-    def __init__(
-        self, results_path: Path, images_path: Path, types: Sequence[str]
-    ) -> None:
-        self.results_path = results_path
-        self.images_path = images_path
-        self.category_ids = {name: i for i, name in enumerate(types, 1)}
-        self._num_images = self._num_results = 0
-
-    def __enter__(self) -> 'CocoWriter':
-        categories = [
-            dict(id=number, name=name)
-            for name, number in self.category_ids.items()
-        ]
-        self._results = _open_partial(self.results_path)
-        self._results.write('[')
-        self._images = _open_partial(self.images_path)
-        self._images.write(
-            f'{{"categories": {json.dumps(categories)}, "annotations": [], '
-            '"images": ['
-        )
-        return self
-
-    def write(self, image: ImagePrediction) -> None:
-        """Add an image and its cells.
-
-        Args:
-            image (ImagePrediction): The image.
-        """
-        comma = ',' if self._num_images else ''
-        self._num_images += 1
-        record = dict(
-            id=self._num_images,
-            file_name=image.file,
-            width=image.width,
-            height=image.height,
-        )
-        self._images.write(f'{comma}\n{json.dumps(record)}')
-        for cell in image.cells:
-            comma = ',' if self._num_results else ''
-            self._num_results += 1
-            result = json.dumps(self._to_result(cell))
-            self._results.write(f'{comma}\n{result}')
-
-    def _to_result(self, cell: CellPrediction) -> dict:
-        x1, y1, x2, y2 = cell.bbox
-        return dict(
-            image_id=self._num_images,
-            category_id=self.category_ids[cell.type],
-            bbox=[x1, y1, round(x2 - x1, 3), round(y2 - y1, 3)],
-            score=cell.score,
-            attributes={k: a.value for k, a in cell.attributes.items()},
-        )
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        self._results.write('\n]\n')
-        self._images.write('\n]}\n')
-        is_whole = kind is None
-        _close_partial(self._results, self.results_path, is_whole)
-        _close_partial(self._images, self.images_path, is_whole)
+_Write = Callable[[ImagePrediction], None]
 
 
 class ResultFiles:
     """Writes predictions in all formats, image by image.
 
-    ``predictions.json`` (see :class:`mmleuk.structures.PredictionWriter`),
-    ``predictions.csv``, ``predictions.coco.json`` and
-    ``predictions.coco_images.json`` come to be under their names when all is
-    written. What was cut short stays as ``*.partial``.
+    The files get their names when all are complete; a run that fails leaves
+    none:
+
+    - ``predictions.json``, see :class:`.PredictionWriter`;
+    - ``predictions.csv``, a table with one row a cell. ``confidence`` is a
+      number, or ``uncalibrated`` where there is none;
+    - ``predictions.coco.json``, results for pycocotools, and
+      ``predictions.coco_images.json``, a COCO dataset without annotations
+      that says what the numbers mean. Images are numbered from 1 in the order
+      of writing, categories from 1 in the order of the types. Each result
+      also has ``attributes``, names of values by attribute::
+
+        results = COCO('predictions.coco_images.json').loadRes(
+            'predictions.coco.json'
+        )
 
     Args:
         folder (str | Path): Their folder. It is made.
@@ -162,24 +43,21 @@ class ResultFiles:
     def __init__(
         self, folder: Union[str, Path], header: PredictionHeader
     ) -> None:
-        folder = Path(folder)
-        self.folder = folder
-        self.writers = (
-            PredictionWriter(folder / 'predictions.json', header),
-            CsvWriter(folder / 'predictions.csv', header.schema),
-            CocoWriter(
-                folder / 'predictions.coco.json',
-                folder / 'predictions.coco_images.json',
-                header.types,
-            ),
-        )
-        self._stack = ExitStack()
+        self.folder = Path(folder)
+        self.header = header
 
     def __enter__(self) -> 'ResultFiles':
-        self.folder.mkdir(parents=True, exist_ok=True)
+        path, header = self.folder / 'predictions', self.header
         with ExitStack() as stack:
-            for writer in self.writers:
-                stack.enter_context(writer)
+            self._writers = [
+                stack.enter_context(
+                    PredictionWriter(path.with_suffix('.json'), header)
+                ).write,
+                stack.enter_context(
+                    _open_csv(path.with_suffix('.csv'), header.schema)
+                ),
+                stack.enter_context(_open_coco(path, header.types)),
+            ]
             self._stack = stack.pop_all()
         return self
 
@@ -189,38 +67,80 @@ class ResultFiles:
         Args:
             image (ImagePrediction): The image.
         """
-        for writer in self.writers:
-            writer.write(image)
+        for write in self._writers:
+            write(image)
 
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        self._stack.__exit__(kind, error, trace)
-
-
-def _partial(path: Path) -> Path:
-    return path.with_name(f'{path.name}.partial')
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
 
 
-def _open_partial(path: Path, encoding: str = 'utf-8') -> TextIO:
-    return _partial(path).open('w', encoding=encoding, newline='')
+@contextmanager
+def _open_csv(
+    path: Path, schema: Optional[AttributeSchema]
+) -> Iterator[_Write]:
+    """Write a table with one row a cell."""
+    names = () if schema is None else schema.names
+    columns = ['file', 'patient', 'field', 'x1', 'y1', 'x2', 'y2']
+    columns += ['type', 'score', 'confidence']
+    for name in names:
+        columns += [name, f'{name}_probability', f'{name}_confidence']
+    with csv_table(path, columns) as write_row:
+
+        def write(image: ImagePrediction) -> None:
+            for cell in image.cells:
+                row = [image.file, image.patient, image.field, *cell.bbox]
+                row += [cell.type, cell.score, _known(cell.confidence)]
+                for name in names:
+                    item = cell.attributes[name]
+                    row += [item.value, item.probability]
+                    row.append(_known(item.confidence))
+                write_row(row)
+
+        yield write
 
 
-def _close_partial(stream: TextIO, path: Path, is_whole: bool) -> None:
-    stream.close()
-    if is_whole:
-        os.replace(_partial(path), path)
+@contextmanager
+def _open_coco(path: Path, types: Sequence[str]) -> Iterator[_Write]:
+    """Write the two files for pycocotools."""
+    ids = {name: number for number, name in enumerate(types, 1)}
+    categories = [dict(id=ids[name], name=name) for name in types]
+    with (
+        atomic_write(path.with_suffix('.coco.json')) as results,
+        atomic_write(path.with_suffix('.coco_images.json')) as images,
+    ):
+        results.write('[')
+        images.write(
+            f'{{"categories": {json.dumps(categories)}, "annotations": [], '
+            '"images": ['
+        )
+        image_id, comma = 0, ''
+
+        def write(image: ImagePrediction) -> None:
+            nonlocal image_id, comma
+            record = dict(
+                id=image_id + 1,
+                file_name=image.file,
+                width=image.width,
+                height=image.height,
+            )
+            images.write(f'{"," * bool(image_id)}\n{json.dumps(record)}')
+            image_id += 1
+            for cell in image.cells:
+                x1, y1, x2, y2 = cell.bbox
+                result = dict(
+                    image_id=image_id,
+                    category_id=ids[cell.type],
+                    bbox=[x1, y1, round(x2 - x1, 3), round(y2 - y1, 3)],
+                    score=cell.score,
+                    attributes=cell.values,
+                )
+                results.write(f'{comma}\n{json.dumps(result)}')
+                comma = ','
+
+        yield write
+        results.write('\n]\n')
+        images.write('\n]}\n')
 
 
 def _known(confidence: Optional[float]) -> Union[float, str]:
-    return UNCALIBRATED if confidence is None else confidence
-
-
-def _defuse(value: Any) -> Any:
-    """Make text of what a spreadsheet would take for a formula."""
-    if not isinstance(value, str):
-        return value
-    # A spreadsheet skips blanks and control characters in front.
-    bare = value.lstrip()
-    starts_odd = value != bare or not value[:1].isprintable()
-    if bare.startswith(_FORMULA_SIGNS) or (starts_odd and value):
-        return f"'{value}"
-    return value
+    return 'uncalibrated' if confidence is None else confidence

@@ -1,11 +1,12 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 import json
-import os
 from pathlib import Path
 from typing import Any, Mapping, Optional, Sequence, Union
 
 import torch
 from mmdet.models.detectors.base import BaseDetector
+
+from mmleuk.io.atomic_write import atomic_path
 
 from .exportable_detector import ExportableDetector
 from .onnx_ops import OPSET, translation_table
@@ -13,8 +14,8 @@ from .onnx_ops import OPSET, translation_table
 INPUT_NAMES = ('image', 'scale_factor')
 OUTPUT_NAMES = ('boxes', 'scores', 'labels', 'attribute_probs')
 
-# Makes of an image of any size what the exported detector takes. It is no part
-# of that, for torch.export can't know that a padded side is a multiple.
+# Pads an image of any size to tiles. It is added after the export, as
+# torch.export can't know that a padded side is a multiple of the divisor.
 _PREFIX = """
 <ir_version: {ir_version}, opset_import: ["" : {opset}]>
 to_tiles (uint8[1,3,height,width] image)
@@ -64,13 +65,13 @@ def export_onnx(
         file (str | Path): The file to write. Its folder is made.
         classes (Sequence[str]): Names of the cell types.
         resize (dict, optional): Config of the transform that resizes images
-            in testing. The graph does not resize; :class:`OnnxDetector` does
-            as this says. Defaults to None: images are taken as they are.
-        metadata (Mapping[str, Any]): What else the file shall hold, by name:
-            strings as they are, others as JSON.
-        min_size (int): Least height and width of an image, in pixels of the
+            in testing. Not the graph but :class:`OnnxDetector` applies it.
+            None: images are not resized.
+        metadata (Mapping[str, Any]): Further metadata of the file by name,
+            strings or what JSON can hold.
+        min_size (int): Minimum height and width of an image, in pixels of the
             network's input. Below 96 px the coarsest levels have a single
-            pixel. Defaults to 96.
+            pixel.
 
     Raises:
         ImportError: If onnx or onnxscript is missing.
@@ -129,32 +130,18 @@ def export_onnx(
         },
     )
     onnx.checker.check_model(model, full_check=True)
-    file = Path(file)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f'.{file.name}.partial')
-    try:
+    with atomic_path(file) as partial:
         onnx.save(model, partial)
-        os.replace(partial, file)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _to_onnx(exportable: ExportableDetector, min_size: int) -> Any:
-    """Export the network, with both sides of the image left open.
-
-    Args:
-        exportable (ExportableDetector): The network.
-        min_size (int): Least side of an image in pixels.
-
-    Returns:
-        onnx.ModelProto: The graph.
-    """
+    """Export the network with both sides of the image dynamic."""
     side = exportable.divisor
     least = -(-min_size // side)
     # Sides that differ, so that the exporter does not take them for one.
     rows, columns = least + 1, least + 2
-    # Traced here and not in torch.onnx.export: MMDetection takes other paths,
-    # of old, where it sees an export to ONNX going on.
+    # Not traced in torch.onnx.export: MMDetection takes other, outdated paths
+    # during an export to ONNX.
     with torch.no_grad():
         program = torch.export.export(
             exportable,

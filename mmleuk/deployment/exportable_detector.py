@@ -26,26 +26,25 @@ _NMS_KEYS = {'type', 'iou_threshold', 'class_agnostic', 'split_thr'}
 class ExportableDetector(nn.Module):
     """A two-stage detector as one function of tensors, from pixels to cells.
 
-    It is put together of a copy of the detector's own modules, and calls
-    their code wherever that can be exported: backbone, neck and heads, the
-    anchors, the box coders, the refinement of a cascade, the attribute
-    branches. What MMDetection does by branches on data, or by compiled code
-    that an exporter can't look into, is done here by tensors of fixed size:
-    the normalisation, the choice of proposals, NMS, and the RoI extractors.
+    It copies the detector's modules and calls their code wherever it can be
+    exported: backbone, neck, heads, anchors, box coders, cascade refinement
+    and attribute branches. Where MMDetection branches on data or calls
+    compiled code, tensors of fixed size are used instead: normalisation,
+    choice of proposals, NMS and RoI extractors.
 
-    The choice of proposals always gives ``max_per_img`` boxes. Those that are
-    not there are empty boxes, and what comes of them has the score 0.
+    There are always ``max_per_img`` proposals. Missing ones are empty boxes,
+    whose detections have the score 0.
 
     Args:
         detector (BaseDetector): A ``TwoStageDetector`` with an ``RPNHead`` and
             a ``StandardRoIHead`` or ``CascadeRoIHead`` without masks, or a
-            ``SemiBaseDetector`` that holds such ones: then the one it
-            predicts on. It is left as it is.
+            ``SemiBaseDetector`` of such: then the one it predicts with. It is
+            not modified.
 
     Raises:
         TypeError: If it is another detector.
-        ValueError: If its ``test_cfg`` or its preprocessor asks for what is
-            not exported.
+        ValueError: If its ``test_cfg`` or its preprocessor has settings that
+            can't be exported.
     """
 
     def __init__(self, detector: BaseDetector) -> None:
@@ -128,9 +127,8 @@ class ExportableDetector(nn.Module):
         Args:
             tiles (Tensor): The image, BGR, padded at the bottom and on the
                 right to multiples of ``divisor`` d and viewed as
-                (1, 3, rows, d, columns, d), uint8: both sides are multiples
-                of d for the exporter, too. What the padding holds does not
-                matter.
+                (1, 3, rows, d, columns, d), uint8, so that the exporter knows
+                that d divides both sides. Values in the padding are ignored.
             image_shape (Tensor): Height and width before padding, shape
                 (2, ), int64.
             scale_factor (Tensor): Pixels of the image for one pixel of the
@@ -152,15 +150,7 @@ class ExportableDetector(nn.Module):
         return (*outputs, self._name_attributes(x, boxes, scale_factor))
 
     def _preprocess(self, tiles: Tensor, image_shape: Tensor) -> Tensor:
-        """Normalise the image and set the padding.
-
-        Args:
-            tiles (Tensor): As of :meth:`forward`.
-            image_shape (Tensor): As of :meth:`forward`.
-
-        Returns:
-            Tensor: Shape (1, 3, H, W), float32.
-        """
+        """Normalise and pad as MMDetection does, to (1, 3, H, W) float32."""
         height = tiles.size(2) * self.divisor
         width = tiles.size(4) * self.divisor
         image = tiles.reshape(1, 3, height, width)
@@ -177,17 +167,7 @@ class ExportableDetector(nn.Module):
     def _propose(
         self, x: Tuple[Tensor, ...], meta: dict
     ) -> Tuple[Tensor, Tensor]:
-        """Choose the proposals.
-
-        Args:
-            x (tuple[Tensor]): Levels of the neck, each (1, C, H, W).
-            meta (dict): ``img_shape``.
-
-        Returns:
-            tuple[Tensor, Tensor]: Boxes in pixels of the network's input,
-            shape (max_per_img, 4), and which of them are there, bool, shape
-            (max_per_img, ).
-        """
+        """Choose max_per_img proposals, and mask those that exist."""
         head = self.detector.rpn_head
         cfg = head.test_cfg
         score_maps, delta_maps = head(x)
@@ -202,7 +182,7 @@ class ExportableDetector(nn.Module):
         ):
             level_scores = score_map[0].permute(1, 2, 0).reshape(-1).sigmoid()
             deltas = delta_map[0].permute(1, 2, 0).reshape(-1, 4)
-            # So many more that a level can't have too few to choose from.
+            # Fillers, as a level may have fewer than nms_pre priors.
             absent = level_scores.new_full((cfg.nms_pre,), -1.0)
             best, index = torch.cat([level_scores, absent]).topk(cfg.nms_pre)
             index = torch.where(best >= 0, index, 0)
@@ -234,18 +214,7 @@ class ExportableDetector(nn.Module):
         proposals: Tensor,
         is_there: Tensor,
     ) -> Tuple[Tensor, Tensor, Tensor]:
-        """Type the proposals and refine their boxes.
-
-        Args:
-            x (tuple[Tensor]): Levels of the neck, each (1, C, H, W).
-            meta (dict): ``img_shape``.
-            proposals (Tensor): Boxes, shape (m, 4).
-            is_there (Tensor): Which of them are there, shape (m, ).
-
-        Returns:
-            tuple[Tensor, Tensor, Tensor]: Boxes (n, 4) in pixels of the
-            network's input, scores (n, ) and labels (n, ) after NMS.
-        """
+        """Classify proposals, refine their boxes (n, 4) and apply NMS."""
         cfg = self.detector.roi_head.test_cfg
         # Without a config the head returns all scores of all proposals.
         raw = self.detector.roi_head.predict_bbox(
@@ -271,19 +240,8 @@ class ExportableDetector(nn.Module):
     def _name_attributes(
         self, x: Tuple[Tensor, ...], boxes: Tensor, scale_factor: Tensor
     ) -> Tensor:
-        """Name the attributes of the cells.
-
-        The RoI head does the same for several images, and takes the scale
-        factor as a number, which here is none before the graph runs.
-
-        Args:
-            x (tuple[Tensor]): Levels of the neck, each (1, C, H, W).
-            boxes (Tensor): Boxes in pixels of the network's input, (n, 4).
-            scale_factor (Tensor): As of :meth:`forward`.
-
-        Returns:
-            Tensor: Probabilities, shape (n, sum of values).
-        """
+        """Probabilities of attribute values, shape (n, sum of values)."""
+        # The RoI head does this for several images, with a constant scale.
         head = self.detector.roi_head
         if head.attribute_source != 'neck':
             x = x.early if head.attribute_source == 'early' else x.early + x
@@ -303,37 +261,16 @@ def _suppress(
     nms_cfg: ConfigDict,
     max_num: int,
 ) -> Tensor:
-    """Suppress boxes that overlap a better one of their group.
-
-    The groups are kept apart as MMCV does, by moving each to a place of its
-    own, so that the overlaps are those of MMCV to the last bit.
-
-    Args:
-        boxes (Tensor): Boxes, shape (n, 4).
-        scores (Tensor): Scores, shape (n, ). Above 0 for those that count.
-        groups (Tensor): Level or type of each box, shape (n, ).
-        nms_cfg (ConfigDict): Config of the NMS.
-        max_num (int): Most boxes to keep.
-
-    Returns:
-        Tensor: Indices, as of :func:`nms`.
-    """
+    """Indices of NMS within each group (level or type) as of :func:`nms`."""
     if not nms_cfg.get('class_agnostic', False):
+        # Groups are moved apart as MMCV does, so that IoUs are the same bits.
         farthest = (boxes * (scores > 0)[:, None]).max()
         boxes = boxes + groups.to(boxes)[:, None] * (farthest + 1)
     return nms(boxes, scores, nms_cfg.iou_threshold, max_num)
 
 
 def _check_detector(detector: BaseDetector) -> None:
-    """Refuse what is not exported.
-
-    Args:
-        detector (BaseDetector): The detector.
-
-    Raises:
-        TypeError: If it or one of its heads is of another kind.
-        ValueError: If its ``test_cfg`` asks for more.
-    """
+    """Refuse detectors and settings that can't be exported."""
     if not isinstance(detector, TwoStageDetector):
         raise TypeError(
             f'export to ONNX got a {type(detector).__name__}, expected a '

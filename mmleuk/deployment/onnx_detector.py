@@ -25,12 +25,12 @@ class OnnxDetector:
     Args:
         file (str | Path): The file.
         providers (Sequence[str]): What runs the graph, in the order of
-            preference, see onnxruntime. Defaults to the CPU.
-        num_threads (int, optional): Threads on the CPU. Defaults to what
-            onnxruntime takes by itself.
+            preference, see onnxruntime.
+        num_threads (int, optional): Threads on the CPU. None: onnxruntime
+            decides.
 
     Attributes:
-        metadata (dict[str, str]): All that the file tells of itself.
+        metadata (dict[str, str]): Metadata of the file.
         classes (tuple[str]): Names of the cell types.
         schema (AttributeSchema | None): The attributes, None for a detector
             without.
@@ -139,16 +139,7 @@ class OnnxDetector:
     def _run(
         self, image: np.ndarray, scale_factor: Tuple[float, float]
     ) -> InstanceData:
-        """Run the graph.
-
-        Args:
-            image (np.ndarray): The image, shape (3, h, w).
-            scale_factor (tuple[float, float]): Its pixels for one of the
-                original image, in x and in y.
-
-        Returns:
-            :obj:`InstanceData`: The cells.
-        """
+        """Run the graph on an image of shape (3, h, w)."""
         if image.dtype != np.uint8:
             raise TypeError(
                 f'got an image of {image.dtype}, expected uint8: the graph '

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple, Union
 
-import numpy as np
 from scipy.stats import fisher_exact
 
-from mmleuk.structures import Attribute, PredictionReader, TypeProfile
+from mmleuk.io.predictions import PredictionReader
+from mmleuk.structures import Attribute, TypeProfile
 
 from .statistics import Share, share_by_cells
 
@@ -24,8 +24,8 @@ class Reference:
     Args:
         profile (TypeProfile): How often types have attribute values.
         source (str): Where it comes from, for people.
-        predicted (bool): Whether its attributes were named by a model, not
-            by people.
+        predicted (bool): Whether its attributes are predictions of a model
+            instead of labels.
     """
 
     profile: TypeProfile
@@ -43,9 +43,9 @@ class ValueRow:
         share (Share): Of the patient's cells.
         reference (float, optional): Share of the reference's cells, None
             where it has none of the type.
-        num_reference (int): How many cells that is of.
+        num_reference (int): Number of these cells.
         differs (str, optional): ``'more'`` or ``'less'`` than the reference,
-            where Fisher's exact test finds the difference beyond chance.
+            where the difference is significant by Fisher's exact test.
     """
 
     attribute: str
@@ -94,23 +94,10 @@ def _count_predictions(reader: PredictionReader) -> Reference:
             f'{reader.path}: its model names no attributes, expected '
             'predictions with attributes to compare with'
         )
-    row = {name: index for index, name in enumerate(header.types)}
-    counts = {
-        attribute.name: np.zeros(
-            (len(row), len(attribute.values)), dtype=np.int64
-        )
-        for attribute in header.schema
-    }
-    columns = {
-        attribute.name: {v: i for i, v in enumerate(attribute.values)}
-        for attribute in header.schema
-    }
+    profile = TypeProfile.count(header.types, header.schema)
     for image in reader:
         for cell in image.cells:
-            for name, attribute in cell.attributes.items():
-                column = columns[name][attribute.value]
-                counts[name][row[cell.type], column] += 1
-    profile = TypeProfile(header.types, header.schema, counts)
+            profile.add(cell.type, cell.values)
     return Reference(profile, reader.path.name, predicted=True)
 
 
@@ -122,14 +109,14 @@ def compare(
 ) -> Tuple[Dict[str, List[ValueRow]], List[str]]:
     """Compare a patient's cells with a reference, type by type.
 
-    Of an attribute with two values the second one says all.
+    Of an attribute with two values only the second one is listed.
 
     Args:
         profile (TypeProfile): Of the patient.
         reference (Reference, optional): What to compare with.
         attributes (Sequence[Attribute]): What to compare of the cells.
-        level (float): Of the intervals, which take cells as independent.
-            Defaults to 0.95.
+        level (float): Level of the intervals, which assume independent
+            cells.
 
     Returns:
         tuple[dict, list[str]]: Rows by type, and the types that have too few

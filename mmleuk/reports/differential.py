@@ -17,9 +17,9 @@ class TypeRow:
     Args:
         name (str): The type.
         is_blast (bool): Whether it is counted as a blast.
-        share (Share): Of the cells that could be named.
+        share (Share): Share of the named cells.
         num_fields (int): Fields in which it was found.
-        certainty (float, optional): Median confidence or score, None of no
+        confidence (float, optional): Median confidence or score, None of no
             cells.
     """
 
@@ -27,7 +27,7 @@ class TypeRow:
     is_blast: bool
     share: Share
     num_fields: int
-    certainty: Optional[float]
+    confidence: Optional[float]
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,10 @@ class BlastShare:
             ``'above'``, ``'below'`` or ``'across'``.
         equivalents (tuple[tuple[str, Share]]): The share with a type beside
             that counts as a blast in some leukaemias, for each found.
-        expected_errors (float, optional): How many of the cells counted as
-            blasts are expected to be none, by their calibrated confidences.
-        with_unnamed (float, optional): The share if every cell that nobody
-            could name were a blast.
+        expected_errors (float, optional): Expected number of cells counted as
+            blasts that are none, by their calibrated confidences.
+        with_unnamed (float, optional): The share if every unnamed cell were a
+            blast.
     """
 
     types: Tuple[str, ...]
@@ -59,28 +59,31 @@ class BlastShare:
     with_unnamed: Optional[float] = None
 
 
-def count_types(tally: PatientSummary) -> Tuple[List[TypeRow], BlastShare]:
-    """Take all shares of a patient, on the same draws of fields.
+def count_types(summary: PatientSummary) -> Tuple[List[TypeRow], BlastShare]:
+    """Compute all shares of a patient, on the same draws of fields.
 
     Args:
-        tally (PatientSummary): What was counted.
+        summary (PatientSummary): Counts of the patient.
 
     Returns:
         tuple[list[TypeRow], BlastShare]: The differential count, blasts
         first, then by number; and the share of blasts.
     """
-    settings, types = tally.settings, tally.header.types
-    by_field = tally.counts_by_field()
+    settings, types = summary.settings, summary.header.types
+    by_field = summary.counts_by_field()
     nothing = np.zeros(len(by_field), dtype=np.int64)
     column = {name: by_field[:, i] for i, name in enumerate(types)}
-    named = tally.counted_types
+    named = summary.counted_types
     equivalents = [
         name
         for name in BLAST_EQUIVALENTS
-        if name in types and name not in tally.blasts
+        if name in types and name not in summary.blasts
     ]
     groups = [(name,) for name in named]
-    groups += [tally.blasts, *((*tally.blasts, name) for name in equivalents)]
+    groups += [
+        summary.blasts,
+        *((*summary.blasts, name) for name in equivalents),
+    ]
     shares = shares_by_fields(
         np.stack(
             [sum((column[name] for name in g), nothing) for g in groups], 1
@@ -94,37 +97,37 @@ def count_types(tally: PatientSummary) -> Tuple[List[TypeRow], BlastShare]:
     rows = [
         TypeRow(
             name,
-            name in tally.blasts,
+            name in summary.blasts,
             share,
             int(np.count_nonzero(column[name])),
-            _median(tally.certainties.get(name, ())),
+            _median(summary.confidences.get(name, ())),
         )
         for name, share in zip(named, shares)
     ]
     rows.sort(key=lambda row: (not row.is_blast, -row.share.count))
     share, *wider = shares[len(named) :]
-    return rows, _judge_blasts(tally, share, list(zip(equivalents, wider)))
+    return rows, _state_blasts(summary, share, list(zip(equivalents, wider)))
 
 
-def _judge_blasts(
-    tally: PatientSummary, share: Share, wider: Sequence[Tuple[str, Share]]
+def _state_blasts(
+    summary: PatientSummary, share: Share, wider: Sequence[Tuple[str, Share]]
 ) -> BlastShare:
-    untrained = untrained_types(tally)
-    findable = [name for name in tally.blasts if name not in untrained]
+    untrained = untrained_types(summary)
+    findable = [name for name in summary.blasts if name not in untrained]
     unknown = tuple(
         name
-        for name in (tally.settings.blast_types or BLAST_TYPES)
+        for name in (summary.settings.blast_types or BLAST_TYPES)
         if name not in findable
     )
     problem = None
-    if not tally.blasts:
+    if not summary.blasts:
         problem = (
             f'The model knows no type of blast ({", ".join(BLAST_TYPES)}), so '
             'this report cannot say whether there are any.'
         )
     elif not findable:
         problem = (
-            f'The model lists {", ".join(tally.blasts)}, but its training '
+            f'The model lists {", ".join(summary.blasts)}, but its training '
             'data hold no such cell with known attributes. It cannot be '
             'expected to find blasts, so no share is stated.'
         )
@@ -132,35 +135,35 @@ def _judge_blasts(
         problem = 'No cell was found and named, so there is no share.'
     elif (
         not share.count
-        and tally.header.type_profile is None
-        and tally.settings.blast_types is None
+        and summary.header.type_profile is None
+        and summary.settings.blast_types is None
     ):
         # 0 % of a model that never saw a blast would be false comfort.
         problem = (
             'No cell was named a blast, but the predictions do not tell '
             'whether the model was ever taught what blasts look like. If it '
-            f'was, ask for {", ".join(tally.blasts)} as blast types.'
+            f'was, ask for {", ".join(summary.blasts)} as blast types.'
         )
     if problem:
-        return BlastShare(tally.blasts, unknown, problem=problem)
-    limited_to_half_of = [
+        return BlastShare(summary.blasts, unknown, problem=problem)
+    error_probs = [
         1 - value
-        for name in tally.blasts
-        for value in tally.certainties.get(name, ())
+        for name in summary.blasts
+        for value in summary.confidences.get(name, ())
     ]
     with_unnamed = None
-    if tally.num_unnamed:
-        with_unnamed = (share.count + tally.num_unnamed) / tally.num_cells
+    if summary.num_unnamed:
+        with_unnamed = (share.count + summary.num_unnamed) / summary.num_cells
     return BlastShare(
-        tally.blasts,
+        summary.blasts,
         unknown,
         share,
-        relation=share.relation(tally.settings.blast_mark),
+        relation=share.relation(summary.settings.blast_mark),
         equivalents=tuple(
             (name, other) for name, other in wider if other.count > share.count
         ),
-        expected_errors=float(sum(limited_to_half_of))
-        if limited_to_half_of and not tally.num_uncalibrated
+        expected_errors=float(sum(error_probs))
+        if error_probs and not summary.num_uncalibrated
         else None,
         with_unnamed=with_unnamed,
     )

@@ -1,14 +1,44 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-from dataclasses import dataclass
-from typing import Dict, List, Tuple
+import heapq
+from collections import Counter, defaultdict
+from functools import partial
+from typing import Any, Iterator, List, NamedTuple, Tuple
 
 from .found_cells import FoundCell
-from .top_k import TopK
 
 
-@dataclass(frozen=True)
-class GalleryRow:
-    """Cells of a type shown side by side.
+class TopK:
+    """Keeps the items of the highest rank among any number of them.
+
+    Args:
+        capacity (int): Number of items to keep.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self._heap: List[tuple] = []
+        self._num_seen = 0
+
+    def add(self, rank: Tuple, item: Any) -> None:
+        """Offer an item.
+
+        Args:
+            rank (tuple): Sort key. Of equals the first is better.
+            item (Any): The item.
+        """
+        self._num_seen += 1
+        # Unique, so that items are never compared.
+        heapq.heappush(self._heap, (rank, -self._num_seen, item))
+        if len(self._heap) > self.capacity:
+            heapq.heappop(self._heap)
+
+    def __iter__(self) -> Iterator:
+        """Yield the items, the best first."""
+        return (entry[-1] for entry in sorted(self._heap, reverse=True))
+
+
+class GalleryRow(NamedTuple):
+    """Cells of a type that are shown side by side.
 
     Args:
         kind (str): ``'all'``, ``'typical'`` or ``'doubtful'``.
@@ -22,21 +52,22 @@ class GalleryRow:
 class Gallery:
     """Picks the most typical and the most doubtful cells of each type.
 
-    Typical are those of highest certainty without a surprising attribute.
-    Doubtful are those with surprising attributes, up to half of the row, and
-    those of lowest certainty. Of a type with no more cells than fit in a row
-    all are shown.
+    Typical are those of the highest confidence without a surprising
+    attribute. Doubtful are those with surprising attributes, up to half of
+    the row, and those of the lowest confidence. If all cells of a type fit in
+    one row, all are shown.
 
     Args:
-        capacity (int): Most cells in a row.
+        capacity (int): Maximum number of cells in a row.
     """
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
-        self._seen: Dict[str, int] = {}
-        self._sure: Dict[str, TopK] = {}
-        self._unsure: Dict[str, TopK] = {}
-        self._surprising: Dict[str, TopK] = {}
+        self._seen: Counter = Counter()
+        self._sure = defaultdict(partial(TopK, capacity))
+        # Some of the least confident may be shown as surprising.
+        self._unsure = defaultdict(partial(TopK, 2 * capacity))
+        self._surprising = defaultdict(partial(TopK, capacity))
 
     def add(self, found: FoundCell) -> None:
         """Offer a cell.
@@ -44,21 +75,14 @@ class Gallery:
         Args:
             found (FoundCell): The cell.
         """
-        kind = found.cell.type
-        if kind not in self._seen:
-            self._seen[kind] = 0
-            self._sure[kind] = TopK(self.capacity)
-            # Some of the least certain may be shown as surprising.
-            self._unsure[kind] = TopK(2 * self.capacity)
-            self._surprising[kind] = TopK(self.capacity)
-        self._seen[kind] += 1
-        self._unsure[kind].add((-found.confidence,), found)
-        surprises = found.surprises
+        name, surprises = found.cell.type, found.surprises
+        self._seen[name] += 1
+        self._unsure[name].add((-found.confidence,), found)
         if surprises:
             rank = (len(surprises), -surprises[0].likelihood_ratio)
-            self._surprising[kind].add(rank, found)
+            self._surprising[name].add(rank, found)
         else:
-            self._sure[kind].add((found.confidence,), found)
+            self._sure[name].add((found.confidence,), found)
 
     def rows(self, cell_type: str) -> List[GalleryRow]:
         """Pick the cells of a type.
@@ -69,11 +93,7 @@ class Gallery:
         Returns:
             list[GalleryRow]: The rows, none empty.
         """
-        if not self.capacity or cell_type not in self._seen:
-            return []
         unsure = list(self._unsure[cell_type])
-        if self._seen[cell_type] <= self.capacity:
-            return [GalleryRow('all', tuple(reversed(unsure)))]
         typical = list(self._sure[cell_type])
         doubtful = list(self._surprising[cell_type])[: -(-self.capacity // 2)]
         shown = {found.number for found in typical + doubtful}
@@ -82,4 +102,6 @@ class Gallery:
             GalleryRow('typical', tuple(typical)),
             GalleryRow('doubtful', tuple(doubtful[: self.capacity])),
         ]
+        if self._seen[cell_type] <= self.capacity:
+            rows = [GalleryRow('all', tuple(reversed(unsure)))]
         return [row for row in rows if row.cells]

@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""What a reader must know about the data before the numbers."""
+"""Notes on the quality of the data."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Dict, Iterator, List, Sequence, Tuple
 
 import numpy as np
 
-from mmleuk.structures import PredictionHeader, TypeProfile
+from mmleuk.structures import PredictionHeader
 from mmleuk.structures.metainfo import LLD_CLASSES
 
 from .patient_summary import PatientSummary
@@ -35,11 +35,11 @@ class Note:
     """One note on the quality of the data.
 
     Args:
-        code (str): What it is about, for programs.
-        title (str): What it is about, in a few words.
-        text (str): What was seen and what it means.
-        caution (bool): Whether it may change how the numbers are read.
-        items (tuple[str]): What it applies to: names of fields.
+        code (str): Subject, for programs.
+        title (str): Subject, for people.
+        text (str): The finding and what it means.
+        caution (bool): Whether it may change how to read the numbers.
+        items (tuple[str]): Names of the fields it applies to.
     """
 
     code: str
@@ -49,80 +49,67 @@ class Note:
     items: Tuple[str, ...] = ()
 
 
-def find_notes(tally: PatientSummary, labels: Sequence[str]) -> List[Note]:
-    """Judge the data of a patient.
+def find_notes(summary: PatientSummary, labels: Sequence[str]) -> List[Note]:
+    """Note what limits the data of a patient.
 
     Args:
-        tally (PatientSummary): What was counted.
+        summary (PatientSummary): Counts of the patient.
         labels (Sequence[str]): Names of the fields.
 
     Returns:
         list[Note]: The notes, cautions first.
     """
     notes = [
-        *_on_numbers(tally),
-        *_on_model(tally),
-        *_on_certainty(tally),
-        *_on_fields(tally, labels),
-        *_on_mixtures(tally),
+        *_on_numbers(summary),
+        *_on_model(summary),
+        *_on_confidence(summary),
+        *_on_fields(summary, labels),
+        *_on_mixtures(summary),
     ]
     return sorted(notes, key=lambda note: not note.caution)
 
 
-def untrained_types(tally: PatientSummary) -> Tuple[str, ...]:
-    """Types of the model of which its training data hold no cell.
+def untrained_types(summary: PatientSummary) -> Tuple[str, ...]:
+    """List the types of the model without a training cell.
 
     Args:
-        tally (PatientSummary): What was counted.
+        summary (PatientSummary): Counts of a patient.
 
     Returns:
-        tuple[str]: The types, none where the training data are not known.
+        tuple[str]: The types, none if the training data are not known.
     """
-    profile = tally.header.type_profile
+    profile = summary.header.type_profile
     if profile is None:
         return ()
-    return tuple(
-        name
-        for name in tally.counted_types
-        if name not in profile.types or not num_training_cells(profile, name)
-    )
+    trained = {
+        profile.types[row]
+        for table in profile.counts.values()
+        for row in np.flatnonzero(table.any(axis=1))
+    }
+    return tuple(n for n in summary.counted_types if n not in trained)
 
 
 def untrained_attributes(header: PredictionHeader) -> Tuple[str, ...]:
-    """Attributes of a model that no cell of its training data has.
+    """List the attributes of a model without a training label.
 
     Args:
-        header (PredictionHeader): Of the predictions.
+        header (PredictionHeader): Header of the predictions.
 
     Returns:
-        tuple[str]: Their names, none where the training data are not known.
+        tuple[str]: Their names, none if the training data are not known.
     """
-    if header.type_profile is None:
+    if header.type_profile is None or header.schema is None:
         return ()
     counts = header.type_profile.counts
     return tuple(
-        attribute.name
-        for attribute in header.schema or ()
-        if attribute.name not in counts or not counts[attribute.name].any()
+        name
+        for name in header.schema.names
+        if name not in counts or not counts[name].any()
     )
 
 
-def num_training_cells(profile: TypeProfile, cell_type: str) -> int:
-    """Count the training cells of a type.
-
-    Args:
-        profile (TypeProfile): Of the training data.
-        cell_type (str): A type of it.
-
-    Returns:
-        int: Those of which at least one attribute is known, at least.
-    """
-    row = profile.types.index(cell_type)
-    return max(int(table[row].sum()) for table in profile.counts.values())
-
-
-def _on_numbers(tally: PatientSummary) -> Iterator[Note]:
-    cells = tally.num_named
+def _on_numbers(summary: PatientSummary) -> Iterator[Note]:
+    cells = summary.num_named
     if cells < ENOUGH_CELLS:
         few = cells < FEWEST_CELLS
         yield Note(
@@ -134,8 +121,8 @@ def _on_numbers(tally: PatientSummary) -> Iterator[Note]:
             'The intervals show how little fewer cells can tell.',
             caution=few,
         )
-    with_cells = sum(field.num_cells > 0 for field in tally.readable)
-    if cells and with_cells < tally.settings.min_fields:
+    with_cells = sum(field.num_cells > 0 for field in summary.readable)
+    if cells and with_cells < summary.settings.min_fields:
         yield Note(
             'few-fields',
             'Few fields',
@@ -145,8 +132,8 @@ def _on_numbers(tally: PatientSummary) -> Iterator[Note]:
         )
 
 
-def _on_model(tally: PatientSummary) -> Iterator[Note]:
-    header = tally.header
+def _on_model(summary: PatientSummary) -> Iterator[Note]:
+    header = summary.header
     if header.calibration is None:
         yield Note(
             'uncalibrated',
@@ -163,8 +150,8 @@ def _on_model(tally: PatientSummary) -> Iterator[Note]:
                 f'Confidences rest on {number(fitted_on, "labelled cell")}.',
                 caution=False,
             )
-    absent = [name for name in LLD_CLASSES if name not in header.types]
-    absent = [name for name in absent if name != tally.settings.unnamed_type]
+    known = {*header.types, summary.settings.unnamed_type}
+    absent = [name for name in LLD_CLASSES if name not in known]
     if absent:
         yield Note(
             'unknown-types',
@@ -172,7 +159,7 @@ def _on_model(tally: PatientSummary) -> Iterator[Note]:
             f'{", ".join(absent)}: such cells are missed or named as another '
             'type.',
         )
-    untrained = untrained_types(tally)
+    untrained = untrained_types(summary)
     if untrained:
         yield Note(
             'untrained-types',
@@ -181,9 +168,9 @@ def _on_model(tally: PatientSummary) -> Iterator[Note]:
             'data have no such cell with known attributes. It is not expected '
             'to find them: none found does not mean none there.',
         )
-    blind = untrained_attributes(header)
-    if blind:
-        titles = [a.title for a in header.schema if a.name in blind]
+    without_labels = untrained_attributes(header)
+    if without_labels:
+        titles = [a.title for a in header.schema if a.name in without_labels]
         yield Note(
             'untrained-attributes',
             'Attributes without training labels',
@@ -201,43 +188,45 @@ def _on_model(tally: PatientSummary) -> Iterator[Note]:
         )
 
 
-def _on_certainty(tally: PatientSummary) -> Iterator[Note]:
-    if not tally.num_cells:
+def _on_confidence(summary: PatientSummary) -> Iterator[Note]:
+    if not summary.num_cells:
         return
-    if tally.num_rivals:
+    if summary.num_rivals:
         yield Note(
             'rivals',
             'Cells with two names',
-            f'{number(tally.num_rivals, "box", "boxes")} on the cell of a '
+            f'{number(summary.num_rivals, "box", "boxes")} on the cell of a '
             'surer box, not counted. What they name is given after “or”.',
-            caution=tally.num_rivals > _MANY * tally.num_cells,
+            caution=summary.num_rivals > _MANY * summary.num_cells,
         )
     doubtful = sum(
         sum(value < _DOUBTFUL for value in values)
-        for values in tally.certainties.values()
+        for values in summary.confidences.values()
     )
-    if doubtful > _MANY * tally.num_cells:
-        what = 'confidence' if not tally.num_uncalibrated else 'score'
+    if doubtful > _MANY * summary.num_cells:
+        what = 'confidence' if not summary.num_uncalibrated else 'score'
         yield Note(
             'doubtful-cells',
             'Many doubtful cells',
             f'A {what} below {_DOUBTFUL:g}: {number(doubtful, "cell")} of '
-            f'{tally.num_cells} ({percent(doubtful / tally.num_cells)}).',
+            f'{summary.num_cells} ({percent(doubtful / summary.num_cells)}).',
         )
-    if tally.num_unnamed:
-        share = tally.num_unnamed / tally.num_cells
+    if summary.num_unnamed:
+        share = summary.num_unnamed / summary.num_cells
         yield Note(
             'unnamed-cells',
             'Cells nobody could name',
-            f'{number(tally.num_unnamed, "cell")} of {tally.num_cells} '
+            f'{number(summary.num_unnamed, "cell")} of {summary.num_cells} '
             f'({percent(share)}), of the type '
-            f'“{tally.settings.unnamed_type}”, left out of all shares.',
+            f'“{summary.settings.unnamed_type}”, left out of all shares.',
             caution=share > _MANY,
         )
 
 
-def _on_fields(tally: PatientSummary, labels: Sequence[str]) -> Iterator[Note]:
-    named = list(zip(labels, tally.fields))
+def _on_fields(
+    summary: PatientSummary, labels: Sequence[str]
+) -> Iterator[Note]:
+    named = list(zip(labels, summary.fields))
     errors = [
         f'{label}: {field.error}' for label, field in named if field.error
     ]
@@ -261,14 +250,14 @@ def _on_fields(tally: PatientSummary, labels: Sequence[str]) -> Iterator[Note]:
             items=empty,
         )
     blurred = tuple(
-        label for label, found in zip(labels, find_blurred(tally)) if found
+        label for label, found in zip(labels, find_blurred(summary)) if found
     )
     if blurred:
         limits = []
-        if tally.settings.min_focus is not None:
-            limits.append(f'below {tally.settings.min_focus:g}')
+        if summary.settings.min_focus is not None:
+            limits.append(f'below {summary.settings.min_focus:g}')
         limits.append(
-            f'below {percent(tally.settings.focus_ratio, 0)} of the median '
+            f'below {percent(summary.settings.focus_ratio, 0)} of the median '
             'of this patient’s fields'
         )
         yield Note(
@@ -281,20 +270,20 @@ def _on_fields(tally: PatientSummary, labels: Sequence[str]) -> Iterator[Note]:
         )
 
 
-def find_blurred(tally: PatientSummary) -> List[bool]:
-    """Say which fields are less sharp than they should be.
+def find_blurred(summary: PatientSummary) -> List[bool]:
+    """Find the fields that are less sharp than they should be.
 
     Args:
-        tally (PatientSummary): What was counted.
+        summary (PatientSummary): Counts of a patient.
 
     Returns:
-        list[bool]: Of each field, whether its focus is below the limit that
-        the user gave, or far below the median of the patient's fields of the
-        same scale.
+        list[bool]: For each field, whether its focus is below the limit of
+        the user, or far below the median of the patient's fields of the same
+        scale.
     """
-    settings = tally.settings
+    settings = summary.settings
     known: Dict[tuple, List[float]] = {}
-    for field in tally.fields:
+    for field in summary.fields:
         if field.focus is not None:
             known.setdefault(field.scale, []).append(field.focus)
     limits = {
@@ -309,16 +298,16 @@ def find_blurred(tally: PatientSummary) -> List[bool]:
         }
     return [
         field.focus is not None and field.focus < limits.get(field.scale, 0.0)
-        for field in tally.fields
+        for field in summary.fields
     ]
 
 
-def _on_mixtures(tally: PatientSummary) -> Iterator[Note]:
+def _on_mixtures(summary: PatientSummary) -> Iterator[Note]:
     for code, title, place in (
         ('mixed-magnification', 'Mixed magnifications', 0),
         ('mixed-subsets', 'Mixed microscopes or cameras', 1),
     ):
-        seen = Counter(field.scale[place] for field in tally.readable)
+        seen = Counter(field.scale[place] for field in summary.readable)
         if len(seen) > 1:
             parts = ', '.join(
                 f'{name or "not stated"}: {number(count, "field")}'

@@ -3,19 +3,18 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Set, Tuple
+from typing import Dict, Iterable, List, Optional, Sequence, Set, Tuple
 
 from PIL import Image
 
 from mmleuk.structures import PredictionHeader
 from mmleuk.structures.metainfo import make_palette
+from mmleuk.version import __version__
 
 from . import wording
-from .cell_table import CellTable
-from .cell_words import describe_cell, pack_cells
+from .cell_table import cell_table
 from .comparison import Reference, compare
-from .differential import BlastShare, TypeRow, count_types
-from .facts import model_facts, provenance, sample_facts
+from .differential import BlastShare, count_types
 from .found_cells import FoundCell, merge_duplicate_boxes
 from .notes import (
     Note,
@@ -32,6 +31,8 @@ from .settings import ReportSettings
 
 # Picture of the whole field, pictures of its cells by number, and why not.
 _Taken = Tuple[Optional[Picture], Dict[int, Picture], Optional[str]]
+
+_UNKNOWN = 'not stated'
 
 NOTICE = 'Research output, not a diagnosis'
 
@@ -66,7 +67,7 @@ class PatientPage:
         header (PredictionHeader): What holds for all images.
         settings (ReportSettings): Settings of the report.
         image_root (str | Path, optional): Folder of the images.
-        reference (Reference, optional): What to compare attributes with.
+        reference (Reference, optional): Reference for the attributes.
     """
 
     def __init__(
@@ -84,18 +85,12 @@ class PatientPage:
         self.settings = settings
         self.image_root = image_root
         self.reference = reference
-        palette = make_palette(header.types)
-        # What the model was never taught is not shown.
-        blind = untrained_attributes(header)
+        without_labels = untrained_attributes(header)
         self.attributes = tuple(
-            a for a in header.schema or () if a.name not in blind
+            a for a in header.schema or () if a.name not in without_labels
         )
-        self.colours = dict(zip(header.types, palette))
-        self.tally = PatientSummary(header, settings)
-        self.labels: List[str] = []
-        self.rows: List[TypeRow] = []
-        self.blasts: Optional[BlastShare] = None
-        self._missing: List[str] = []
+        self.colours = dict(zip(header.types, make_palette(header.types)))
+        self.summary = PatientSummary(header, settings)
 
     def make(self, stem: str, out: Path) -> Tuple[str, PatientEntry]:
         """Make the page, and write the table of cells beside it.
@@ -108,52 +103,50 @@ class PatientPage:
             tuple[str, PatientEntry]: The page as HTML and what the index says
             of the patient.
         """
-        table_name = f'{stem}.csv'
-        with CellTable(out / table_name, self.header) as table:
+        summary, table_name = self.summary, f'{stem}.csv'
+        with cell_table(out / table_name, self.header) as write:
             for key, image in self.store.images(self.patient):
-                found = self.tally.add(key, image)
-                table.write(self.patient, image, found)
-        self.labels = _distinct_labels(self.tally)
-        self.rows, self.blasts = count_types(self.tally)
+                write(self.patient, image, summary.add(key, image))
+        self.labels = _distinct_labels(summary)
+        self.rows, self.blasts = count_types(summary)
         gallery = self._pick_gallery()
-        pictured = self._pick_fields()
-        crops, fields = self._take_pictures(gallery, pictured)
-        notes = find_notes(self.tally, self.labels)
-        if self._missing:
+        crops, fields, missing = self._take_pictures(gallery)
+        notes = find_notes(summary, self.labels)
+        if missing:
             notes.append(
                 Note(
                     'no-picture',
                     'Pictures not shown',
-                    f'{wording.number(len(self._missing), "image")} could not '
+                    f'{wording.number(len(missing), "image")} could not '
                     'be opened again for pictures. The numbers do not depend '
                     'on them.',
-                    items=tuple(self._missing),
+                    items=tuple(missing),
                 )
             )
-        page = self._render(table_name, gallery, crops, fields, notes)
         entry = PatientEntry(
             self.patient,
             f'{stem}.html',
-            len(self.tally.fields),
-            self.tally.num_named,
+            len(summary.fields),
+            summary.num_named,
             self.blasts,
             tuple(notes),
         )
-        return page, entry
+        return self._render(table_name, gallery, crops, fields, notes), entry
 
     def _pick_gallery(self) -> List[dict]:
+        """Choose the cells to show of each type."""
         names = [row.name for row in self.rows]
         if self.settings.unnamed_type in self.header.types:
             names.append(self.settings.unnamed_type)
         return [
-            dict(name=name, count=self.tally.num_of(name), rows=rows)
+            dict(name=name, count=self.summary.num_of(name), rows=rows)
             for name in names
-            if (rows := self.tally.gallery.rows(name))
+            if (rows := self.summary.gallery.rows(name))
         ]
 
     def _pick_fields(self) -> Set[int]:
-        """Take the fields with most blasts, then with most cells."""
-        fields = self.tally.fields
+        """Choose the fields with most blasts, then with most cells."""
+        fields = self.summary.fields
         readable = [i for i, field in enumerate(fields) if not field.error]
         readable.sort(
             key=lambda i: (-fields[i].num_blasts, -fields[i].num_cells)
@@ -161,9 +154,10 @@ class PatientPage:
         return set(readable[: self.settings.max_pictures])
 
     def _take_pictures(
-        self, gallery: List[dict], pictured: Set[int]
-    ) -> Tuple[Dict[int, Picture], List[dict]]:
-        """Open each image that is needed once."""
+        self, gallery: List[dict]
+    ) -> Tuple[Dict[int, Picture], List[dict], List[str]]:
+        """Crops by cell, fields, and errors, opening each image once."""
+        pictured = self._pick_fields()
         wanted: Dict[int, List[FoundCell]] = {i: [] for i in pictured}
         for section in gallery:
             for row in section['rows']:
@@ -171,16 +165,18 @@ class PatientPage:
                     wanted.setdefault(found.field_index, []).append(found)
 
         def take(index: int) -> _Taken:
-            field = self.tally.fields[index]
+            field = self.summary.fields[index]
             try:
                 image = open_image(field.file, field.size, self.image_root)
             except (OSError, ValueError) as error:
                 return None, {}, f'{self.labels[index]}: {error}'
-            whole = index in pictured
-            return *self._picture(image, index, whole, wanted[index]), None
+            picture = None
+            if index in pictured:
+                picture = shrink(image, self.settings.picture_size)
+            return picture, self._crop(image, index, wanted[index]), None
 
         crops: Dict[int, Picture] = {}
-        fields = []
+        fields, missing = [], []
         # Pillow decodes and shrinks without holding the interpreter.
         with ThreadPoolExecutor(2) as pool:
             order = sorted(wanted)
@@ -188,35 +184,32 @@ class PatientPage:
                 picture, some, error = taken
                 crops.update(some)
                 if error is not None:
-                    self._missing.append(error)
+                    missing.append(error)
                 if picture is not None:
                     fields.append(self._show_field(index, picture))
-        return crops, fields
+        return crops, fields, missing
 
-    def _picture(
-        self,
-        image: Image.Image,
-        index: int,
-        whole: bool,
-        cells: Sequence[FoundCell],
-    ) -> Tuple[Optional[Picture], Dict[int, Picture]]:
-        crops = {}
-        if cells:
-            window = self.tally.window(self.tally.fields[index].scale)
-            for found in cells:
-                crops[found.number] = crop(
-                    image, found.cell.bbox, window, self.settings.crop_size
-                )
-        size = self.settings.picture_size
-        return (shrink(image, size) if whole else None), crops
+    def _crop(
+        self, image: Image.Image, index: int, cells: Sequence[FoundCell]
+    ) -> Dict[int, Picture]:
+        """Crop cells of a field, by number."""
+        if not cells:
+            return {}
+        window = self.summary.window(self.summary.fields[index].scale)
+        size = self.settings.crop_size
+        return {
+            found.number: crop(image, found.cell.bbox, window, size)
+            for found in cells
+        }
 
     def _show_field(self, index: int, picture: Picture) -> dict:
-        field = self.tally.fields[index]
-        first = sum(other.num_cells for other in self.tally.fields[:index])
+        """Describe a field and its boxes for the template."""
+        fields = self.summary.fields
+        field = fields[index]
         cells = merge_duplicate_boxes(
             self.store.image(field.key),
             index,
-            first,
+            sum(other.num_cells for other in fields[:index]),
             self.settings.same_cell_iou,
         )
         return dict(
@@ -230,13 +223,14 @@ class PatientPage:
         )
 
     def _show_box(self, found: FoundCell) -> dict:
+        """Describe the box of a cell for the template."""
         x1, y1, x2, y2 = found.cell.bbox
         return dict(
             number=found.number,
             place=found.place,
             type=found.cell.type,
             colour=self.colours[found.cell.type],
-            certainty=found.confidence,
+            confidence=found.confidence,
             left=x1,
             top=y1,
             width=x2 - x1,
@@ -244,12 +238,13 @@ class PatientPage:
         )
 
     def _show_cell(self, found: FoundCell, picture: Optional[Picture]) -> dict:
+        """Describe a cell for the template."""
         return dict(
             self._show_box(found),
             field_index=found.field_index,
             field=self.labels[found.field_index],
             picture=picture,
-            **describe_cell(self.attributes, found),
+            **wording.describe_cell(self.attributes, found),
         )
 
     def _render(
@@ -260,12 +255,12 @@ class PatientPage:
         fields: List[dict],
         notes: List[Note],
     ) -> str:
-        tally = self.tally
+        summary = self.summary
         sections = [
             dict(
                 section,
                 colour=self.colours[section['name']],
-                is_blast=section['name'] in tally.blasts,
+                is_blast=section['name'] in summary.blasts,
                 rows=[
                     dict(
                         kind=row.kind,
@@ -280,7 +275,7 @@ class PatientPage:
             for section in gallery
         ]
         # Blasts and doubtful cells were kept; they are listed as they lie.
-        listed = sorted(tally.table, key=lambda found: found.number)
+        listed = sorted(summary.table, key=lambda found: found.number)
         table = [self._show_cell(found, None) for found in listed]
         in_gallery = [
             cell
@@ -290,13 +285,15 @@ class PatientPage:
         ]
         name = self.patient
         title = f'Patient {name}' if name else 'No patient named'
-        untrained = untrained_types(tally)
-        calibrated = not tally.num_uncalibrated
-        profile = tally.profile()
-        compared, too_few = ({}, [])
+        untrained = untrained_types(summary)
+        calibrated = not summary.num_uncalibrated
+        compared, too_few = {}, []
         if self.attributes:
             compared, too_few = compare(
-                profile, self.reference, self.attributes, self.settings.level
+                summary.profile,
+                self.reference,
+                self.attributes,
+                self.settings.level,
             )
         unnamed = self.settings.unnamed_type
         compared = {
@@ -310,10 +307,10 @@ class PatientPage:
             notice=NOTICE,
             patient=name,
             title=title,
-            facts=sample_facts(tally) + model_facts(self.header),
-            provenance=provenance(self.header, self.settings),
+            facts=_sample_facts(summary) + model_facts(self.header),
+            provenance=_provenance(self.header, self.settings),
             settings=self.settings,
-            tally=tally,
+            summary=summary,
             blasts=self.blasts,
             rows=[row for row in self.rows if row.share.count],
             not_found=[
@@ -328,29 +325,106 @@ class PatientPage:
             has_attributes=bool(self.attributes),
             notes=notes,
             sections=sections,
-            one_scale=len({field.scale for field in tally.readable}) < 2,
+            one_scale=len({field.scale for field in summary.readable}) < 2,
             compared=compared,
             too_few=[kind for kind in too_few if kind != unnamed],
             reference=self.reference,
             surprising=[
                 (wording.surprise(self.attributes, kind, item), kind, count)
-                for kind, item, count in tally.surprising_values()
+                for kind, item, count in summary.surprising_values()
             ],
             fields=fields,
-            blurred=find_blurred(tally),
-            num_readable=len(tally.readable),
+            blurred=find_blurred(summary),
+            num_readable=len(summary.readable),
             table=table,
             table_name=table_name,
             attributes=[attribute.title for attribute in self.attributes],
             colours=self.colours,
-            data=pack_cells(table + in_gallery, calibrated),
+            data=wording.pack_cells(table + in_gallery, calibrated),
         )
 
 
-def _distinct_labels(tally: PatientSummary) -> List[str]:
+def _distinct_labels(summary: PatientSummary) -> List[str]:
     """Name fields so that no two are called the same."""
-    seen = Counter(field.name for field in tally.fields)
+    seen = Counter(field.name for field in summary.fields)
     return [
         field.name if seen[field.name] == 1 else f'{field.name} ({field.file})'
-        for field in tally.fields
+        for field in summary.fields
     ]
+
+
+def model_facts(header: PredictionHeader) -> List[Tuple[str, str]]:
+    """List the facts of the model at the top of a page.
+
+    Args:
+        header (PredictionHeader): Header of the predictions.
+
+    Returns:
+        list[tuple[str, str]]: Names and texts.
+    """
+    return [
+        # The time is part of the provenance.
+        ('Analysed', header.created[:10]),
+        ('Model', str(header.model.get('checkpoint') or _UNKNOWN)),
+        ('Trained on', str(header.model.get('dataset') or _UNKNOWN)),
+    ]
+
+
+def _sample_facts(summary: PatientSummary) -> List[Tuple[str, str]]:
+    """Facts of the sample at the top of the page, with their names."""
+    scales = [field.scale for field in summary.fields]
+    facts = [
+        ('Fields', f'{len(summary.fields):,}'),
+        ('Cells counted', f'{summary.num_named:,}'),
+        ('Magnification', _list_counts(scale[0] for scale in scales)),
+    ]
+    if any(scale[1] for scale in scales):
+        facts.append(('Subset', _list_counts(scale[1] for scale in scales)))
+    if summary.diagnoses:
+        names = ', '.join(sorted(summary.diagnoses))
+        facts.append(('Diagnosis in file names (not used)', names))
+    return facts
+
+
+def _provenance(
+    header: PredictionHeader, settings: ReportSettings
+) -> List[Tuple[str, str]]:
+    """Origin of the numbers, with their names."""
+    names = dict(
+        config='Config',
+        checkpoint='Checkpoint',
+        sha256='SHA-256 of the checkpoint',
+        dataset='Training data',
+        score_thr='Score threshold',
+    )
+    facts = [('Analysed', header.created)]
+    for key, name in names.items():
+        value = header.model.get(key)
+        facts.append((name, _UNKNOWN if value is None else str(value)))
+    software = [f'{name} {text}' for name, text in header.software.items()]
+    return facts + [
+        ('Calibrated on', _name_calibration(header.calibration)),
+        ('Software', ', '.join(software) or _UNKNOWN),
+        ('Report', f'mmleuk {__version__}'),
+        (
+            'Bootstrap',
+            f'{settings.num_resamples} draws of fields, seed {settings.seed}',
+        ),
+        ('Types of the model', ', '.join(header.types)),
+    ]
+
+
+def _name_calibration(calibration: Optional[dict]) -> str:
+    if calibration is None:
+        return 'nothing: the model is not calibrated'
+    text = str(calibration.get('fitted_on') or f'data {_UNKNOWN}')
+    if calibration.get('num_cells') is not None:
+        text += f', {wording.number(calibration["num_cells"], "cell")}'
+    return text
+
+
+def _list_counts(values: Iterable[Optional[str]]) -> str:
+    counts = Counter(value or _UNKNOWN for value in values)
+    if len(counts) == 1:
+        return next(iter(counts))
+    return ', '.join(f'{name} ({counts[name]})' for name in sorted(counts))

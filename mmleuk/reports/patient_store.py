@@ -5,6 +5,8 @@ import sqlite3
 from pathlib import PurePosixPath
 from typing import Any, Iterable, Iterator, List, Optional, Tuple
 
+from msgspec import convert, to_builtins
+
 from mmleuk.structures import ImagePrediction
 
 from .settings import ReportSettings
@@ -13,9 +15,9 @@ from .settings import ReportSettings
 class PatientStore:
     """Predictions sorted by patient, on disk.
 
-    A file of predictions holds the images of a patient wherever they came to
-    be written. They are sorted in a temporary database without a name, which
-    goes when it is closed, so that memory does not grow with their number.
+    A file of predictions holds the images of a patient in any order. They are
+    sorted in an anonymous temporary database, which is deleted when it is
+    closed, so that memory does not grow with their number.
 
     Args:
         settings (ReportSettings): Which images to take, and what names their
@@ -64,7 +66,7 @@ class PatientStore:
                     _encode(self._name_patient(image)),
                     _encode(image.file),
                     _encode(rank),
-                    json.dumps(image.to_dict()),
+                    json.dumps(to_builtins(image)),
                 ),
             )
             self.num_repeated += 1 - cursor.rowcount
@@ -107,7 +109,7 @@ class PatientStore:
             (_encode(patient),),
         )
         for key, record in rows:
-            yield key, ImagePrediction.from_dict(json.loads(record))
+            yield key, convert(json.loads(record), ImagePrediction)
 
     def image(self, key: int) -> ImagePrediction:
         """Read one image.
@@ -121,7 +123,7 @@ class PatientStore:
         (record,) = self._database.execute(
             'SELECT record FROM images WHERE id = ?', (key,)
         ).fetchone()
-        return ImagePrediction.from_dict(json.loads(record))
+        return convert(json.loads(record), ImagePrediction)
 
 
 def _encode(text: Optional[str]) -> Optional[bytes]:

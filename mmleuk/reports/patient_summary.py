@@ -8,7 +8,6 @@ from typing import Dict, List, Optional, Tuple
 import numpy as np
 
 from mmleuk.structures import (
-    CellPrediction,
     Evidence,
     ImagePrediction,
     PredictionHeader,
@@ -16,19 +15,18 @@ from mmleuk.structures import (
 )
 
 from .found_cells import FoundCell, merge_duplicate_boxes
-from .gallery import Gallery
+from .gallery import Gallery, TopK
 from .settings import ReportSettings
-from .top_k import TopK
 
 
 @dataclass(frozen=True)
 class FieldSummary:
-    """What is kept of an image.
+    """What is kept of a field.
 
     Args:
         key (int): Key of its record in the :class:`PatientStore`.
         file (str): The image.
-        name (str): What the image calls itself: its field, or its file.
+        name (str): Its field id, or else the stem of its file.
         size (tuple[int, int]): Width and height in pixels.
         counts (np.ndarray): Cells by type, shape (types, ).
         num_blasts (int): Cells counted as blasts.
@@ -55,14 +53,18 @@ class FieldSummary:
 
 
 class PatientSummary:
-    """Counts what is in the images of one patient.
+    """Counts of the cells of one patient.
 
-    Takes images one by one and keeps of each a few numbers, and of the cells
-    those that a page of bounded size shows.
+    It keeps a few numbers of each image, and only the cells that a page of
+    bounded size shows.
 
     Args:
         header (PredictionHeader): What holds for all images.
         settings (ReportSettings): Settings of the report.
+
+    Attributes:
+        profile (TypeProfile | None): Counts by type and attribute value, None
+            of a model without attributes.
     """
 
     def __init__(
@@ -76,18 +78,15 @@ class PatientSummary:
         # Blasts first, then the least certain.
         self.table = TopK(settings.max_cells)
         self.diagnoses: Counter = Counter()
-        self.certainties: Dict[str, array] = {}
+        self.confidences: Dict[str, array] = {}
         self.num_uncalibrated = 0
         self.num_rivals = 0
         self.surprises: Dict[Tuple[str, str, str], List] = {}
         self._row = {name: i for i, name in enumerate(header.types)}
         self._sides: Dict[tuple, array] = {}
-        self._attributes = {
-            attribute.name: np.zeros(
-                (len(header.types), len(attribute.values)), dtype=np.int64
-            )
-            for attribute in header.schema or ()
-        }
+        self.profile = None
+        if header.schema is not None:
+            self.profile = TypeProfile.count(header.types, header.schema)
         self._num_found = 0
 
     def add(self, key: int, image: ImagePrediction) -> List[FoundCell]:
@@ -135,20 +134,13 @@ class PatientSummary:
         self.num_uncalibrated += cell.confidence is None
         self.gallery.add(found)
         self.table.add((cell.type in self.blasts, -found.confidence), found)
-        self.certainties.setdefault(cell.type, array('d')).append(
+        self.confidences.setdefault(cell.type, array('d')).append(
             found.confidence
         )
         x1, y1, x2, y2 = cell.bbox
         self._sides.setdefault(scale, array('d')).append(max(x2 - x1, y2 - y1))
-        self._add_attributes(cell)
-
-    def _add_attributes(self, cell: CellPrediction) -> None:
-        row = self._row[cell.type]
-        for attribute in self.header.schema or ():
-            if attribute.name in cell.attributes:
-                value = cell.attributes[attribute.name].value
-                column = attribute.values.index(value)
-                self._attributes[attribute.name][row, column] += 1
+        if self.profile is not None:
+            self.profile.add(cell.type, cell.values)
         for item in cell.evidence:
             if item.surprising:
                 key = (cell.type, item.attribute, item.value)
@@ -173,12 +165,10 @@ class PatientSummary:
         """Count cells in the fields that could be read.
 
         Returns:
-            np.ndarray: Cells, shape (fields, types).
+            np.ndarray: Cells, int64, shape (fields, types).
         """
-        counts = [field.counts for field in self.readable]
-        return np.array(counts, dtype=np.int64).reshape(
-            len(counts), len(self.header.types)
-        )
+        none = np.zeros((0, len(self.header.types)), dtype=np.int64)
+        return np.vstack([none, *(field.counts for field in self.readable)])
 
     def num_of(self, cell_type: str) -> int:
         """Count the cells of a type.
@@ -189,7 +179,7 @@ class PatientSummary:
         Returns:
             int: Their number, 0 of a type that the model does not know.
         """
-        return len(self.certainties.get(cell_type, ()))
+        return len(self.confidences.get(cell_type, ()))
 
     @property
     def num_cells(self) -> int:
@@ -219,23 +209,10 @@ class PatientSummary:
         ]
         return sorted(rows, key=lambda row: (-row[2], row[1].likelihood_ratio))
 
-    def profile(self) -> Optional[TypeProfile]:
-        """Say how often the cells of each type have each attribute value.
-
-        Returns:
-            TypeProfile: The profile, None of a model without attributes.
-        """
-        if self.header.schema is None:
-            return None
-        return TypeProfile(
-            self.header.types, self.header.schema, self._attributes
-        )
-
     def window(self, scale: tuple) -> float:
-        """Side of the square in which cells of a scale are shown.
+        """Side of the square in which all cells of a scale are shown.
 
-        One for all cells, so that a large cell looks large: it holds nine in
-        ten with a margin of a quarter.
+        It holds nine of ten cells with a margin of a quarter.
 
         Args:
             scale (tuple): Scale of a field that has cells.

@@ -1,9 +1,7 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 import base64
 import hashlib
-import os
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -31,7 +29,7 @@ def _environment() -> Environment:
     )
     environment.filters.update(
         percent=wording.percent,
-        certainty=wording.certainty,
+        confidence=wording.confidence,
         interval=wording.interval,
         # A place on a scale from 0 to 1, as attributes of SVG have it.
         place=lambda share: f'{100 * share:.2f}%',
@@ -87,16 +85,3 @@ def render(template: str, footer: str, **context: Any) -> str:
             script=Markup(script),
         )
     )
-
-
-def write_page(path: Path, page: str) -> None:
-    """Write a page in one step, so that none is ever there in part.
-
-    Args:
-        path (Path): The file.
-        page (str): The page. Lone surrogates, which file names may hold,
-            become question marks.
-    """
-    partial = path.with_name(f'{path.name}.partial')
-    partial.write_text(page, encoding='utf-8', errors='replace')
-    os.replace(partial, path)

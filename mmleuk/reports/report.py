@@ -1,18 +1,47 @@
 # Copyright (c) mmleuk authors. All rights reserved.
+import hashlib
+import re
 from pathlib import Path
 from typing import Callable, List, Optional, Union
 
-from mmleuk.structures import PredictionReader
+from mmleuk.io.atomic_write import write_text
+from mmleuk.io.predictions import PredictionReader
 
 from .comparison import Reference
-from .facts import model_facts
-from .file_names import page_name
 from .notes import Note
-from .patient_page import NOTICE, PatientEntry, PatientPage
+from .patient_page import NOTICE, PatientEntry, PatientPage, model_facts
 from .patient_store import PatientStore
-from .rendering import render, write_page
+from .rendering import render
 from .settings import ReportSettings
 from .wording import number
+
+# Plain names are kept: no two differ only in case, none is long or means
+# something to a file system.
+_PLAIN = re.compile(r'[a-z0-9][a-z0-9_-]{0,39}')
+
+
+def page_name(patient: Optional[str]) -> str:
+    """Make the stem of the files of a patient's report.
+
+    It is safe in any folder and on any file system, and different for
+    different patients.
+
+    Args:
+        patient (str, optional): The patient as written. None: of images that
+            name none.
+
+    Returns:
+        str: ``patient_7``, or for a name that cannot be kept what is left of
+        it and a hash.
+    """
+    if patient is None:
+        return 'no_patient_named'
+    if _PLAIN.fullmatch(patient):
+        return f'patient_{patient}'
+    left = re.sub(r'[^a-z0-9]+', '-', patient.lower()).strip('-')[:24]
+    digest = hashlib.sha256(patient.encode('utf-8', 'surrogatepass'))
+    # No plain name has a dot.
+    return f'patient_{left}.{digest.hexdigest()[:16]}'
 
 
 def write_reports(
@@ -25,21 +54,20 @@ def write_reports(
 ) -> List[PatientEntry]:
     """Write a page and a table for each patient, and an index of them.
 
-    The predictions are gone through once, in any order of patients, and one
-    patient at a time is held in memory.
+    The predictions are read once, in any order of patients, and only one
+    patient is held in memory.
 
     Args:
         reader (PredictionReader): The predictions.
         out (str | Path): Folder to write to. It is made. Pages of the same
             patients are replaced, other files are left.
         settings (ReportSettings, optional): Settings. None: the defaults.
-        image_root (str | Path, optional): Folder of the images. None: that
-            which the predictions name.
-        reference (Reference, optional): What to compare attributes with.
-            None: the profile of the training data, if the predictions have
-            it.
-        on_patient (Callable, optional): Called with each patient's entry once
-            the page is written.
+        image_root (str | Path, optional): Folder of the images. None: the
+            one of the predictions.
+        reference (Reference, optional): Reference for the attributes. None:
+            the profile of the training data, if the predictions have it.
+        on_patient (Callable, optional): Called with each patient's entry when
+            its page is written.
 
     Returns:
         list[PatientEntry]: What the index says of each patient.
@@ -56,7 +84,6 @@ def write_reports(
     if reference is None and header.type_profile is not None:
         reference = Reference(header.type_profile, 'training data')
     out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
     entries = []
     with PatientStore(settings) as store:
         store.add_all(reader)
@@ -64,12 +91,13 @@ def write_reports(
             page, entry = PatientPage(
                 store, patient, header, settings, image_root, reference
             ).make(page_name(patient), out)
-            write_page(out / entry.page, page)
+            # File names may hold lone surrogates.
+            write_text(out / entry.page, page, errors='replace')
             entries.append(entry)
             if on_patient is not None:
                 on_patient(entry)
         notes = _note_what_was_left_out(store)
-    write_page(
+    write_text(
         out / 'index.html',
         render(
             'index.html',
@@ -83,6 +111,7 @@ def write_reports(
                 *model_facts(header),
             ],
         ),
+        errors='replace',
     )
     return entries
 

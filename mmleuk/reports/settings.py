@@ -13,32 +13,33 @@ BLAST_EQUIVALENTS = ('promonocyte', 'abnormal promyelocyte')
 
 @dataclass(frozen=True)
 class ReportSettings:
-    """What a user may choose about a report.
+    """Settings of a report.
 
     Args:
         blast_types (tuple[str], optional): Types counted as blasts. None:
             those of :data:`BLAST_TYPES` that the model knows.
-        blast_mark (float): Share against which that of blasts is held.
-        unnamed_type (str): The type of cells that nobody could name. They are
-            left out of every share.
-        same_cell_iou (float): Boxes that overlap by this IoU are taken for
-            boxes of one cell, of which the surest counts. Above 1: each box
-            counts.
-        level (float): Chance with which an interval holds the true share.
-        min_fields (int): Fewest fields for a bootstrap over fields.
-        num_resamples (int): Its draws.
-        seed (int): Its seed.
-        focus_ratio (float): A field is called less sharp when its focus is
-            below this share of the median of the patient's fields.
-        min_focus (float, optional): And where it is below this value.
-        max_pictures (int): Most fields shown as pictures.
+        blast_mark (float): Share that the share of blasts is compared with.
+        unnamed_type (str): The type of unclear cells. They are left out of
+            every share.
+        same_cell_iou (float): IoU from which boxes are one cell, of which the
+            one of the highest confidence counts. Above 1: each box counts.
+        level (float): Probability that an interval contains the true share.
+        min_fields (int): Minimum number of fields for a bootstrap over
+            fields.
+        num_resamples (int): Number of draws of the bootstrap.
+        seed (int): Seed of the bootstrap.
+        focus_ratio (float): A field is less sharp if its focus is below this
+            share of the median of the patient's fields.
+        min_focus (float, optional): Or if its focus is below this value.
+        max_pictures (int): Maximum number of fields shown as pictures.
         picture_size (int): Longer side of such a picture in pixels.
-        max_gallery (int): Most cells of a type in each row of the gallery.
+        max_gallery (int): Maximum number of cells of a type in each row of
+            the gallery.
         crop_size (int): Side of a picture of a cell in pixels.
-        max_cells (int): Most rows of the table of cells.
-        patient_from_folder (bool): Take the folder of an image for its
+        max_cells (int): Maximum number of rows of the table of cells.
+        patient_from_folder (bool): Whether the folder of an image names its
             patient.
-        magnification (str, optional): Take the images of this one alone.
+        magnification (str, optional): Only use images of this one.
 
     Raises:
         ValueError: If a number makes no sense.

@@ -58,8 +58,7 @@ def share_by_cells(count: int, total: int, level: float = 0.95) -> Share:
     Args:
         count (int): Cells that have it.
         total (int): Of how many.
-        level (float): Chance with which the interval holds the true share.
-            Defaults to 0.95.
+        level (float): Probability that the interval contains the true share.
 
     Returns:
         Share: With Wilson's interval.
@@ -81,25 +80,24 @@ def shares_by_fields(
     Cells of one field are not independent: they lie where the film was thick
     or thin, and blasts lie together. So fields, not cells, are drawn with
     replacement, and the interval is the expanded percentile interval
-    (Hesterberg, 2015, The American Statistician 69, section 5.3), which makes
-    up for the bootstrap's being too narrow with few fields.
+    (Hesterberg, 2015, The American Statistician 69, section 5.3), which
+    compensates that the bootstrap is too narrow with few fields.
 
-    The bootstrap of a type that was seen once or never is too narrow all the
-    same (of no cells it is 0 to 0), so each end is moved out to Wilson's where
-    that lies farther out. In simulations with 5 to 25 fields of 6 cells, 5 %
-    or 20 % of them of the type and an intraclass correlation of 0 to 0.3, the
-    nominal 95 % came to 89 % to 100 %; Wilson's alone to 75 % to 97 %.
+    For a type that was seen once or never the bootstrap is still too narrow
+    (without cells it is 0 to 0), so each end is extended to that of Wilson's
+    interval if that is wider. In simulations with 5 to 25 fields of 6 cells,
+    5 % or 20 % of them of the type and an intraclass correlation of 0 to 0.3,
+    the nominal 95 % came to 89 % to 100 %; Wilson's alone to 75 % to 97 %.
 
     Args:
         counts (np.ndarray): Cells that have it in each field, for each of k
             shares, integers, shape (fields, k).
         totals (np.ndarray): Cells of each field, shape (fields, ).
-        level (float): Chance with which an interval holds the true share.
-            Defaults to 0.95.
-        min_fields (int): With fewer fields that hold cells it is Wilson's
-            interval alone. Defaults to 5.
-        num_resamples (int): Draws. Defaults to 4000.
-        seed (int): Same seed, same interval. Defaults to 0.
+        level (float): Probability that an interval contains the true share.
+        min_fields (int): With fewer fields that have cells, only Wilson's
+            interval is computed.
+        num_resamples (int): Number of draws.
+        seed (int): Seed of the draws.
 
     Returns:
         list[Share]: One for each column of ``counts``.
@@ -150,12 +148,12 @@ def _draw_fields(
     """Shares in draws of fields, shape (draws that hold a cell, k)."""
     rng = np.random.default_rng(seed)
     num_fields = len(totals)
-    chances = np.full(num_fields, 1 / num_fields)
+    weights = np.full(num_fields, 1 / num_fields)
     size = max(1, _MAX_DRAWN // num_fields)
     parts = []
     for start in range(0, num_resamples, size):
         times = rng.multinomial(
-            num_fields, chances, size=min(size, num_resamples - start)
+            num_fields, weights, size=min(size, num_resamples - start)
         )
         cells = times @ totals
         held = cells > 0

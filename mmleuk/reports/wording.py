@@ -1,10 +1,13 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""How numbers and attributes are put in words."""
+"""Texts of a page: numbers, attributes and cells."""
 
-from typing import Optional, Sequence
+from typing import Dict, List, Optional, Sequence
+
+from msgspec.structs import asdict
 
 from mmleuk.structures import Attribute, Evidence
 
+from .found_cells import FoundCell, confidence_of
 from .statistics import Share
 
 # Numbers and their unit stay on one line.
@@ -12,6 +15,14 @@ _SPACE = '\u00a0'
 
 # A ratio nearer to 1 than this says nothing for a reader.
 _NEUTRAL = 1.25
+
+# How the groups of attributes are headed, in this order.
+_GROUPS = {
+    'for': 'For',
+    'against': 'Against',
+    'neutral': 'Neither',
+    'unknown': 'No training data of the type',
+}
 
 
 def percent(share: Optional[float], digits: int = 1) -> str:
@@ -29,7 +40,7 @@ def percent(share: Optional[float], digits: int = 1) -> str:
     return f'{100 * share:.{digits}f}{_SPACE}%'
 
 
-def certainty(value: Optional[float], calibrated: bool) -> str:
+def confidence(value: Optional[float], calibrated: bool) -> str:
     """Write how sure the model is.
 
     Args:
@@ -155,3 +166,124 @@ def surprise(
         f'{percent(evidence.share_of_type, 0)} of '
         f'{number(evidence.num_cells, "training cell")}'
     )
+
+
+def describe_cell(schema: Sequence[Attribute], found: FoundCell) -> dict:
+    """Describe the attributes of a cell and their evidence.
+
+    Args:
+        schema (Sequence[Attribute]): The attributes to describe.
+        found (FoundCell): The cell.
+
+    Returns:
+        dict: ``attributes``, one dict for each predicted one, in the order of
+        the schema; ``columns``, the same with None for the others;
+        ``groups``, the attributes for, against or neither, the strongest
+        first; ``rivals``, other types with their confidences; and
+        ``surprises``, sentences.
+    """
+    evidence = {item.attribute: item for item in found.cell.evidence}
+    columns = []
+    for attribute in schema:
+        named = found.cell.attributes.get(attribute.name)
+        if named is None:
+            columns.append(None)
+            continue
+        described = dict(
+            title=attribute.title,
+            value=named.value,
+            phrase=attribute_value(attribute, named.value),
+            confidence=named.probability
+            if named.confidence is None
+            else named.confidence,
+            direction='unknown',
+            surprising=False,
+        )
+        if attribute.name in evidence:
+            item = evidence[attribute.name]
+            described.update(
+                asdict(item),
+                direction=direction(item),
+                factor=factor(item.likelihood_ratio),
+                ratio=ratio(item.likelihood_ratio),
+            )
+        columns.append(described)
+    attributes = [item for item in columns if item is not None]
+    return dict(
+        attributes=attributes,
+        columns=columns,
+        groups=_group(attributes),
+        rivals=[
+            (rival.type, confidence_of(rival))
+            for rival in found.rivals
+            if rival.type != found.cell.type
+        ],
+        surprises=[
+            surprise(schema, found.cell.type, item) for item in found.surprises
+        ],
+    )
+
+
+def _group(attributes: List[dict]) -> List[dict]:
+    if all(item['direction'] == 'unknown' for item in attributes):
+        # Nothing is known of the type: what they are is all there is.
+        return [dict(kind='plain', title='', items=attributes)]
+    groups = []
+    for kind, title in _GROUPS.items():
+        items = [item for item in attributes if item['direction'] == kind]
+        if kind in ('for', 'against'):
+            items.sort(
+                key=lambda item: item['likelihood_ratio'],
+                reverse=kind == 'for',
+            )
+        if items:
+            groups.append(dict(kind=kind, title=title, items=items))
+    return groups
+
+
+def pack_cells(cells: Sequence[dict], calibrated: bool) -> dict:
+    """Gather the texts of the viewer, as JSON.
+
+    Evidence depends only on type and value, so that its lines are shared.
+
+    Args:
+        cells (Sequence[dict]): Cells, each with what :func:`describe_cell`
+            gives, its type, field and number.
+        calibrated (bool): Whether confidences are probabilities.
+
+    Returns:
+        dict: ``cells`` by number, the lines of ``evidence`` that they refer
+        to, and ``calibrated``.
+    """
+    lines: Dict[tuple, int] = {}
+    packed = {}
+    for cell in cells:
+        attributes = []
+        for item in cell['attributes']:
+            reference = None
+            if item['direction'] != 'unknown':
+                line = (
+                    item['direction'],
+                    item['ratio'],
+                    percent(item['share_of_type'], 0),
+                    percent(item['share_of_others'], 0),
+                    item['num_cells'],
+                    item['surprising'],
+                )
+                reference = lines.setdefault(line, len(lines))
+            sure = confidence(item['confidence'], calibrated)
+            attributes.append([item['title'], item['value'], sure, reference])
+        packed[cell['number']] = dict(
+            place=cell['place'],
+            field=cell['field'],
+            index=cell['field_index'],
+            type=cell['type'],
+            confidence=confidence(cell['confidence'], calibrated),
+            attributes=attributes,
+            rivals=[
+                f'{name}, {confidence(value, calibrated)}'
+                for name, value in cell['rivals']
+            ],
+            surprises=cell['surprises'],
+        )
+    return dict(cells=packed, evidence=list(lines), calibrated=calibrated)

@@ -30,8 +30,6 @@ from .predictions import (
     CellPrediction,
     ImagePrediction,
     PredictionHeader,
-    PredictionReader,
-    PredictionWriter,
 )
 from .region_boxes import RegionBoxes
 from .regions import check_regions, cover_rectangles, unannotated_area
@@ -49,8 +47,6 @@ __all__ = [
     'Evidence',
     'ImagePrediction',
     'PredictionHeader',
-    'PredictionReader',
-    'PredictionWriter',
     'RegionBoxes',
     'TypeProfile',
     'best_detections',

@@ -1,92 +1,100 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""What a detector found in images: records, and the file that holds them.
+"""Records of what a detector found in images.
 
-The file is ordinary JSON, one image a line, described in docs/inference.md.
-It is written and read image by image, so that memory does not grow with the
-number of images.
+:mod:`mmleuk.io.predictions` reads and writes files of them.
 """
 
-import json
 import math
-import os
-from dataclasses import dataclass, field, fields
-from decimal import Decimal
-from pathlib import Path
-from typing import Any, Dict, Iterator, Mapping, Optional, Tuple, Union
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Dict, Literal, Mapping, Optional, Tuple
 
-from .attribute_schema import AttributeSchema
-from .type_profile import Evidence, TypeProfile
+import msgspec
+from msgspec import Meta, Struct
+from msgspec.structs import force_setattr
+
+from .attribute_schema import Attribute, AttributeSchema
+from .type_profile import Count, Evidence, Probability, TypeProfile
 
 FORMAT = 'mmleuk-predictions'
 VERSION = 1
+_DIALECT = 'https://json-schema.org/draft/2020-12/schema'
+
+Confidence = Annotated[
+    Optional[Probability],
+    Meta(
+        description='Calibrated probability; null where the model is not '
+        'calibrated.'
+    ),
+]
+_Temperature = Annotated[float, Meta(gt=0)]
+_Names = Annotated[
+    Tuple[str, ...],
+    Meta(min_length=1, extra_json_schema=dict(uniqueItems=True)),
+]
 
 
-def _check_probability(value: float, what: str) -> None:
-    """Refuse what is no probability."""
+def _check_probability(value: Optional[float], what: str) -> None:
+    """Refuse a number outside [0, 1]."""
     if value is None or not 0 <= value <= 1:
         raise ValueError(f'{what} is {value}, expected it in [0, 1]')
 
 
-@dataclass(frozen=True)
-class AttributePrediction:
+class AttributePrediction(Struct, frozen=True, forbid_unknown_fields=True):
     """One attribute of one cell.
 
     Args:
-        value (str): Name of the likeliest value.
-        probability (float): What the model says of that value, as it is.
-        probs (tuple[float]): That of every value, in the schema's order.
+        value (str): Name of the most probable value.
+        probability (float): Its probability as the model gives it.
+        probs (tuple[float]): Probability of each value, in the order of the
+            schema.
         confidence (float, optional): Calibrated probability that ``value`` is
             right. None: the model is not calibrated.
     """
 
     value: str
-    probability: float
-    probs: Tuple[float, ...]
-    confidence: Optional[float] = None
+    probability: Probability
+    probs: Annotated[
+        Tuple[Probability, ...], Meta(extra_json_schema=dict(minItems=2))
+    ]
+    confidence: Confidence = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, 'probs', tuple(self.probs))
+        force_setattr(self, 'probs', tuple(self.probs))
         _check_probability(self.probability, 'the probability of a value')
         if self.confidence is not None:
             _check_probability(self.confidence, 'the confidence of a value')
 
-    def to_dict(self) -> dict:
-        """Return it as the file has it.
 
-        Returns:
-            dict: The arguments.
-        """
-        return dict(vars(self), probs=list(self.probs))
-
-
-@dataclass(frozen=True)
-class CellPrediction:
-    """One cell that was found.
+class CellPrediction(Struct, frozen=True, forbid_unknown_fields=True):
+    """One detected cell.
 
     Args:
         bbox (tuple[float]): (x1, y1, x2, y2) in pixels of the image.
         type (str): Name of the cell type.
-        score (float): The detector's score, as it is.
+        score (float): The detector's score.
         attributes (dict[str, AttributePrediction]): By name. Empty for a
             detector without attributes.
         confidence (float, optional): Calibrated probability that there is a
             cell of this type. None: the model is not calibrated.
-        evidence (tuple[Evidence]): How the attributes speak for the type.
+        evidence (tuple[Evidence]): How the attributes support the type.
 
     Raises:
-        ValueError: If the box has no area, or a probability is none.
+        ValueError: If the box has no area, or a probability is not in [0, 1].
     """
 
-    bbox: Tuple[float, float, float, float]
+    bbox: Annotated[
+        Tuple[float, float, float, float],
+        Meta(description='x1, y1, x2, y2 in pixels of the image.'),
+    ]
     type: str
-    score: float
-    attributes: Dict[str, AttributePrediction] = field(default_factory=dict)
-    confidence: Optional[float] = None
+    score: Probability
+    attributes: Dict[str, AttributePrediction] = {}
+    confidence: Confidence = None
     evidence: Tuple[Evidence, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, 'bbox', tuple(self.bbox))
-        object.__setattr__(self, 'evidence', tuple(self.evidence))
+        force_setattr(self, 'bbox', tuple(self.bbox))
+        force_setattr(self, 'evidence', tuple(self.evidence))
         if len(self.bbox) != 4 or not all(map(math.isfinite, self.bbox)):
             raise ValueError(
                 f'a cell has the box {self.bbox}, expected four numbers'
@@ -100,45 +108,13 @@ class CellPrediction:
         if self.confidence is not None:
             _check_probability(self.confidence, 'the confidence of a cell')
 
-    def to_dict(self) -> dict:
-        """Return it as the file has it.
-
-        Returns:
-            dict: The arguments.
-        """
-        return dict(
-            vars(self),
-            bbox=list(self.bbox),
-            attributes={
-                name: attribute.to_dict()
-                for name, attribute in self.attributes.items()
-            },
-            evidence=[item.to_dict() for item in self.evidence],
-        )
-
-    @classmethod
-    def from_dict(cls, record: Mapping) -> 'CellPrediction':
-        """Read what :meth:`to_dict` wrote.
-
-        Args:
-            record (Mapping): The arguments.
-
-        Returns:
-            CellPrediction: The cell.
-        """
-        record = dict(record)
-        record['attributes'] = {
-            name: AttributePrediction(**attribute)
-            for name, attribute in record.get('attributes', {}).items()
-        }
-        record['evidence'] = tuple(
-            Evidence.from_dict(item) for item in record.get('evidence', ())
-        )
-        return cls(**record)
+    @property
+    def values(self) -> Dict[str, str]:
+        """dict[str, str]: Name of the value by that of the attribute."""
+        return {name: item.value for name, item in self.attributes.items()}
 
 
-@dataclass(frozen=True)
-class ImagePrediction:
+class ImagePrediction(Struct, frozen=True, forbid_unknown_fields=True):
     """One image and the cells found in it.
 
     Args:
@@ -154,40 +130,19 @@ class ImagePrediction:
     """
 
     file: str
-    width: int
-    height: int
+    width: Count
+    height: Count
     cells: Tuple[CellPrediction, ...] = ()
     patient: Optional[str] = None
     field: Optional[str] = None
     magnification: Optional[str] = None
     subset: Optional[str] = None
     diagnosis: Optional[str] = None
-    focus: Optional[float] = None
+    focus: Optional[Annotated[float, Meta(ge=0)]] = None
     error: Optional[str] = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, 'cells', tuple(self.cells))
-
-    def to_dict(self) -> dict:
-        """Return it as the file has it.
-
-        Returns:
-            dict: The arguments.
-        """
-        return dict(vars(self), cells=[cell.to_dict() for cell in self.cells])
-
-    @classmethod
-    def from_dict(cls, record: Mapping) -> 'ImagePrediction':
-        """Read what :meth:`to_dict` wrote.
-
-        Args:
-            record (Mapping): The arguments.
-
-        Returns:
-            ImagePrediction: The image.
-        """
-        cells = tuple(map(CellPrediction.from_dict, record.get('cells', ())))
-        return cls(**{**record, 'cells': cells})
+        force_setattr(self, 'cells', tuple(self.cells))
 
 
 @dataclass(frozen=True)
@@ -196,8 +151,8 @@ class PredictionHeader:
 
     Args:
         types (tuple[str]): Cell types that the model knows.
-        schema (AttributeSchema, optional): Attributes that it names. None for
-            a detector without attributes.
+        schema (AttributeSchema, optional): Attributes that it predicts. None
+            for a detector without attributes.
         model (dict): config, checkpoint (names), sha256 of the checkpoint,
             dataset (what it was trained on), score_thr; None where unknown.
         software (dict): Versions by package.
@@ -221,7 +176,7 @@ class PredictionHeader:
         object.__setattr__(self, 'types', tuple(self.types))
 
     def to_dict(self) -> dict:
-        """Return it as the file has it.
+        """Return the header as the file holds it.
 
         Returns:
             dict: ``format``, ``version`` and the arguments, the schema as
@@ -242,7 +197,7 @@ class PredictionHeader:
         """Read what :meth:`to_dict` wrote.
 
         Args:
-            record (Mapping): As the file has it.
+            record (Mapping): As the file holds it. Unknown keys are ignored.
 
         Returns:
             PredictionHeader: The header.
@@ -250,220 +205,108 @@ class PredictionHeader:
         Raises:
             ValueError: If it is of another format or version.
         """
-        record = dict(record)
-        kind = record.pop('format', None), record.pop('version', None)
+        kind = record.get('format'), record.get('version')
         if kind != (FORMAT, VERSION):
             raise ValueError(
                 f'got format and version {kind}, expected '
                 f'{(FORMAT, VERSION)}: write it with LLDInferencer or '
                 'tools/image_demo.py of this version'
             )
-        attributes = record.pop('attributes')
-        profile = record.get('type_profile')
+        names = {item.name for item in fields(cls)}
+        known = {key: record[key] for key in record if key in names}
+        attributes, profile = record['attributes'], record.get('type_profile')
+        known['schema'] = AttributeSchema(attributes) if attributes else None
         if profile is not None:
-            record['type_profile'] = TypeProfile.from_dict(profile)
-        return cls(
-            schema=AttributeSchema(attributes) if attributes else None,
-            **record,
-        )
+            known['type_profile'] = TypeProfile.from_dict(profile)
+        return cls(**known)
 
 
-class PredictionWriter:
-    """Writes predictions to a file, image by image.
+class _Tiling(Struct):
+    """Layout of ``model.tiling``."""
 
-    The file comes to be under its name when all are written, so that one cut
-    short does not pass for a whole::
-
-        with PredictionWriter('predictions.json', header) as writer:
-            writer.write(image)
-
-    Args:
-        path (str | Path): The file. Its folder is made.
-        header (PredictionHeader): What holds for all images.
-    """
-
-    def __init__(
-        self, path: Union[str, Path], header: PredictionHeader
-    ) -> None:
-        self.path = Path(path)
-        self.header = header
-        self._partial = self.path.with_name(f'{self.path.name}.partial')
-        self._stream = None
-        self._num_images = 0
-
-    def __enter__(self) -> 'PredictionWriter':
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._stream = self._partial.open('w', encoding='utf-8')
-        head = _dump(self.header.to_dict())
-        self._stream.write(f'{head[:-1]}, "images": [')
-        return self
-
-    def write(self, image: ImagePrediction) -> None:
-        """Add an image.
-
-        Args:
-            image (ImagePrediction): The image.
-        """
-        comma = ',' if self._num_images else ''
-        self._stream.write(f'{comma}\n{_dump(image.to_dict())}')
-        self._num_images += 1
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        if error is None:
-            self._stream.write('\n]}\n')
-        self._stream.close()
-        if error is None:
-            os.replace(self._partial, self.path)
+    size: Annotated[int, Meta(ge=1)]
+    overlap: Count
+    region: Optional[Tuple[int, int, int, int]]
+    iou_thr: Probability
+    ios_thr: Probability
 
 
-def _dump(record: dict) -> str:
-    """Write JSON that every parser reads: NaN is none.
+class _Model(Struct):
+    """Layout of ``model``."""
 
-    Names of files need not be Unicode: what is none becomes "?".
-    """
-    text = json.dumps(record, ensure_ascii=False, allow_nan=False)
-    return text.encode('utf-8', 'replace').decode('utf-8')
-
-
-class PredictionReader:
-    """Reads a file of predictions, image by image.
-
-    Args:
-        path (str | Path): The file.
-
-    Raises:
-        ImportError: If ijson is missing.
-        ValueError: If the file is no JSON, or of another format.
-    """
-
-    def __init__(self, path: Union[str, Path]) -> None:
-        try:
-            import ijson
-        except ImportError as error:
-            raise ImportError(
-                'reading predictions needs ijson: pip install "mmleuk[report]"'
-            ) from error
-        self._ijson = ijson
-        self.path = Path(path)
-        self.header = self._read_header()
-
-    def _fail(self, where: str, problem: object) -> ValueError:
-        return ValueError(f'{self.path}{where}: {problem}')
-
-    def _read_header(self) -> PredictionHeader:
-        """Read all that stands before the images."""
-        known = {'format', 'version', 'attributes'}
-        known |= {item.name for item in fields(PredictionHeader)}
-        header: dict = {}
-        has_images = False
-        with self.path.open('rb') as stream:
-            try:
-                # Builds every other value; the images are left where they are.
-                events = self._ijson.basic_parse(stream, use_float=True)
-                header, has_images = _read_until(events, 'images')
-            except (self._ijson.JSONError, UnicodeDecodeError) as error:
-                raise self._fail('', f'is no JSON ({error})') from error
-        if not has_images:
-            raise self._fail(
-                '', 'has no "images", expected a file of predictions'
-            )
-        header = {key: header[key] for key in header if key in known}
-        try:
-            return PredictionHeader.from_dict(header)
-        except (TypeError, KeyError, ValueError) as error:
-            raise self._fail(', header', error) from error
-
-    def __iter__(self) -> Iterator[ImagePrediction]:
-        """Read the images.
-
-        Yields:
-            ImagePrediction: One image after the other.
-
-        Raises:
-            ValueError: If the file is cut short or an image is not as
-                expected.
-        """
-        with self.path.open('rb') as stream:
-            records = self._ijson.items(stream, 'images.item', use_float=True)
-            number = -1
-            while True:
-                number += 1
-                try:
-                    record = next(records, None)
-                except (self._ijson.JSONError, UnicodeDecodeError) as error:
-                    raise self._fail(
-                        f', image {number}', f'is no JSON ({error})'
-                    ) from error
-                if record is None:
-                    return
-                yield self._parse_image(number, record)
-
-    def _parse_image(self, number: int, record: Any) -> ImagePrediction:
-        where = f', image {number}'
-        try:
-            where += f' ({record["file"]})'
-            image = ImagePrediction.from_dict(record)
-            self._check_names(image)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise self._fail(where, error) from error
-        return image
-
-    def _check_names(self, image: ImagePrediction) -> None:
-        """Refuse types, attributes and values that the header lacks."""
-        values = {
-            attribute.name: attribute.values
-            for attribute in self.header.schema or ()
-        }
-        for cell in image.cells:
-            if cell.type not in self.header.types:
-                raise ValueError(
-                    f'a cell is of the type {cell.type!r}, expected one of '
-                    f'{self.header.types}'
-                )
-            for name, attribute in cell.attributes.items():
-                if attribute.value not in values.get(name, ()):
-                    raise ValueError(
-                        f'a cell has {name}={attribute.value!r}, expected '
-                        f'one of {values.get(name, "no such attribute")}'
-                    )
-                if len(attribute.probs) != len(values[name]):
-                    raise ValueError(
-                        f'{name} of a cell has the probabilities '
-                        f'{attribute.probs}, expected {len(values[name])}'
-                    )
+    config: Optional[str]
+    checkpoint: Optional[str]
+    sha256: Optional[Annotated[str, Meta(pattern='^[0-9a-f]{64}$')]]
+    dataset: Optional[str]
+    score_thr: Probability
+    cell_iou_thr: Optional[Probability]
+    tiling: Optional[_Tiling]
 
 
-def _read_until(events: Iterator, last_key: str) -> Tuple[dict, bool]:
-    """Build the values of an object up to one of its keys.
+class _Calibration(Struct):
+    """Layout of ``calibration``."""
 
-    Args:
-        events (Iterator): Events of ``ijson.basic_parse``.
-        last_key (str): The key at which to stop.
+    fitted_on: str
+    num_cells: Count
+    type_temperature: Optional[_Temperature]
+    attribute_temperatures: Dict[str, _Temperature]
+
+
+class _TypeProfile(Struct):
+    """Layout of ``type_profile``."""
+
+    types: _Names
+    attributes: Tuple[Attribute, ...]
+    counts: Annotated[
+        Dict[str, Tuple[Tuple[Count, ...], ...]],
+        Meta(description='By attribute: one row a type, one column a value.'),
+    ]
+    surprising_share: Probability
+    min_cells: Count
+
+
+class _PredictionFile(Struct):
+    """What a detector found in images. See docs/inference.md."""
+
+    format: Literal['mmleuk-predictions']
+    version: Literal[1]
+    created: Annotated[str, Meta(extra_json_schema={'format': 'date-time'})]
+    software: Annotated[
+        Dict[str, str], Meta(extra_json_schema=dict(required=['mmleuk']))
+    ]
+    model: _Model
+    image_root: Optional[str]
+    types: _Names
+    attributes: Tuple[Attribute, ...]
+    calibration: Optional[_Calibration]
+    type_profile: Optional[_TypeProfile]
+    images: Tuple[
+        Annotated[
+            ImagePrediction,
+            Meta(
+                extra_json_schema={
+                    'if': {'properties': {'error': {'type': 'string'}}},
+                    'then': {'properties': {'cells': {'maxItems': 0}}},
+                }
+            ),
+        ],
+        ...,
+    ]
+
+
+def predictions_schema() -> Dict[str, Any]:
+    """Describe files of predictions as mmleuk writes them.
 
     Returns:
-        tuple[dict, bool]: The values before it, and whether it is there.
+        dict: JSON Schema 2020-12. All keys are required and no others are
+        allowed; the reader is more tolerant.
     """
-    import ijson
-
-    header: dict = {}
-    if next(events, None) != ('start_map', None):
-        raise ijson.JSONError('the file does not hold an object')
-    key = None
-    builder = ijson.common.ObjectBuilder()
-    depth = 0
-    for event, value in events:
-        if depth == 0 and event == 'map_key':
-            if value == last_key:
-                return header, True
-            key, builder = value, ijson.common.ObjectBuilder()
-            continue
-        if depth == 0 and event == 'end_map':
-            break
-        if isinstance(value, Decimal):
-            value = float(value)
-        builder.event(event, value)
-        depth += event.startswith('start_')
-        depth -= event.startswith('end_')
-        if depth == 0:
-            header[key] = builder.value
-    return header, False
+    schema = msgspec.json.schema(_PredictionFile)
+    for layout in schema['$defs'].values():
+        layout['description'] = layout['description'].partition('\n')[0]
+        layout['required'] = list(layout['properties'])
+        layout['additionalProperties'] = False
+        for item in layout['properties'].values():
+            item.pop('default', None)
+    schema['$defs']['Attribute']['properties']['values']['minItems'] = 2
+    return {'$schema': _DIALECT, **schema}

@@ -1,70 +1,54 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-from dataclasses import dataclass
-from typing import Dict, Iterable, Mapping, Sequence, Tuple
+from typing import Annotated, Dict, Iterable, Mapping, Sequence, Tuple
 
 import numpy as np
+from msgspec import Meta, Struct
 
 from .attribute_schema import MISSING, AttributeSchema
 
-# Added to each value's count: a value that was never seen is rare, not
-# impossible (Laplace's rule of succession).
+# Added to each count: a value that was never seen is rare, not impossible
+# (Laplace's rule of succession).
 _PRIOR_COUNT = 1.0
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """How one attribute value of a cell speaks for the cell's type.
+Count = Annotated[int, Meta(ge=0)]
+Probability = Annotated[float, Meta(ge=0, le=1)]
+
+
+class Evidence(Struct, frozen=True, forbid_unknown_fields=True):
+    """How one attribute value of a cell supports the cell's type.
 
     Args:
         attribute (str): Name of the attribute.
         value (str): Name of the value.
         likelihood_ratio (float): Share of the value among cells of the type
-            over that among cells of all other types, the types weighted
-            alike. Above 1 the value speaks for the type, below 1 against it.
+            over that among cells of all other types, each type with the same
+            weight. Above 1 the value supports the type, below 1 it
+            contradicts it.
         share_of_type (float): Share of the value among the training cells of
-            the type, as counted.
-        share_of_others (float): Mean over the other types of that share.
+            the type.
+        share_of_others (float): Mean of that share over the other types.
         num_cells (int): Training cells of the type whose attribute is known.
-        surprising (bool): Whether so small a share of the type has the value
-            that a reader should look at the cell again.
+        surprising (bool): Whether so few training cells of the type have the
+            value that a reader should look at the cell again.
     """
 
     attribute: str
     value: str
-    likelihood_ratio: float
-    share_of_type: float
-    share_of_others: float
-    num_cells: int
+    likelihood_ratio: Annotated[float, Meta(gt=0)]
+    share_of_type: Probability
+    share_of_others: Probability
+    num_cells: Count
     surprising: bool
-
-    def to_dict(self) -> dict:
-        """Return it as JSON has it.
-
-        Returns:
-            dict: The arguments.
-        """
-        return dict(vars(self))
-
-    @classmethod
-    def from_dict(cls, record: Mapping) -> 'Evidence':
-        """Read what :meth:`to_dict` wrote.
-
-        Args:
-            record (Mapping): The arguments.
-
-        Returns:
-            Evidence: The evidence.
-        """
-        return cls(**record)
 
 
 class TypeProfile:
-    """How often cells of each type have each attribute value.
+    """Counts of cells by type and attribute value.
 
-    It is counted on training data and makes the explanation of a prediction:
-    a plain likelihood ratio for each attribute on its own. Attributes of a
-    cell depend on each other, so that the ratios must not be multiplied, and
-    they say how the labels of the training data were, not how blood is.
+    Counted on training data, they explain a prediction by a likelihood ratio
+    for each attribute on its own. Attributes of a cell depend on each other,
+    so that the ratios must not be multiplied, and they describe the labels of
+    the training data, not blood.
 
     Args:
         types (Sequence[str]): Cell types.
@@ -72,11 +56,10 @@ class TypeProfile:
         counts (Mapping[str, Sequence]): For each attribute a table (types,
             values of the attribute) of training cells.
         surprising_share (float): A value is surprising for a type of which
-            at most this share has it. Defaults to 0.05.
-        min_cells (int): Fewest training cells of a type, the attribute known,
-            on which a value is called surprising: with 0 of 60 cells a
-            share of 5 % is just excluded at 95 % confidence (the rule of
-            three). Defaults to 60.
+            at most this share has it.
+        min_cells (int): Minimum number of training cells of a type with the
+            attribute known to call a value surprising: 0 of 60 cells just
+            exclude a share of 5 % at 95 % confidence (the rule of three).
 
     Raises:
         ValueError: If a table is missing or has the wrong shape.
@@ -120,7 +103,7 @@ class TypeProfile:
         cls,
         types: Sequence[str],
         schema: AttributeSchema,
-        cells: Iterable[Tuple[int, Sequence[int]]],
+        cells: Iterable[Tuple[int, Sequence[int]]] = (),
         **kwargs,
     ) -> 'TypeProfile':
         """Count cells.
@@ -147,6 +130,20 @@ class TypeProfile:
                     counts[attribute.name][label, code] += 1
         return cls(types, schema, counts, **kwargs)
 
+    def add(self, cell_type: str, values: Mapping[str, str]) -> None:
+        """Count one more cell.
+
+        Args:
+            cell_type (str): Name of the type.
+            values (Mapping[str, str]): Name of the value by that of the
+                attribute; missing ones are not counted.
+        """
+        row = self.types.index(cell_type)
+        for attribute in self.schema:
+            if attribute.name in values:
+                column = attribute.values.index(values[attribute.name])
+                self.counts[attribute.name][row, column] += 1
+
     @property
     def num_cells(self) -> int:
         """int: Cells of which at least one attribute is known, at least."""
@@ -155,7 +152,7 @@ class TypeProfile:
     def explain(
         self, cell_type: str, values: Mapping[str, str]
     ) -> Tuple[Evidence, ...]:
-        """Say how the attributes of a cell speak for its type.
+        """Compare the attributes of a cell with the cells of its type.
 
         Args:
             cell_type (str): Name of the type.
@@ -163,9 +160,8 @@ class TypeProfile:
                 attribute.
 
         Returns:
-            tuple[Evidence]: One for each attribute of which the training data
-            know something, both of this type and of another one, in the order
-            of the schema.
+            tuple[Evidence]: One for each attribute that is known of training
+            cells of this and of another type, in the order of the schema.
 
         Raises:
             ValueError: If the type or a value is unknown.
@@ -185,41 +181,34 @@ class TypeProfile:
                     f'got {attribute.name}={value!r}, expected one of '
                     f'{attribute.values}'
                 )
-            column = attribute.values.index(value)
             table = self.counts[attribute.name]
-            totals = table.sum(axis=1)
-            others = [
-                other
-                for other in np.flatnonzero(totals).tolist()
-                if other != row
-            ]
-            if not totals[row] or not others:
+            totals, hits = table.sum(1), table.T[attribute.values.index(value)]
+            is_other = (totals > 0) & (np.arange(len(totals)) != row)
+            if not totals[row] or not is_other.any():
                 continue
-            smooth = (table[:, column] + _PRIOR_COUNT) / (
+            smooth = (hits + _PRIOR_COUNT) / (
                 totals + _PRIOR_COUNT * len(attribute.values)
             )
-            shares = table[:, column] / np.maximum(totals, 1)
+            shares = hits / np.maximum(totals, 1)
             share = float(shares[row])
+            is_rare = share <= self.surprising_share
             evidence.append(
                 Evidence(
                     attribute=attribute.name,
                     value=value,
                     likelihood_ratio=float(
-                        smooth[row] / smooth[others].mean()
+                        smooth[row] / smooth[is_other].mean()
                     ),
                     share_of_type=share,
-                    share_of_others=float(shares[others].mean()),
+                    share_of_others=float(shares[is_other].mean()),
                     num_cells=int(totals[row]),
-                    surprising=bool(
-                        share <= self.surprising_share
-                        and totals[row] >= self.min_cells
-                    ),
+                    surprising=bool(is_rare and totals[row] >= self.min_cells),
                 )
             )
         return tuple(evidence)
 
     def to_dict(self) -> dict:
-        """Return it as JSON and checkpoints hold it: plain Python objects.
+        """Return plain Python objects, for JSON and checkpoints.
 
         Returns:
             dict: The arguments.

@@ -35,7 +35,7 @@ class Example(NamedTuple):
 
 
 class _Column(NamedTuple):
-    """A column: all cells, or those with a value of an attribute."""
+    """A column: all cells, or the cells with one value of an attribute."""
 
     attribute: Optional[int]
     code: Optional[int]
@@ -51,12 +51,10 @@ def cut_out(
         image (np.ndarray): RGB, shape (h, w, 3), uint8.
         bbox (Sequence[float]): (x1, y1, x2, y2) in pixels.
         size (int): Side of the square that is returned, in pixels.
-        margin (float): What is added on each side, as a share of the longer
-            one. Defaults to 0.1.
+        margin (float): Margin on each side, as a share of the longer side.
 
     Returns:
-        np.ndarray: Shape (size, size, 3). What lies outside of the image is
-        white.
+        np.ndarray: Shape (size, size, 3), white outside of the image.
     """
     x1, y1, x2, y2 = bbox
     side = max(1, round(max(x2 - x1, y2 - y1) * (1 + 2 * margin)))
@@ -80,17 +78,17 @@ def cut_out(
 class ContactSheet:
     """Examples of cells by class (rows) and attribute value (columns).
 
-    Each block states how many cells there are and which share of the class
-    that is; a combination that no cell has is an empty block. Classes without
-    a cell and attributes that nobody stated are named below.
+    Each block states the number of cells and their share of the class; a
+    combination without cells is an empty block. Classes without a cell and
+    attributes without a label are listed below.
 
     Args:
         classes (Sequence[str]): Names of the classes.
         palette (Sequence[tuple[int]]): RGB of each.
         schema (:obj:`AttributeSchema`, optional): The attributes.
-        num_examples (int): Examples a block. Defaults to 4.
-        size (int): Side of an example in pixels. Defaults to 56.
-        seed (int): Which examples are drawn. Defaults to 0.
+        num_examples (int): Examples in a block.
+        size (int): Side of an example in pixels.
+        seed (int): Seed of the choice of examples.
 
     Raises:
         ValueError: If ``num_examples`` or ``size`` is less than 1.
@@ -154,11 +152,7 @@ class ContactSheet:
         return columns
 
     def _blocks(self) -> Dict[Tuple[int, _Column], Tuple[int, List[Example]]]:
-        """Number of cells and chosen examples, by class and column.
-
-        Raises:
-            ValueError: If no cell was added.
-        """
+        """Number of cells and chosen examples, by class and column."""
         if not self._cells:
             raise ValueError(
                 'got no cell, expected at least one that is not ignored'

@@ -1,37 +1,37 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""Where labels of cells go, so that they hide no cell."""
+"""Place the labels of cells so that they hide no cell."""
 
 from dataclasses import dataclass
-from typing import Tuple
+from typing import List, Tuple
 
+import cv2
 import numpy as np
 
-# Pixels between two tried positions: fine enough to the eye, and 57,600
-# positions on a picture of 960 x 960.
+# Pixels between two tried positions: 57,600 positions on a picture of
+# 960 x 960.
 _STEP = 4
-# What a label pays for each share of its own area that lies on another label,
-# on a cell, or just in a box, and for each of its heights that it is away from
-# its box. Two labels on each other are both lost; a covered cell is seen in
-# part; a label in the box of another cell may be read as that one's; a line
-# bridges a distance.
+# Costs of a position, per share of the label's area that lies on another
+# label, on a cell or in a box, and per label height between it and its box.
+# Two labels on each other are both lost; a covered cell is seen in part; a
+# label in the box of another cell may be read as that one's.
 _ON_LABEL = 60.0
 _ON_CELL = 20.0
 _IN_OTHER_BOX = 4.0
 _IN_OWN_BOX = 1.0
 _AWAY = 0.25
 _FAR_AWAY = 0.15
-# Only breaks ties: above the box rather than beside or below it, flush left.
+# Tie breakers: above the box rather than beside or below it, flush left.
 _NOT_ABOVE = 0.1
 _NOT_FLUSH = 0.1
-# How many of its heights a label may be away from its box, at most.
+# Maximum distance of a label from its box, in label heights.
 _REACH = 5
-# Later rounds place a label again with all others in view.
+# Later rounds place each label again, given all others.
 _ROUNDS = 3
 
 
 @dataclass(frozen=True)
 class LabelLayout:
-    """Places of the labels of one picture.
+    """Positions of the labels of one picture.
 
     Args:
         corners (np.ndarray): Top left corners (x, y) in pixels, shape (n, 2).
@@ -57,19 +57,8 @@ class LabelLayout:
 
 
 def _window_sums(raster: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Sum over each window that fits, by a summed-area table.
-
-    Args:
-        raster (np.ndarray): Shape (h, w).
-        width (int): Columns of a window, at most w.
-        height (int): Rows of a window, at most h.
-
-    Returns:
-        np.ndarray: Shape (h - height + 1, w - width + 1), by the window's
-        first row and column.
-    """
-    table = np.zeros((raster.shape[0] + 1, raster.shape[1] + 1))
-    table[1:, 1:] = raster.cumsum(axis=0).cumsum(axis=1)
+    """Sum over each window that fits, by its first row and column."""
+    table = cv2.integral(raster.astype(np.float64))
     return (
         table[height:, width:]
         - table[:-height, width:]
@@ -81,16 +70,7 @@ def _window_sums(raster: np.ndarray, width: int, height: int) -> np.ndarray:
 def _rasterise(
     boxes: np.ndarray, shape: Tuple[int, int]
 ) -> Tuple[np.ndarray, np.ndarray]:
-    """Draw cells, the ellipses in their boxes, and the boxes.
-
-    Args:
-        boxes (np.ndarray): Boxes (x1, y1, x2, y2) in steps, shape (n, 4).
-        shape (tuple[int, int]): Rows and columns of the rasters.
-
-    Returns:
-        tuple[np.ndarray, np.ndarray]: 1 on a cell, of that shape, and for
-        each box 1 in it, shape (n, h, w), bool.
-    """
+    """Mask all cells, as ellipses, (h, w), and each box, (n, h, w)."""
     cells = np.zeros(shape)
     inside = np.zeros((len(boxes), *shape), dtype=bool)
     y, x = np.ogrid[: shape[0], : shape[1]]
@@ -104,7 +84,7 @@ def _rasterise(
 
 
 class _Placer:
-    """Tries the positions around a cell against all that is there."""
+    """Costs of the positions of labels, given all others."""
 
     def __init__(
         self, boxes: np.ndarray, sizes: np.ndarray, frame: Tuple[int, int]
@@ -118,18 +98,15 @@ class _Placer:
         self.cells, self.inside = _rasterise(self.boxes, self.shape)
         self.num_boxes = self.inside.sum(axis=0)
         self.labels = np.zeros(self.shape)
-        # A label of more than the frame is placed as one that fills it.
+        # A label larger than the frame is placed as one that fills it.
         self.sizes = np.clip(
             np.ceil(sizes / _STEP).astype(int), 1, self.shape[::-1]
         )
-        # What does not depend on where other labels are.
+        # Costs that do not depend on other labels.
         self.fixed_costs = [self._fixed_cost(i) for i in range(len(boxes))]
 
     def area(self, index: int) -> Tuple[slice, slice]:
-        """Rows and columns where a label may lie: no farther than its reach.
-
-        A box outside of the frame is taken for one at its edge.
-        """
+        """Rows and columns within reach of a box, clipped to the frame."""
         size, slices = self.sizes[index], []
         reach = max(_REACH * size[1], size[0])
         for axis in (0, 1):
@@ -146,22 +123,16 @@ class _Placer:
         sums = _window_sums(raster[self.area(index)], width, height)
         return sums / (width * height)
 
-    def on_cells(self, index: int) -> np.ndarray:
-        """Share of a label that lies on cells, by its position."""
-        return self.covered(self.cells, index)
-
-    def on_labels(self, index: int) -> np.ndarray:
-        """Share of a label that lies on other labels, by its position."""
-        return self.covered(np.minimum(self.labels, 1), index)
-
-    def in_other_boxes(self, index: int) -> np.ndarray:
-        """Share of a label in boxes of other cells, by its position."""
-        return self.covered(self.num_boxes > self.inside[index], index)
+    def shares(self, index: int) -> List[np.ndarray]:
+        """Shares on cells, other labels and in other boxes, by position."""
+        others = self.num_boxes > self.inside[index]
+        rasters = self.cells, np.minimum(self.labels, 1), others
+        return [self.covered(raster, index) for raster in rasters]
 
     def _fixed_cost(self, index: int) -> np.ndarray:
-        """What each position costs without other labels."""
-        cost = _ON_CELL * self.on_cells(index)
-        cost += _IN_OTHER_BOX * self.in_other_boxes(index)
+        """Cost of each position without other labels."""
+        on_cells, _, in_other_boxes = self.shares(index)
+        cost = _ON_CELL * on_cells + _IN_OTHER_BOX * in_other_boxes
         cost += _IN_OWN_BOX * self.covered(self.inside[index], index)
         width, height = self.sizes[index]
         x1, y1, x2, y2 = self.boxes[index]
@@ -178,7 +149,8 @@ class _Placer:
 
     def best(self, index: int) -> Tuple[int, int]:
         """Row and column of the best place in :meth:`area`."""
-        cost = self.fixed_costs[index] + _ON_LABEL * self.on_labels(index)
+        on_labels = self.covered(np.minimum(self.labels, 1), index)
+        cost = self.fixed_costs[index] + _ON_LABEL * on_labels
         return np.unravel_index(cost.argmin(), cost.shape)
 
     def corner(self, index: int, place: Tuple[int, int]) -> Tuple[int, int]:
@@ -196,13 +168,13 @@ class _Placer:
 def place_labels(
     boxes: np.ndarray, sizes: np.ndarray, frame: Tuple[int, int]
 ) -> LabelLayout:
-    """Find a place for the label of each cell.
+    """Find a position for the label of each cell.
 
     Greedy, the most crowded cell first, over all positions around its box on
-    a grid of 4 pixels; then each label is placed again in view of all others.
-    A place is good where the label covers no other label and no cell (a cell
-    is taken for the ellipse in its box) and lies near its box. In a field
-    without free area labels do cover something: see what is returned.
+    a grid of 4 pixels; then each label is placed again, given all others. A
+    label should cover no other label and no cell (the ellipse in its box) and
+    lie near its box. Without free area labels do cover something, which is
+    returned.
 
     Args:
         boxes (np.ndarray): Boxes (x1, y1, x2, y2) of the cells in pixels,
@@ -212,7 +184,7 @@ def place_labels(
         frame (tuple[int, int]): Height and width of the picture in pixels.
 
     Returns:
-        LabelLayout: The places.
+        LabelLayout: The positions.
     """
     boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
     sizes = np.asarray(sizes, dtype=np.float64).reshape(-1, 2)
@@ -239,20 +211,13 @@ def place_labels(
             placer.put(index, places[index], 1)
         if places == before:
             break
-    on_cells, on_labels, in_boxes = np.zeros((3, count))
+    covered, corners = np.zeros((3, count)), np.zeros((count, 2))
     for index, place in enumerate(places):
         placer.put(index, place, -1)
-        on_cells[index] = placer.on_cells(index)[place]
-        on_labels[index] = placer.on_labels(index)[place]
-        in_boxes[index] = placer.in_other_boxes(index)[place]
+        covered[:, index] = [share[place] for share in placer.shares(index)]
         placer.put(index, place, 1)
-    corners = np.array(
-        [
-            placer.corner(index, place)[::-1]
-            for index, place in enumerate(places)
-        ]
-    )
-    corners = corners.astype(np.float64) * _STEP
+        corners[index] = placer.corner(index, place)[::-1]
+    corners *= _STEP
     # The grid may end a few pixels short of the frame, or a label be larger.
     corners = np.minimum(corners, np.array(frame[::-1]) - sizes)
-    return LabelLayout(np.maximum(corners, 0), on_cells, on_labels, in_boxes)
+    return LabelLayout(np.maximum(corners, 0), *covered)

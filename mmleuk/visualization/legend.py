@@ -34,7 +34,7 @@ def _entry(text: str, colour: Optional[RGB] = None) -> Entry:
 def explain(
     panels: Sequence[Panel], notes: CellNotes, abbreviate: bool
 ) -> List[List[Entry]]:
-    """Say what names, codes and lines mean, of those that occur.
+    """Explain the names, codes and lines that occur in a picture.
 
     Args:
         panels (Sequence[Panel]): The panels.
@@ -90,29 +90,23 @@ def _explain_signs(
     spans: Sequence[Span],
 ) -> List[Entry]:
     """Lines, and what differs from the annotation."""
+    suffixes = ' '.join(mark.suffix for mark in marks)
+    kinds = {mark.kind for mark in marks}
+    outline = 'black outline: annotated region'
+    if any(panel.dim for panel in panels):
+        outline += '; dimmed: not annotated'
     entries = []
     if any(span.look == DIFFERENT for span in spans):
+        underlined = Span('underlined', DIFFERENT)
         entries.append(
-            Entry(
-                (
-                    Span('underlined', DIFFERENT),
-                    Span('differs from the annotation'),
-                )
-            )
+            Entry((underlined, Span('differs from the annotation')))
         )
-    if any('≠' in mark.suffix for mark in marks):
-        entries.append(_entry('≠ type differs from the annotation'))
-    if any('extra' in mark.suffix for mark in marks):
-        entries.append(_entry('extra: no annotated cell, or a second box'))
-    if any('missed' in mark.suffix for mark in marks):
-        entries.append(_entry('missed: not in the prediction'))
-    if any(mark.kind == IGNORED for mark in marks):
-        entries.append(_entry('dashed, hatched: ignored'))
-    if any(mark.kind == CANDIDATE_CELL for mark in marks):
-        entries.append(_entry('dotted: may be a cell'))
-    if any(len(panel.unannotated) for panel in panels):
-        text = 'black outline: annotated region'
-        if any(panel.dim for panel in panels):
-            text += '; dimmed: not annotated'
-        entries.append(_entry(text))
-    return entries
+    texts = {
+        '≠ type differs from the annotation': '≠' in suffixes,
+        'extra: no annotated cell, or a second box': 'extra' in suffixes,
+        'missed: not in the prediction': 'missed' in suffixes,
+        'dashed, hatched: ignored': IGNORED in kinds,
+        'dotted: may be a cell': CANDIDATE_CELL in kinds,
+        outline: any(len(panel.unannotated) for panel in panels),
+    }
+    return entries + [_entry(text) for text, shown in texts.items() if shown]

@@ -28,60 +28,54 @@ _PIXEL_FIELDS = (
 
 @VISUALIZERS.register_module()
 class LLDLocalVisualizer(DetLocalVisualizer):
-    """Draw cells with type, attributes and what nobody has annotated.
+    """Draw cells with types, attributes and un-annotated area.
 
-    Annotation and prediction stand side by side, each below a caption, and a
-    legend below both says what codes and lines mean:
+    Annotation and prediction are drawn side by side, each below a caption,
+    with a common legend below:
 
     - a cell has a box in the colour of its class and a label with its class
-      and, where predicted, its probability: as a percentage where it is
-      calibrated (``pred_instances.confidences``), else as the raw score;
+      and, if predicted, its confidence as a percentage
+      (``pred_instances.confidences``) or, if not calibrated, its score;
     - attributes are a line of codes, one an attribute, in the schema's order,
-      or are written out. One that is less probable than ``attribute_thr`` has
-      a question mark, one that nobody stated is a dash;
-    - what differs from the annotation is marked: a type by ≠, a value by a
-      line below it, a cell that was missed or that nobody annotated by a
-      word;
-    - an ignored cell has a dashed, hatched box; one that mining has found
-      (``CANDIDATE``) a dotted one;
+      or are written out. A value less probable than ``attribute_thr`` has a
+      question mark, a missing one is a dash;
+    - differences from the annotation are marked: a type by ≠, a value by a
+      line below it, a missed cell or a false positive by a word;
+    - an ignored cell has a dashed, hatched box; a mined one (``CANDIDATE``) a
+      dotted one;
     - un-annotated area is dimmed in the annotation; in the prediction the
       annotated regions have an outline.
 
-    Labels are put where they hide no cell, with a line to their box where
-    they had to move. Where there is no room, names are abbreviated and letters
-    become smaller.
+    Labels are placed where they hide no cell, with a line to their box if
+    they are away from it. If there is no room, names are abbreviated and
+    letters become smaller.
 
     Samples with masks or segmentation maps are drawn by MMDetection.
 
     Args:
-        name (str): Name of the instance. Defaults to 'visualizer'.
+        name (str): Name of the instance.
         *args: Further arguments of :class:`mmdet.DetLocalVisualizer`.
-        attributes (str): ``'codes'``, ``'words'`` or ``'none'``. Defaults to
-            'codes'.
+        attributes (str): ``'codes'``, ``'words'`` or ``'none'``.
         class_names (str): ``'full'``, ``'short'``, or ``'auto'``: abbreviated
-            where there is no room. Defaults to 'auto'.
-        min_side (int): Images whose shorter side has fewer pixels are
-            enlarged to so many, so that labels have room. 0 draws every
-            image as large as it is. Defaults to 900.
+            if there is no room.
+        min_side (int): Images with a shorter side of fewer pixels are
+            enlarged to this, to make room for labels. 0: never.
         attribute_thr (float): Values of a lower probability are marked as
-            uncertain. Defaults to 0.6.
+            uncertain.
         marked_values (dict, optional): Attribute values whose codes are
-            capitals, by attribute. Defaults to those that blasts are known
-            by.
-        dim (float): How far un-annotated area fades, in [0, 1]. Defaults to
-            0.6.
-        mark_differences (bool): Whether to mark what differs from the
-            annotation. Defaults to True.
+            capitals, by attribute. None: those typical of blasts.
+        dim (float): Strength of dimming un-annotated area, in [0, 1].
+        mark_differences (bool): Whether to mark differences from the
+            annotation.
         legend (bool): Whether to explain codes and lines below the picture.
-            Defaults to True.
-        line_width (float): Width of boxes in pixels. Defaults to 2.
-        alpha (float): Opacity of boxes. Defaults to 1.
+        line_width (float): Width of boxes in pixels.
+        alpha (float): Opacity of boxes.
         **kwargs: Further arguments of :class:`mmdet.DetLocalVisualizer`.
-            ``bbox_color`` stands for the palette; ``text_color`` goes unused,
-            as text is black or white by its background.
+            ``bbox_color`` replaces the palette; ``text_color`` is unused:
+            text is black or white, depending on its background.
 
     Raises:
-        ValueError: If an argument is none of its values.
+        ValueError: If an argument has an invalid value.
     """
 
     def __init__(
@@ -137,10 +131,10 @@ class LLDLocalVisualizer(DetLocalVisualizer):
         pred_score_thr: float = 0.3,
         step: int = 0,
     ) -> None:
-        """Draw a sample, and show it or hand it on.
+        """Draw a sample, and show it, write it or pass it to the backends.
 
-        Unlike MMDetection, a picture that goes to a file goes to all backends
-        as well that do not write pictures to files themselves, such as
+        Unlike in MMDetection, a picture that is written to a file is also
+        passed to all backends that write no files themselves, such as
         TensorBoard.
 
         Args:
@@ -150,16 +144,14 @@ class LLDLocalVisualizer(DetLocalVisualizer):
             data_sample (:obj:`DetDataSample`, optional): With
                 ``gt_instances``, ``ignored_instances`` and
                 ``pred_instances``, each of them optional.
-            draw_gt (bool): Whether to draw the annotation. Defaults to True.
-            draw_pred (bool): Whether to draw the prediction. Defaults to
-                True.
-            show (bool): Whether to show the picture. Defaults to False.
-            wait_time (float): For how many seconds. Defaults to 0, until a
-                key is pressed.
+            draw_gt (bool): Whether to draw the annotation.
+            draw_pred (bool): Whether to draw the prediction.
+            show (bool): Whether to show the picture.
+            wait_time (float): Seconds to show it, 0: until a key is pressed.
             out_file (str, optional): Path of a file to write.
-            pred_score_thr (float): Detections score more than this. Defaults
-                to 0.3.
-            step (int): Step of the training. Defaults to 0.
+            pred_score_thr (float): Only detections of a higher score are
+                drawn.
+            step (int): Step of the training.
         """
         image = image.clip(0, 255).astype(np.uint8)
         if data_sample is not None and self._has_pixels(data_sample):
@@ -220,18 +212,7 @@ class LLDLocalVisualizer(DetLocalVisualizer):
         draw_pred: bool,
         pred_score_thr: float,
     ) -> List[Panel]:
-        """Say what is drawn.
-
-        Args:
-            data_sample (:obj:`DetDataSample`): The sample, on the CPU.
-            notes (CellNotes): Names and colours.
-            draw_gt (bool): Whether to draw the annotation.
-            draw_pred (bool): Whether to draw the prediction.
-            pred_score_thr (float): Detections score more than this.
-
-        Returns:
-            list[Panel]: One or two, none for a sample without either.
-        """
+        """Collect the contents of the panels: none, one or two."""
         gt = data_sample.get('gt_instances')
         ignored = data_sample.get('ignored_instances')
         pred = data_sample.get('pred_instances')
@@ -264,8 +245,7 @@ class LLDLocalVisualizer(DetLocalVisualizer):
             and 'scores' in pred
         ):
             matches, is_false_positive = compare(pred, gt, ignored)
-            missed = np.ones(len(gt), dtype=bool)
-            missed[matches[matches >= 0]] = False
+            missed = ~np.isin(np.arange(len(gt)), matches)
 
         panels = []
         if draw_gt and (gt is not None or ignored is not None):

@@ -1,4 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
+from dataclasses import dataclass
 from typing import Dict, List, Optional, Sequence, Tuple
 
 import cv2
@@ -40,8 +41,8 @@ _LINE_STYLES = {CELL: '-', IGNORED: (0, (4, 3)), CANDIDATE_CELL: (0, (1, 2))}
 
 # The smallest letters that are read without effort, in pixels.
 _LEAST_FONT = 10
-# How much may be hidden by a label, on the average and at most, before names
-# are shortened and letters made smaller.
+# How much labels may hide, on average and at most, before names are shortened
+# and letters made smaller.
 _HIDDEN, _MOST_HIDDEN = 0.02, 0.2
 _LINE_HEIGHT = 1.3
 _PAD = 3
@@ -50,37 +51,28 @@ _GAP = 10
 _NEAR = 7
 
 
+@dataclass
 class PanelArtist:
     """Draws panels side by side, below captions and above a legend.
 
     Args:
-        pen (Pen): What it draws with.
-        min_side (int): Images whose shorter side has fewer pixels are
-            enlarged to so many.
+        pen (Pen): The pen to draw with.
+        min_side (int): Images with a shorter side of fewer pixels are
+            enlarged to this.
         class_names (str): ``'full'``, ``'short'`` or ``'auto'``.
-        dim (float): How far un-annotated area fades, in [0, 1].
+        dim (float): Strength of dimming un-annotated area, in [0, 1].
         legend (bool): Whether to draw the legend.
         line_width (float): Width of boxes in pixels.
         alpha (float): Opacity of boxes.
     """
 
-    def __init__(
-        self,
-        pen: Pen,
-        min_side: int,
-        class_names: str,
-        dim: float,
-        legend: bool,
-        line_width: float,
-        alpha: float,
-    ) -> None:
-        self.pen = pen
-        self.min_side = min_side
-        self.class_names = class_names
-        self.dim = dim
-        self.legend = legend
-        self.line_width = line_width
-        self.alpha = alpha
+    pen: Pen
+    min_side: int
+    class_names: str
+    dim: float
+    legend: bool
+    line_width: float
+    alpha: float
 
     def draw(
         self, image: np.ndarray, panels: Sequence[Panel], notes: CellNotes
@@ -89,8 +81,8 @@ class PanelArtist:
 
         Args:
             image (np.ndarray): RGB, shape (h, w, 3), uint8.
-            panels (Sequence[Panel]): What is drawn of it; the image alone
-                without any.
+            panels (Sequence[Panel]): The panels. Without any, the picture is
+                the image alone.
             notes (CellNotes): Names and codes.
 
         Returns:
@@ -109,7 +101,7 @@ class PanelArtist:
         labels, layouts = self._lay_out(
             panels, boxes, body_font, (height, width)
         )
-        size = _letter_size(image)
+        size = _letter_size((height, width))
         strip = round(1.9 * size)
         total = width * len(panels) + _GAP * (len(panels) - 1)
         lines: List[List[Entry]] = []
@@ -154,19 +146,8 @@ class PanelArtist:
         body_font: str,
         frame: Tuple[int, int],
     ) -> Tuple[List['_Labels'], List[LabelLayout]]:
-        """Choose size and names of labels, the same in all panels.
-
-        Args:
-            panels (Sequence[Panel]): The panels.
-            boxes (Sequence[np.ndarray]): Their boxes in the picture.
-            body_font (str): Font of what is said of attributes.
-            frame (tuple[int, int]): Height and width of the picture.
-
-        Returns:
-            tuple[list[_Labels], list[LabelLayout]]: The labels of each panel,
-            and their places.
-        """
-        size = _letter_size(np.empty(frame))
+        """Choose size and names of labels, the same in all panels."""
+        size = _letter_size(frame)
         choices = [(size, False), (size, True)]
         if self.class_names != 'auto':
             choices = [(size, self.class_names == 'short')]
@@ -329,15 +310,7 @@ class PanelArtist:
 
 
 class _Labels:
-    """The labels of a panel, as large as they will be drawn.
-
-    Args:
-        pen (Pen): What they are drawn with.
-        marks (Sequence[CellMark]): Their cells.
-        letters (float): Size of the letters of names, in pixels.
-        abbreviate (bool): Whether names are abbreviated.
-        body_font (str): Font of what is said of attributes.
-    """
+    """Sizes of the labels of a panel in pixels."""
 
     def __init__(
         self,
@@ -365,18 +338,15 @@ class _Labels:
             self.sizes[index] = max(widths) + 2 * _PAD, height
 
 
-def _letter_size(image: np.ndarray) -> float:
+def _letter_size(frame: Tuple[int, int]) -> float:
     """Size of letters in pixels, by the size of the picture."""
-    return max(_LEAST_FONT + 1, (image.shape[0] * image.shape[1]) ** 0.5 / 65)
+    return max(_LEAST_FONT + 1, (frame[0] * frame[1]) ** 0.5 / 65)
 
 
 def _advance(pen: Pen, span: Span, size: float, font: str) -> float:
-    """Pixels from a span to the next.
-
-    Codes stand in columns, with room for a question mark, so that those of
-    two cells compare.
-    """
+    """Pixels from the start of a span to that of the next."""
     if font == MONO:
+        # Codes stand in columns, with room for a question mark.
         columns = max(2, len(span.text))
         return columns * pen.text_width('0', size, font) + 0.25 * size
     return pen.text_width(span.text, size, font) + 0.45 * size
@@ -422,17 +392,7 @@ def _boxes(
 def _annotated_mask(
     rectangles: np.ndarray, shape: Tuple[int, int]
 ) -> Optional[np.ndarray]:
-    """Paint what is annotated.
-
-    Args:
-        rectangles (np.ndarray): Un-annotated area as rectangles
-            (x1, y1, x2, y2) in pixels, shape (n, 4).
-        shape (tuple[int, int]): Height and width of the picture.
-
-    Returns:
-        np.ndarray | None: True where it is annotated, bool, of that shape;
-        None where all of it is.
-    """
+    """Mask the area outside of un-annotated rectangles, None if all."""
     if len(rectangles) == 0:
         return None
     mask = np.ones(shape, dtype=bool)
@@ -442,16 +402,7 @@ def _annotated_mask(
 
 
 def _fade(image: np.ndarray, area: np.ndarray, share: float) -> np.ndarray:
-    """Make an area of an image grey and dark.
-
-    Args:
-        image (np.ndarray): RGB, shape (h, w, 3), uint8.
-        area (np.ndarray): Bool, shape (h, w).
-        share (float): How far, in [0, 1].
-
-    Returns:
-        np.ndarray: Another image.
-    """
+    """Make a masked area of an image grey and dark."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None] * 0.4
     faded = image.copy()
     faded[area] = ((1 - share) * image + share * grey)[area]
@@ -460,19 +411,16 @@ def _fade(image: np.ndarray, area: np.ndarray, share: float) -> np.ndarray:
 
 def _shortest_line(
     first: Sequence[float], second: Sequence[float]
-) -> Tuple[Tuple[float, float], Tuple[float, float]]:
+) -> Tuple[np.ndarray, np.ndarray]:
     """Find the nearest points of two rectangles (x1, y1, x2, y2)."""
-    start, end = [], []
-    for axis in (0, 1):
-        low = max(first[axis], second[axis])
-        high = min(first[axis + 2], second[axis + 2])
-        if low <= high:
-            start.append((low + high) / 2)
-            end.append((low + high) / 2)
-        elif first[axis] > second[axis]:
-            start.append(first[axis])
-            end.append(second[axis + 2])
-        else:
-            start.append(first[axis + 2])
-            end.append(second[axis])
-    return tuple(start), tuple(end)
+    first, second = np.array(first), np.array(second)
+    low = np.maximum(first[:2], second[:2])
+    high = np.minimum(first[2:], second[2:])
+    middle, overlaps = (low + high) / 2, low <= high
+    is_after = first[:2] > second[:2]
+    start = np.where(is_after, low, high)
+    end = np.where(is_after, high, low)
+    return (
+        np.where(overlaps, middle, start),
+        np.where(overlaps, middle, end),
+    )

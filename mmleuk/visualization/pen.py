@@ -5,12 +5,12 @@ from mmengine.visualization import Visualizer
 
 from .colours import RGB
 
-# Fonts. Codes are monospaced, in which I and l differ.
+# Fonts. Codes are monospaced, where I and l differ.
 SANS, BOLD, MONO = 'sans', 'bold', 'mono'
-# They come with matplotlib, so that pictures look alike everywhere.
+# Part of matplotlib, so that pictures look the same everywhere.
 _FAMILIES = {MONO: 'DejaVu Sans Mono'}
 _FAMILY = 'DejaVu Sans'
-# What lies on what, from below.
+# Drawing order, from below.
 REGION, BOX, LEADER, LABEL, TEXT = range(2, 7)
 
 
@@ -29,9 +29,6 @@ def to_rgba(colour: RGB, alpha: float = 1.0) -> Tuple[float, ...]:
 
 class Pen:
     """Writes and draws on a visualizer's image, all sizes in pixels.
-
-    Of a visualizer it uses the axes and the canvas, which MMEngine has for
-    the purpose.
 
     Args:
         visualizer (:obj:`Visualizer`): The visualizer.

@@ -24,10 +24,10 @@ from mmleuk.apis import (
     lld_inferencer,
 )
 from mmleuk.evaluation.functional import Calibration
+from mmleuk.io.predictions import PredictionReader
 from mmleuk.structures import (
     LLD_ATTRIBUTES,
     AttributeSchema,
-    PredictionReader,
     TypeProfile,
 )
 
@@ -236,6 +236,24 @@ def test_an_attribute_nobody_labelled_is_left_out(
         )
     drawn = inferencer.visualizer.dataset_meta['attributes']
     assert [attribute['name'] for attribute in drawn] == others
+
+
+@pytest.mark.parametrize('with_config', [False, True])
+def test_no_visualizer_is_needed(make_weights, fields, tmp_path, with_config):
+    text = torch.load(make_weights())['meta']['cfg']
+    cfg = Config.fromstring(text, '.py')
+    cfg.visualizer = None
+    cfg.dump(tmp_path / 'config.py')
+    inferencer = LLDInferencer(
+        tmp_path / 'config.py' if with_config else None,
+        make_weights(cfg.pretty_text),
+        device='cpu',
+        show_progress=False,
+    )
+    (image,) = inferencer(fields / 'P2')['predictions']
+    assert len(image.cells) == 1
+    with pytest.raises(ValueError, match='config has no `visualizer`'):
+        inferencer(fields / 'P2', return_vis=True)
 
 
 def test_arrays_are_predicted_and_drawn(inferencer, make_film):

@@ -4,12 +4,12 @@ import json
 from converter_fields import SCHEMA
 
 from mmleuk.io import ReadSettings, convert
+from mmleuk.io.predictions import PredictionWriter
 from mmleuk.structures import (
     AttributePrediction,
     CellPrediction,
     ImagePrediction,
     PredictionHeader,
-    PredictionWriter,
 )
 
 

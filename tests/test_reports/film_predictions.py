@@ -2,17 +2,18 @@
 """Predictions of small drawn films, for the tests of reports."""
 
 import json
-from dataclasses import replace
 
+from msgspec import to_builtins
+from msgspec.structs import replace
 from PIL import Image, ImageDraw
 
+from mmleuk.io.predictions import PredictionReader
 from mmleuk.structures import (
     AttributePrediction,
     AttributeSchema,
     CellPrediction,
     ImagePrediction,
     PredictionHeader,
-    PredictionReader,
     TypeProfile,
 )
 
@@ -151,7 +152,7 @@ def make_film(patient='3', num_fields=6, focus=100.0):
 def write_predictions(path, images, **header):
     """Written as ASCII: a file name need not be valid UTF-8."""
     record = make_header(**header).to_dict()
-    lines = [json.dumps(image.to_dict()) for image in images]
+    lines = [json.dumps(to_builtins(image)) for image in images]
     path.write_text(
         f'{json.dumps(record)[:-1]}, "images": [{",".join(lines)}]}}'
     )

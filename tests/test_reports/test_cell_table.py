@@ -4,14 +4,14 @@ import csv
 import pytest
 from film_predictions import make_cell, make_header, make_image
 
-from mmleuk.reports.cell_table import CellTable
+from mmleuk.reports.cell_table import cell_table
 from mmleuk.reports.found_cells import FoundCell
 
 
 def write(path, patient, image, header=None):
     cells = [FoundCell(n, 0, n + 1, c) for n, c in enumerate(image.cells)]
-    with CellTable(path, header or make_header()) as table:
-        table.write(patient, image, cells)
+    with cell_table(path, header or make_header()) as table:
+        table(patient, image, cells)
     with path.open(encoding='utf-8-sig', newline='') as stream:
         return list(csv.DictReader(stream))
 
@@ -46,9 +46,9 @@ def test_all_numbers_of_a_cell(tmp_path):
 
 def test_other_names_of_a_cell(tmp_path):
     rivals = (make_cell('monocyte', 0.4), make_cell('basophil', 0.3))
-    with CellTable(tmp_path / 'a.csv', make_header()) as table:
+    with cell_table(tmp_path / 'a.csv', make_header()) as table:
         found = FoundCell(0, 0, 1, make_cell(), rivals)
-        table.write('3', make_image(), [found])
+        table('3', make_image(), [found])
     text = (tmp_path / 'a.csv').read_text(encoding='utf-8-sig')
     assert text.splitlines()[1].endswith(',monocyte 0.4000; basophil 0.3000')
 
@@ -77,6 +77,6 @@ def test_hostile_names_stay_in_their_column(tmp_path):
 
 def test_a_table_cut_short_is_not_there(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        with CellTable(tmp_path / 'a.csv', make_header()):
+        with cell_table(tmp_path / 'a.csv', make_header()):
             raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []

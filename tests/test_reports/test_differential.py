@@ -15,10 +15,12 @@ from mmleuk.reports.patient_summary import PatientSummary
 
 
 def count(images, header=None, **settings):
-    tally = PatientSummary(header or make_header(), ReportSettings(**settings))
+    summary = PatientSummary(
+        header or make_header(), ReportSettings(**settings)
+    )
     for key, image in enumerate(images):
-        tally.add(key, image)
-    return count_types(tally)
+        summary.add(key, image)
+    return count_types(summary)
 
 
 def test_shares_are_of_the_cells_that_could_be_named():
@@ -33,8 +35,8 @@ def test_shares_are_of_the_cells_that_could_be_named():
     assert sum(row.share.value for row in rows) == pytest.approx(1)
     assert rows[0].is_blast
     assert rows[0].num_fields == 6
-    assert rows[1].certainty == pytest.approx(0.6)
-    assert rows[3].certainty is None
+    assert rows[1].confidence == pytest.approx(0.6)
+    assert rows[3].confidence is None
     assert blasts.share == rows[0].share
     assert blasts.share.method == 'bootstrap'
     assert blasts.relation == 'above'

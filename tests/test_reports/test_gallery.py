@@ -2,8 +2,7 @@
 from film_predictions import make_cell
 
 from mmleuk.reports.found_cells import FoundCell
-from mmleuk.reports.gallery import Gallery
-from mmleuk.reports.top_k import TopK
+from mmleuk.reports.gallery import Gallery, TopK
 
 
 def found(number, confidence, **kwargs):

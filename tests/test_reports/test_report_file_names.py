@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmleuk.reports.file_names import page_name
+from mmleuk.reports.report import page_name
 
 HOSTILE = [
     None,

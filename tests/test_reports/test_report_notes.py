@@ -19,11 +19,13 @@ from mmleuk.structures import LLD_ATTRIBUTES, AttributeSchema, TypeProfile
 
 
 def judge(images, header=None, **settings):
-    tally = PatientSummary(header or make_header(), ReportSettings(**settings))
+    summary = PatientSummary(
+        header or make_header(), ReportSettings(**settings)
+    )
     for key, image in enumerate(images):
-        tally.add(key, image)
-    labels = [field.name for field in tally.fields]
-    return {note.code: note for note in find_notes(tally, labels)}, tally
+        summary.add(key, image)
+    labels = [field.name for field in summary.fields]
+    return {note.code: note for note in find_notes(summary, labels)}, summary
 
 
 def cells_in_fields(num_cells, num_fields=10, **kwargs):
@@ -143,8 +145,8 @@ def focused(*values, magnification='100x'):
 
 
 def test_focus_against_the_other_fields():
-    notes, tally = judge(focused(100, 110, 90, 105, 49, None))
-    assert find_blurred(tally) == [False] * 4 + [True, False]
+    notes, summary = judge(focused(100, 110, 90, 105, 49, None))
+    assert find_blurred(summary) == [False] * 4 + [True, False]
     assert notes['low-focus'].items == ('4',)
     # Four fields have no median to go by.
     assert 'low-focus' not in judge(focused(100, 110, 90, 9))[0]
@@ -152,13 +154,13 @@ def test_focus_against_the_other_fields():
 
 def test_focus_of_another_magnification_is_no_measure():
     images = focused(*[100] * 5) + focused(*[10] * 5, magnification='40x')
-    _, tally = judge(images)
-    assert not any(find_blurred(tally))
+    _, summary = judge(images)
+    assert not any(find_blurred(summary))
 
 
 def test_focus_against_a_limit():
-    notes, tally = judge(focused(100, 20), min_focus=30.0)
-    assert find_blurred(tally) == [False, True]
+    notes, summary = judge(focused(100, 20), min_focus=30.0)
+    assert find_blurred(summary) == [False, True]
     assert 'below 30 or below' in notes['low-focus'].text
 
 

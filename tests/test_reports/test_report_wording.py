@@ -3,13 +3,14 @@ import pytest
 from film_predictions import SCHEMA, make_cell
 
 from mmleuk.reports import Share
-from mmleuk.reports.cell_words import describe_cell, pack_cells
 from mmleuk.reports.found_cells import FoundCell
 from mmleuk.reports.wording import (
-    certainty,
+    confidence,
+    describe_cell,
     factor,
     interval,
     number,
+    pack_cells,
     percent,
     ratio,
     surprise,
@@ -41,8 +42,8 @@ def test_numbers():
         (None, True, '–'),
     ],
 )
-def test_certainty(value, calibrated, text):
-    assert plain(certainty(value, calibrated)) == text
+def test_confidence(value, calibrated, text):
+    assert plain(confidence(value, calibrated)) == text
 
 
 @pytest.mark.parametrize(
@@ -121,7 +122,7 @@ def test_packed_lines_serve_all_cells():
                 field='1',
                 field_index=0,
                 type='myeloblast',
-                certainty=0.9,
+                confidence=0.9,
             )
         )
     packed = pack_cells(cells + cells[:3], calibrated=True)

@@ -18,14 +18,16 @@ from film_predictions import (
     make_image,
     write_predictions,
 )
+from msgspec import to_builtins
+from msgspec.structs import replace
 
+from mmleuk.io.predictions import PredictionReader
 from mmleuk.reports import (
     Reference,
     ReportSettings,
     load_reference,
     write_reports,
 )
-from mmleuk.structures import PredictionReader
 
 HOSTILE = '</script><script>alert(1)</script><img src=x onerror=alert(1)>"\''
 
@@ -217,7 +219,7 @@ def test_types_and_attributes_are_escaped(report):
     )
     images = [
         json.loads(
-            json.dumps(image.to_dict())
+            json.dumps(to_builtins(image))
             .replace('"monocyte"', json.dumps(HOSTILE))
             .replace('"abundant"', json.dumps(HOSTILE + '2'))
         )
@@ -310,10 +312,8 @@ def test_a_share_that_cannot_be_stated(report):
 
 
 def test_a_detector_without_attributes(report):
-    cells = apart(*[make_cell()] * 12)
-    for cell in cells:
-        cell.attributes.clear()
-        object.__setattr__(cell, 'evidence', ())
+    bare = replace(make_cell(), attributes={}, evidence=())
+    cells = apart(*[bare] * 12)
     header = dict(schema=None, type_profile=None)
     out, (entry,) = report([make_image(cells=cells)], header)
     page = Page(out / entry.page)
@@ -325,12 +325,10 @@ def test_attributes_never_labelled_are_not_shown(report):
     profile = make_header().type_profile
     profile = type(profile).from_dict(profile.to_dict())
     profile.counts['cytoplasm'][:] = 0
-    cells = apart(*(make_cell() for _ in range(12)))
-    for cell in cells:
-        values = {k: v.value for k, v in cell.attributes.items()}
-        object.__setattr__(
-            cell, 'evidence', profile.explain('myeloblast', values)
-        )
+    cell = make_cell()
+    values = {k: v.value for k, v in cell.attributes.items()}
+    evidence = profile.explain('myeloblast', values)
+    cells = apart(*[replace(cell, evidence=evidence)] * 12)
     out, (entry,) = report(
         [make_image(cells=cells)], dict(type_profile=profile)
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from mmleuk.structures import PredictionReader
+from mmleuk.io.predictions import PredictionReader
 
 TOOL = str(Path(__file__).parents[2] / 'tools' / 'image_demo.py')
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from mmleuk.io.predictions import PredictionWriter
 from mmleuk.structures import (
     CellPrediction,
     ImagePrediction,
     PredictionHeader,
-    PredictionWriter,
 )
 
 TOOL = Path(__file__).parents[2] / 'tools/report.py'

@@ -16,29 +16,32 @@ from mmleuk.visualization.picture_names import PictureNames, common_folder
 
 @HOOKS.register_module()
 class LLDVisualizationHook(DetVisualizationHook):
-    """Draw images of the validation and of the test, each under its own name.
+    """Draw validation and test images, each under its own name.
 
-    MMDetection names a file after the base name of the image, so that images
-    of several folders overwrite each other, and uses one name for all images
-    in the backends. Here a picture is named after the path of its image below
-    the deepest folder that holds all images of the dataset:
-    ``<out>/<folders>/<name>.png`` on disk, ``val_<folders>+<name>`` in
-    TensorBoard and other backends. So the pictures of an image from all
-    validations are one series there, by the step of the training.
+    MMDetection names a picture by the image's base name, so that images of
+    several folders overwrite each other, and uses one name for all in the
+    backends. Here the name is the image's path below the deepest folder that
+    contains all images of the dataset: ``<out>/<folders>/<name>.png`` on
+    disk, ``val_<folders>+<name>`` in TensorBoard and other backends. There
+    the pictures of an image from all validations form one series.
 
-    The validation draws the same images each time: every ``interval``-th of
-    the dataset. The test draws every ``test_interval``-th.
+    Every validation draws the same images.
 
-    With :class:`mmleuk.LLDLocalVisualizer`, pictures that the test writes to
-    ``test_out_dir`` also go to the backends that write no files. A
-    distributed run draws the images of the first process, as MMDetection
-    does.
+    Pictures that the test writes to ``test_out_dir`` are also passed to
+    backends that write no files, if the visualizer is
+    :class:`mmleuk.LLDLocalVisualizer`. In a distributed run the images of the
+    first process are drawn, as in MMDetection.
 
     Args:
-        test_interval (int): The test draws one image of so many.
-        kwargs (dict): Arguments of ``DetVisualizationHook``. The validation
-            draws one image of ``interval``. A relative ``test_out_dir`` is
-            put into the run's folder of the work directory.
+        draw (bool): Whether to draw at all.
+        interval (int): The validation draws every ``interval``-th image.
+        score_thr (float): Only detections of a higher score are drawn.
+        show (bool): Whether to show pictures in a window.
+        wait_time (float): Seconds to show each.
+        test_out_dir (str, optional): Folder for the pictures of the test. A
+            relative one is in the run's folder of the work directory.
+        backend_args (dict, optional): File backend of the images.
+        test_interval (int): The test draws every ``test_interval``-th image.
 
     Raises:
         ValueError: If an interval is less than 1.
@@ -78,15 +81,7 @@ class LLDVisualizationHook(DetVisualizationHook):
         data_batch: dict,
         outputs: Sequence[DetDataSample],
     ) -> None:
-        """Draw images of a batch of the validation.
-
-        Args:
-            runner (:obj:`Runner`): The runner.
-            batch_idx (int): Index of the batch.
-            data_batch (dict): The batch.
-            outputs (Sequence[:obj:`DetDataSample`]): Annotations and
-                predictions.
-        """
+        """Draw images of a validation batch, as in MMDetection."""
         if self.draw:
             self._draw(outputs, 'val', self.interval, runner.iter)
 
@@ -97,15 +92,7 @@ class LLDVisualizationHook(DetVisualizationHook):
         data_batch: dict,
         outputs: Sequence[DetDataSample],
     ) -> None:
-        """Draw images of a batch of the test.
-
-        Args:
-            runner (:obj:`Runner`): The runner.
-            batch_idx (int): Index of the batch.
-            data_batch (dict): The batch.
-            outputs (Sequence[:obj:`DetDataSample`]): Annotations and
-                predictions.
-        """
+        """Draw images of a test batch, as in MMDetection."""
         if not self.draw:
             return
         folder = self.test_out_dir
@@ -123,7 +110,7 @@ class LLDVisualizationHook(DetVisualizationHook):
         step: int,
         folder: Optional[str] = None,
     ) -> None:
-        """Draw every ``interval``-th image, to files in a folder if any."""
+        """Draw every ``interval``-th image, into a folder if given."""
         for data_sample in outputs:
             index, self._index = self._index, self._index + 1
             if index % interval:

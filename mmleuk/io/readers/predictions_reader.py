@@ -2,7 +2,7 @@
 from typing import Iterator
 
 from mmleuk.io.image_folder import Size
-from mmleuk.structures import PredictionReader
+from mmleuk.io.predictions import PredictionReader
 from mmleuk.structures.record import normalise_name
 
 from .box_reader import BoxReader, Shape, StatedImage

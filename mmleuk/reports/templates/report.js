@@ -128,7 +128,7 @@ function startViewer() {
       const label = box.querySelector('text').textContent;
       const cell = data.cells[box.dataset.number];
       if (cell) {
-        const open = element('button', `${label}, ${cell.certainty}`, 'plain');
+        const open = element('button', `${label}, ${cell.confidence}`, 'plain');
         open.type = 'button';
         open.addEventListener('click', () => showCell(Number(box.dataset.number)));
         entry.append(open);
@@ -142,7 +142,7 @@ function startViewer() {
 
   function showCell(number) {
     const cell = data.cells[number];
-    title.textContent = `${cell.type}, ${cell.certainty}`;
+    title.textContent = `${cell.type}, ${cell.confidence}`;
     sub.textContent = `field ${cell.field}, cell ${cell.place}`;
     const parts = [];
     const card = document.querySelector(`.card .opens[data-number="${number}"] .crop img`);

@@ -1,19 +1,20 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 import json
 import tracemalloc
+from pathlib import Path
 
 import pytest
 
+from mmleuk.io.predictions import PredictionReader, PredictionWriter
 from mmleuk.structures import (
     AttributePrediction,
     AttributeSchema,
     CellPrediction,
     ImagePrediction,
     PredictionHeader,
-    PredictionReader,
-    PredictionWriter,
     TypeProfile,
 )
+from mmleuk.structures.predictions import predictions_schema
 
 SCHEMA = AttributeSchema(
     [dict(name='cytoplasm', title='Cytoplasm', values=('scanty', 'abundant'))]
@@ -92,6 +93,13 @@ def test_is_ordinary_json(tmp_path):
     ]
 
 
+def test_schema_in_the_docs_is_generated():
+    path = Path(__file__).parents[2] / 'docs/predictions.schema.json'
+    assert json.loads(path.read_text()) == predictions_schema(), (
+        'write it again, as docs/inference.md says'
+    )
+
+
 def test_no_images_and_no_attributes(tmp_path):
     header = make_header(schema=None, calibration=None, type_profile=None)
     path = write(tmp_path / 'p.json', [], header)
@@ -110,7 +118,7 @@ def test_a_file_name_that_is_no_unicode_loses_nothing(tmp_path):
 def test_an_interrupted_file_is_not_there(tmp_path):
     path = tmp_path / 'p.json'
     images = iter([make_image(), 'no image'])
-    with pytest.raises(AttributeError):
+    with pytest.raises(TypeError):
         write(path, images)
     assert next(images, None) is None, 'the second one was reached'
     assert not path.exists()
