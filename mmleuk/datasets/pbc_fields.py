@@ -11,7 +11,6 @@ names in PBC, which joins the two.
 
 import csv
 import io
-import json
 import math
 import os.path as osp
 import random
@@ -34,8 +33,7 @@ from mmleuk.io.image_folder import ImageFolder
 from mmleuk.io.readers.yolo_reader import YoloReader, find_class_names
 from mmleuk.io.repair import IssueLog
 from mmleuk.io.source_files import MAX_BYTES, read_bytes
-from mmleuk.io.writers.base_writer import write_text
-from mmleuk.io.writers.json_writers import JsonWriter
+from mmleuk.io.writers.json_writers import write_lld_json
 from mmleuk.structures import LLD_ATTRIBUTES, MISSING, AttributeSchema
 from mmleuk.structures.metainfo import LLD_CLASSES
 from mmleuk.structures.record import CellRecord, FieldRecord, normalise_name
@@ -339,24 +337,21 @@ def _count(tiles: Sequence[Tile]) -> int:
     return sum(len(tile.field.cells) for tile in tiles)
 
 
-def make_field(
-    tiles: Sequence[Tile], name: str, folder: Path, quality: int = 95
-) -> Tuple[FieldRecord, List[str]]:
+def make_field(tiles: Sequence[Tile], name: str, folder: Path) -> FieldRecord:
     """Put tiles of one size together into one image.
 
     Args:
         tiles (Sequence[Tile]): Four tiles, row by row.
         name (str): Name of the image, a JPEG.
         folder (Path): Where it is written.
-        quality (int): JPEG quality. Defaults to 95.
 
     Returns:
-        tuple[FieldRecord, list[str]]: The record, and the PBC image that each
-        cell comes from.
+        FieldRecord: The record; the ``source`` of each cell is the PBC image
+        that it comes from.
     """
     width, height = tiles[0].size
     mosaic = Image.new('RGB', (GRID * width, GRID * height))
-    cells, sources = [], []
+    cells = []
     for index, tile in enumerate(tiles):
         left, top = index % GRID * width, index // GRID * height
         with Image.open(tile.path) as image:
@@ -364,11 +359,11 @@ def make_field(
         for cell in tile.field.cells:
             x1, y1, x2, y2 = cell.bbox
             box = (x1 + left, y1 + top, x2 + left, y2 + top)
-            cells.append(replace(cell, bbox=box))
-            sources.append(tile.source)
+            extra = dict(source=tile.source)
+            cells.append(replace(cell, bbox=box, extra=extra))
     folder.mkdir(parents=True, exist_ok=True)
-    mosaic.save(folder / name, quality=quality)
-    return FieldRecord(name, *mosaic.size, cells=tuple(cells)), sources
+    mosaic.save(folder / name, quality=95)
+    return FieldRecord(name, *mosaic.size, cells=tuple(cells))
 
 
 def count_types(fields: Sequence[FieldRecord]) -> Counter:
@@ -440,16 +435,15 @@ def make_pbc_fields(
             f'{txl_pbc}: of {report.num_in} cells of the split {split!r}, no '
             f'field can be made: {list_counts(report.dropped)}'
         )
-    fields, sources = [], []
-    for number, group in enumerate(groups):
-        name = f'{split}_{number:03d}_1000_PBC.jpg'
-        field, own = make_field(group, name, Path(target) / 'images')
-        fields.append(field)
-        sources += own
-    content = JsonWriter(AttributeSchema(LLD_ATTRIBUTES), LLD_CLASSES).make(
-        fields
+    fields = [
+        make_field(
+            group,
+            f'{split}_{number:03d}_1000_PBC.jpg',
+            Path(target) / 'images',
+        )
+        for number, group in enumerate(groups)
+    ]
+    write_lld_json(
+        fields, labels, AttributeSchema(LLD_ATTRIBUTES), LLD_CLASSES
     )
-    for annotation, source in zip(content['annotations'], sources):
-        annotation['source'] = source
-    write_text(labels, f'{json.dumps(content)}\n')
     return report, count_types(fields)

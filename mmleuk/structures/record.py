@@ -1,8 +1,8 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 """The one record type that every reader returns."""
 
-from dataclasses import dataclass
-from typing import Optional, Tuple, Union
+from dataclasses import dataclass, field
+from typing import Any, Mapping, Optional, Tuple, Union
 
 from .attribute_schema import MISSING
 
@@ -42,12 +42,15 @@ class CellRecord:
         attributes (tuple[int]): One code per attribute of the schema, -1
             where it is missing.
         ignored (bool): Whether the cell is neither a positive nor a negative.
+        extra (Mapping, optional): Further keys of its annotation in JSON,
+            such as a score; readers leave it None.
     """
 
     bbox: Box
     category: str
     attributes: Tuple[int, ...]
     ignored: bool = False
+    extra: Optional[Mapping[str, Any]] = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
         if not self.category:

@@ -1,4 +1,6 @@
 # Copyright (c) mmleuk authors. All rights reserved.
+import json
+
 import pytest
 from converter_fields import (
     SCHEMA,
@@ -15,7 +17,8 @@ from hypothesis import strategies as st
 from mmleuk.io import TARGET_FORMATS, ConversionReport
 from mmleuk.io.readers import REGION_ORDERS
 from mmleuk.io.writers.base_writer import is_whole
-from mmleuk.structures import MISSING, AttributeSchema
+from mmleuk.io.writers.json_writers import make_lld_json, write_lld_json
+from mmleuk.structures import LLD_ATTRIBUTES, MISSING, AttributeSchema
 from mmleuk.structures.metainfo import LLD_CLASSES
 from mmleuk.structures.record import CellRecord, FieldRecord
 
@@ -221,3 +224,29 @@ def test_ids_that_are_not_unique_are_numbered_anew(trip):
     ]
     trip.fit('json', fields)
     assert [field.image_id for field in trip('json', fields)] == [0, 1]
+
+
+def test_a_label_file_holds_what_the_records_hold(tmp_path):
+    schema = AttributeSchema(LLD_ATTRIBUTES)
+    bbox = (0.1, 0.2, 10.3, 20.5)
+    cell = CellRecord(
+        bbox, 'none', (1, MISSING, *[0] * 5), True, dict(score=2)
+    )
+    fields = [FieldRecord('a.png', 30, 30, (cell,), ((0, 0, 9, 9),))]
+    path = tmp_path / 'new' / 'labels.json'
+    write_lld_json(fields, path, schema, LLD_CLASSES)
+    (image,), (annotation,), categories = json.loads(path.read_text()).values()
+    assert image == dict(
+        id=0,
+        file_name='a.png',
+        width=30,
+        height=30,
+        annotated_regions=[[0, 0, 9, 9]],
+    )
+    assert [item['name'] for item in categories] == list(LLD_CLASSES)
+    assert annotation['bbox'] == [0.1, 0.2, 10.2, 20.3]
+    assert annotation['score'] == 2
+    assert annotation['iscrowd'] == 1
+    assert annotation['nuclear_chromatio'] == 4
+    content = make_lld_json(fields, schema, LLD_CLASSES, state_missing=False)
+    assert 'nuclear_chromatio' not in content['annotations'][0]

@@ -9,7 +9,6 @@ and the end of every image file meanwhile, CocoDataset none::
 """
 
 import argparse
-import json
 import os
 import resource
 import tempfile
@@ -26,7 +25,9 @@ from terminaltables import AsciiTable
 
 from mmleuk.datasets import LLD_CLASSES, LLDDataset
 from mmleuk.datasets.checks import quiet_log
-from mmleuk.structures import LLD_ATTRIBUTES
+from mmleuk.io.writers.json_writers import write_lld_json
+from mmleuk.structures import LLD_ATTRIBUTES, AttributeSchema
+from mmleuk.structures.record import CellRecord, FieldRecord
 
 SIDE = 640
 CELLS_PER_IMAGE = 5
@@ -46,36 +47,29 @@ def write_labels(folder: Path, num_images: int) -> None:
     """
     rng = np.random.default_rng(0)
     (folder / 'images').mkdir()
-    images, annotations = [], []
+    fields = []
     for number in range(num_images):
         blank = folder / f'blank_{number // MAX_LINKS}.png'
         if not blank.exists():
             Image.new('RGB', (SIDE, SIDE)).save(blank)
         name = f'{number % 48}_{number}_1000_ALL.png'
         os.link(blank, folder / 'images' / name)
-        images.append(dict(id=number, file_name=name, width=SIDE, height=SIDE))
-        corners = rng.uniform(0, 540, (CELLS_PER_IMAGE, 2)).round(2).tolist()
-        sides = rng.uniform(40, 90, (CELLS_PER_IMAGE, 2)).round(2).tolist()
-        labels = rng.integers(0, len(LLD_CLASSES), CELLS_PER_IMAGE).tolist()
-        for corner, (width, height), label in zip(corners, sides, labels):
-            codes = rng.integers(0, 2, len(LLD_ATTRIBUTES)).tolist()
-            annotation = dict(
-                id=len(annotations),
-                image_id=number,
-                category_id=label,
-                bbox=[*corner, width, height],
-                area=width * height,
-                iscrowd=0,
-            )
-            for attribute, code in zip(LLD_ATTRIBUTES, codes):
-                key = attribute.get('json_key', attribute['name'])
-                annotation[key] = code
-            annotations.append(annotation)
-    categories = [dict(id=i, name=name) for i, name in enumerate(LLD_CLASSES)]
-    content = dict(
-        images=images, annotations=annotations, categories=categories
+        corners = rng.uniform(0, 540, (CELLS_PER_IMAGE, 2)).round(2)
+        sides = rng.uniform(40, 90, (CELLS_PER_IMAGE, 2)).round(2)
+        bboxes = np.hstack([corners, corners + sides]).tolist()
+        labels = rng.integers(0, len(LLD_CLASSES), CELLS_PER_IMAGE)
+        codes = rng.integers(0, 2, (CELLS_PER_IMAGE, len(LLD_ATTRIBUTES)))
+        cells = tuple(
+            CellRecord(tuple(bbox), LLD_CLASSES[label], tuple(row))
+            for bbox, label, row in zip(bboxes, labels, codes.tolist())
+        )
+        fields.append(FieldRecord(name, SIDE, SIDE, cells, image_id=number))
+    write_lld_json(
+        fields,
+        folder / 'labels.json',
+        AttributeSchema(LLD_ATTRIBUTES),
+        LLD_CLASSES,
     )
-    (folder / 'labels.json').write_text(json.dumps(content))
 
 
 def load(name: str, folder: str) -> Tuple[float, float, float]:

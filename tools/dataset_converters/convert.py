@@ -21,10 +21,10 @@ from mmleuk.io import (
     make_cvat_labels,
     make_label_studio_config,
 )
+from mmleuk.io.atomic_write import write_text
 from mmleuk.io.readers import REGION_ORDERS
 from mmleuk.io.readers.box_reader import REGION_LABEL, UNMARKED
 from mmleuk.io.source_files import load_bounded_json
-from mmleuk.io.writers.base_writer import write_text
 from mmleuk.structures import LLD_ATTRIBUTES, AttributeSchema
 from mmleuk.structures.class_map import ClassMap
 from mmleuk.structures.metainfo import CLASS_MAPS, LLD_CLASSES

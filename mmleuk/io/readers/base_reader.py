@@ -1,5 +1,6 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 from abc import ABC, abstractmethod
+from collections import Counter
 from typing import Dict, List, Mapping, Optional
 
 from mmleuk.io.image_folder import ImageFolder, Size
@@ -19,6 +20,11 @@ class BaseReader(ABC):
             to None, a new one.
         backend_args (dict, optional): Arguments of the file backend that
             holds the annotations. Defaults to None.
+
+    Attributes:
+        unread (Counter): Keys that the source states and no record keeps.
+        num_skipped (int): Annotations in files that were not read, which
+            ``issues.seen`` does not count.
     """
 
     def __init__(
@@ -33,6 +39,8 @@ class BaseReader(ABC):
         self.issues = IssueLog() if issues is None else issues
         self.backend_args = backend_args
         self.code_memo: CodeMemo = {}
+        self.unread: Counter = Counter()
+        self.num_skipped = 0
 
     @abstractmethod
     def read(self, source: str) -> List[FieldRecord]:

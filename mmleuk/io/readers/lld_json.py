@@ -2,7 +2,7 @@
 import json
 import math
 from collections import Counter
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from mmengine import fileio
 
@@ -45,6 +45,19 @@ NESTED_KEY = 'attributes'
 REGIONS_KEY = 'annotated_regions'
 
 LISTS = ('images', 'annotations', 'categories')
+
+# Keys that a record keeps, or that follow from what it keeps.
+IMAGE_KEYS = {'id', 'file_name', 'width', 'height', REGIONS_KEY}
+ANNOTATION_KEYS = {
+    'id',
+    'image_id',
+    'category_id',
+    'bbox',
+    'area',
+    'iscrowd',
+    'ignore',
+    NESTED_KEY,
+}
 
 # The class of a cell of no known category. Such cells are ignored.
 UNKNOWN = 'unknown'
@@ -136,6 +149,17 @@ class JsonReader(BaseReader):
             for attribute in self.schema
             if attribute.name != attribute.json_key
         } | {NESTED_KEY}
+        self._known_keys = ANNOTATION_KEYS.union(self._keys, self._other_keys)
+
+    def _count_unread(self, item: dict, known: Set[str], what: str) -> None:
+        """Count the keys that no record keeps."""
+        if not known.issuperset(item):
+            # An empty value, such as COCO's `segmentation: []`, says nothing.
+            self.unread.update(
+                f'{key!r} of {what}'
+                for key, value in item.items()
+                if key not in known and value not in (None, '', [], {})
+            )
 
     def read(self, source: str) -> List[FieldRecord]:
         """Read all fields of one JSON file.
@@ -194,6 +218,8 @@ class JsonReader(BaseReader):
         self.issues.seen['images'] += len(images)
         by_id: Dict[Any, List[Tuple[int, dict]]] = {}
         for index, image in enumerate(images):
+            if isinstance(image, dict):
+                self._count_unread(image, IMAGE_KEYS, 'images')
             if not (
                 isinstance(image, dict)
                 and is_key(image.get('id'))
@@ -328,6 +354,7 @@ class JsonReader(BaseReader):
             if not isinstance(annotation, dict):
                 issues.add(MALFORMED_BOX, f'{source}, annotation {index}')
                 continue
+            self._count_unread(annotation, self._known_keys, 'annotations')
             annotation_id = annotation.get('id')
             record = f'annotation {index} (id {annotation_id})'
             if type(annotation_id) in (int, str):

@@ -256,15 +256,27 @@ class YoloTextReader(BaseReader):
                 f'{", ..." if len(missing) > 5 else ""}. Set `data_prefix` '
                 'to where the images are, or complete the copy of the data.'
             )
-        for stem in missing:
-            self.issues.add(LABELS_WITHOUT_IMAGE, paths[stem])
-
         rows = {}
         for stem, path in paths.items():
-            if stem not in names:
-                continue
-            lines = self._read_lines(path)
-            if lines is None:
+            data = fileio.get(path, backend_args=self.backend_args)
+            fault = None if stem in names else LABELS_WITHOUT_IMAGE
+            try:
+                text = data.decode('utf-8')
+            except UnicodeDecodeError:
+                text = data.decode('utf-8', 'replace')
+                fault = fault or UNREADABLE_LABELS
+            if fault is None and text.startswith('\ufeff'):
+                self.issues.add(BYTE_ORDER_MARK, path)
+            lines = [
+                (number, line.split())
+                for number, line in enumerate(
+                    text.removeprefix('\ufeff').splitlines(), 1
+                )
+                if line.strip()
+            ]
+            if fault is not None:
+                self.issues.add(fault, path)
+                self.num_skipped += len(lines)
                 continue
             self.issues.kept['label files'] += 1
             self.issues.seen['annotations'] += len(lines)
@@ -288,23 +300,6 @@ class YoloTextReader(BaseReader):
             5 + self.region_columns + len(layout): layout
             for layout in (tuple(columns), short)
         }
-
-    def _read_lines(self, path: str) -> Optional[List[Tuple[int, List[str]]]]:
-        """Split a label file into numbered rows, None if it is no text."""
-        data = fileio.get(path, backend_args=self.backend_args)
-        try:
-            text = data.decode('utf-8')
-        except UnicodeDecodeError:
-            self.issues.add(UNREADABLE_LABELS, path)
-            return None
-        if text.startswith('\ufeff'):
-            self.issues.add(BYTE_ORDER_MARK, path)
-            text = text[1:]
-        return [
-            (number, line.split())
-            for number, line in enumerate(text.splitlines(), 1)
-            if line.strip()
-        ]
 
     def _parse_row(
         self, tokens: Sequence[str], path: str, number: int

@@ -1,5 +1,4 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-import os
 import os.path as osp
 from abc import ABC, abstractmethod
 from dataclasses import replace
@@ -244,16 +243,3 @@ def make_folder(target: str, suffixes: Sequence[str]) -> Path:
         )
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file in one step, so that none is ever half written.
-
-    Args:
-        path (Path): The file. Its folder is made.
-        text (str): The content.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'{path.name}.partial')
-    partial.write_text(text, encoding='utf-8')
-    os.replace(partial, path)

@@ -1,14 +1,70 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 import json
 from pathlib import Path
-from typing import Dict, List, Sequence
+from typing import Dict, List, Sequence, Union
 
+from mmleuk.io.atomic_write import write_text
 from mmleuk.io.conversion_report import ConversionReport
 from mmleuk.io.readers.lld_json import NESTED_KEY, REGIONS_KEY
-from mmleuk.structures import MISSING
+from mmleuk.structures import MISSING, AttributeSchema
 from mmleuk.structures.record import CellRecord, FieldRecord
 
-from .base_writer import BaseWriter, drop_regions, missing_code, write_text
+from .base_writer import BaseWriter, drop_regions, missing_code
+
+# Decimals of sides and areas: enough for 1e-6 pixels, and short.
+DECIMALS = 6
+
+
+def make_lld_json(
+    fields: Sequence[FieldRecord],
+    schema: AttributeSchema,
+    classes: Sequence[str],
+    state_missing: bool = True,
+) -> Dict[str, List[dict]]:
+    """Make the content of a label file in LLD's JSON layout.
+
+    Args:
+        fields (Sequence[FieldRecord]): The records. Annotated regions are
+            stated where they are not None.
+        schema (AttributeSchema): The attributes of the records.
+        classes (Sequence[str]): Class names by category id.
+        state_missing (bool): Whether a missing attribute is stated as 4,
+            LLD's "not applicable", or left out.
+
+    Returns:
+        dict: ``images``, ``annotations`` in the order of the cells, and
+        ``categories``.
+    """
+    return SparseJsonWriter(schema, classes, state_missing).make(fields)
+
+
+def write_lld_json(
+    fields: Sequence[FieldRecord],
+    path: Union[str, Path],
+    schema: AttributeSchema,
+    classes: Sequence[str],
+    state_missing: bool = True,
+) -> None:
+    """Write a label file in LLD's JSON layout.
+
+    Args:
+        fields (Sequence[FieldRecord]): See :func:`make_lld_json`.
+        path (str | Path): The file. Its folder is made.
+        schema (AttributeSchema): See :func:`make_lld_json`.
+        classes (Sequence[str]): See :func:`make_lld_json`.
+        state_missing (bool): See :func:`make_lld_json`.
+    """
+    write_json(path, make_lld_json(fields, schema, classes, state_missing))
+
+
+def write_json(path: Union[str, Path], content: object) -> None:
+    """Write JSON in one line, as a whole or not at all.
+
+    Args:
+        path (str | Path): The file. Its folder is made.
+        content (object): What JSON can hold.
+    """
+    write_text(path, f'{json.dumps(content)}\n')
 
 
 class JsonWriter(BaseWriter):
@@ -16,12 +72,26 @@ class JsonWriter(BaseWriter):
 
     It holds no annotated regions. A missing attribute is written as 4, LLD's
     "not applicable".
+
+    Args:
+        schema (AttributeSchema): The attributes of the records.
+        classes (Sequence[str]): Class names by category id.
+        state_missing (bool): Whether missing attributes are written at all.
     """
+
+    def __init__(
+        self,
+        schema: AttributeSchema,
+        classes: Sequence[str],
+        state_missing: bool = True,
+    ) -> None:
+        super().__init__(schema, classes)
+        self.state_missing = state_missing
 
     def _fit_field(
         self, field: FieldRecord, report: ConversionReport
     ) -> FieldRecord:
-        """Bring one record to what the format can hold."""
+        """Drop the regions."""
         return drop_regions(field, report)
 
     def write(
@@ -37,7 +107,7 @@ class JsonWriter(BaseWriter):
             target (str): The file.
             report (ConversionReport): Unused.
         """
-        write_text(Path(target), f'{json.dumps(self.make(fields))}\n')
+        write_json(target, self.make(fields))
 
     def make(self, fields: Sequence[FieldRecord]) -> Dict[str, List[dict]]:
         """Make the content of the file.
@@ -49,10 +119,12 @@ class JsonWriter(BaseWriter):
             dict: ``images``, ``annotations`` in the order of the cells, and
             ``categories``.
         """
-        ids = self._image_ids(fields)
+        image_ids = [field.image_id for field in fields]
+        if None in image_ids or len(set(image_ids)) < len(image_ids):
+            image_ids = range(len(fields))
         category_ids = {name: i for i, name in enumerate(self.classes)}
         images, annotations = [], []
-        for field, image_id in zip(fields, ids):
+        for field, image_id in zip(fields, image_ids):
             image = dict(
                 id=image_id,
                 file_name=field.file_name,
@@ -64,16 +136,20 @@ class JsonWriter(BaseWriter):
             images.append(image)
             for cell in field.cells:
                 x1, y1, x2, y2 = cell.bbox
-                width, height = x2 - x1, y2 - y1
+                width, height = (
+                    round(x2 - x1, DECIMALS),
+                    round(y2 - y1, DECIMALS),
+                )
                 annotations.append(
                     dict(
                         id=len(annotations),
                         image_id=image_id,
                         category_id=category_ids[cell.category],
                         bbox=[x1, y1, width, height],
-                        area=width * height,
+                        area=round(width * height, DECIMALS),
                         iscrowd=int(cell.ignored),
                         **self._attributes(cell),
+                        **(cell.extra or {}),
                     )
                 )
         categories = [
@@ -83,26 +159,15 @@ class JsonWriter(BaseWriter):
             images=images, annotations=annotations, categories=categories
         )
 
-    @staticmethod
-    def _image_ids(fields: Sequence[FieldRecord]) -> list:
-        """Keep the ids of the images if each has its own, else number them."""
-        ids = [field.image_id for field in fields]
-        if None in ids or len(set(ids)) < len(ids):
-            return list(range(len(fields)))
-        return ids
-
-    def _codes(self, cell: CellRecord) -> Dict[str, int]:
-        """State the codes of a cell by JSON key."""
+    def _attributes(self, cell: CellRecord) -> dict:
+        """State the attributes of a cell, as keys of its annotation."""
         return {
             attribute.json_key: (
                 missing_code(attribute) if code == MISSING else code
             )
             for attribute, code in zip(self.schema, cell.attributes)
+            if self.state_missing or code != MISSING
         }
-
-    def _attributes(self, cell: CellRecord) -> dict:
-        """State the attributes of a cell, as keys of its annotation."""
-        return self._codes(cell)
 
 
 class NestedJsonWriter(JsonWriter):
@@ -110,7 +175,7 @@ class NestedJsonWriter(JsonWriter):
 
     def _attributes(self, cell: CellRecord) -> dict:
         """State the attributes of a cell, as keys of its annotation."""
-        return {NESTED_KEY: self._codes(cell)}
+        return {NESTED_KEY: super()._attributes(cell)}
 
 
 class SparseJsonWriter(JsonWriter):
@@ -119,7 +184,7 @@ class SparseJsonWriter(JsonWriter):
     def _fit_field(
         self, field: FieldRecord, report: ConversionReport
     ) -> FieldRecord:
-        """Bring one record to what the format can hold."""
+        """Keep all."""
         return field
 
 

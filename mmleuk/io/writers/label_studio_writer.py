@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import List, Sequence
 from urllib.parse import quote
 
+from mmleuk.io.atomic_write import write_text
 from mmleuk.io.attribute_names import IGNORED
 from mmleuk.io.conversion_report import ConversionReport
 from mmleuk.io.label_setup import region_label_of
@@ -11,7 +12,7 @@ from mmleuk.io.readers.box_reader import REGION_LABEL
 from mmleuk.structures import MISSING, AttributeSchema
 from mmleuk.structures.record import Box, CellRecord, FieldRecord
 
-from .base_writer import BaseWriter, safe_side, write_text
+from .base_writer import BaseWriter, safe_side
 from .xml_writers import regions_to_draw
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
+from mmleuk.io.atomic_write import write_text
 from mmleuk.io.conversion_report import ConversionError, ConversionReport
 from mmleuk.io.readers import REGION_ORDERS
 from mmleuk.io.readers.yolo_text import OPTIONAL_ATTRIBUTE
@@ -23,7 +24,6 @@ from .base_writer import (
     mask_attributes,
     missing_code,
     safe_side,
-    write_text,
 )
 
 

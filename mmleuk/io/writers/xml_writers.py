@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Dict, List, Sequence, Tuple
 from xml.etree import ElementTree
 
+from mmleuk.io.atomic_write import write_text
 from mmleuk.io.attribute_names import IGNORED, NOT_STATED
 from mmleuk.io.conversion_report import ConversionError, ConversionReport
 from mmleuk.io.label_setup import cvat_attributes, region_label_of
@@ -17,7 +18,6 @@ from .base_writer import (
     drop_regions,
     is_whole,
     make_folder,
-    write_text,
 )
 
 # What XML 1.0 has no way to write.

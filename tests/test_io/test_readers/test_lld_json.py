@@ -322,3 +322,25 @@ def test_attributes_follow_the_schema(tmp_path, lld_files):
     path = lld_files.json(tmp_path / 'a.json', [IMAGE], [annotation])
     (field,) = JsonReader(schema, ImageFolder(str(tmp_path))).read(path)
     assert field.cells[0].attributes == (2, 1)
+
+
+def test_keys_that_no_record_keeps_are_counted(tmp_path, lld_files):
+    lld_files.image(tmp_path / NAME)
+    annotation = lld_files.annotation(0, 7, (10, 5, 20, 30), 4, CODES)
+    path = lld_files.json(
+        tmp_path / 'train.json',
+        [dict(IMAGE, license=1, date=''), dict(license=2)],
+        [
+            dict(annotation, segmentation=[], score=0),
+            dict(annotation, image_id=9, score=1, attributes={}),
+            'no annotation',
+            annotation,
+        ],
+    )
+    reader = JsonReader(SCHEMA, ImageFolder(str(tmp_path)))
+    reader.read(path)
+    assert reader.unread == {
+        "'license' of images": 2,
+        "'score' of annotations": 2,
+    }
+    assert reader.issues.seen['annotations'] == 4

@@ -166,3 +166,16 @@ def test_a_folder_without_labels_is_named(tmp_path):
     for folder in (tmp_path, tmp_path / 'nowhere'):
         with pytest.raises(FileNotFoundError, match='no label files'):
             reader.read(str(folder))
+
+
+def test_rows_of_files_that_are_not_read_are_counted(tmp_path, lld_files):
+    row = lld_files.row(1, (10, 6, 30, 36), SIZE, CODES)
+    for name in 'abcd':
+        lld_files.image(tmp_path / 'images' / f'{name}.png', SIZE)
+        lld_files.text(tmp_path / 'labels' / f'{name}.txt', row)
+    lld_files.text(tmp_path / 'labels' / 'no image.txt', row, '', row)
+    (tmp_path / 'labels' / 'd.txt').write_bytes(b'\xff\xff 1 2\n')
+    reader = YoloTextReader(SCHEMA, ImageFolder(str(tmp_path / 'images')))
+    reader.read(str(tmp_path / 'labels'))
+    assert reader.issues.seen['annotations'] == 3
+    assert reader.num_skipped == 3
