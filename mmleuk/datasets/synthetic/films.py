@@ -12,11 +12,9 @@ import cv2
 import numpy as np
 
 from mmleuk.datasets.naming import LLD_SUBSETS
-from mmleuk.io.atomic_write import write_text
 from mmleuk.io.conversion_report import ConversionReport
 from mmleuk.io.readers import REGION_ORDERS
-from mmleuk.io.writers.base_writer import BaseWriter
-from mmleuk.io.writers.json_writers import JsonWriter, SparseJsonWriter
+from mmleuk.io.writers.json_writers import write_json, write_lld_json
 from mmleuk.io.writers.text_writers import SparseTextWriter, TextWriter
 from mmleuk.structures import MISSING
 from mmleuk.structures.metainfo import LLD_CLASSES
@@ -475,25 +473,17 @@ def _write_subset(folder: Path, plan: FilmPlan, subset: str) -> Dict[str, int]:
                 raise OSError(f'could not write {path}')
             records.append(field.record)
             sparse.append(field.sparse)
-        _write_labels(JsonWriter(*args), records, json_folder, f'{split}.json')
+        write_lld_json(records, json_folder / f'{split}.json', *args)
         if plan.text:
-            _write_labels(
-                TextWriter(*args), records, text_folder, f'AttriDet/{split}'
-            )
+            out = text_folder / 'AttriDet' / split
+            _write_text(TextWriter(*args), records, out)
         if split == 'train' and plan.sparse:
-            _write_labels(
-                SparseJsonWriter(*args),
-                sparse,
-                json_folder,
-                'train_sparse.json',
-            )
+            write_lld_json(sparse, json_folder / 'train_sparse.json', *args)
             if plan.text:
-                _write_labels(
-                    SparseTextWriter(*args, region_order=plan.region_order),
-                    sparse,
-                    text_folder,
-                    'Sparse/train',
+                writer = SparseTextWriter(
+                    *args, region_order=plan.region_order
                 )
+                _write_text(writer, sparse, text_folder / 'Sparse' / split)
         counts[f'{split}_images'] = len(records)
         counts[f'{split}_cells'] = sum(len(field.cells) for field in records)
     _write_manifest(folder, plan, complete=True)
@@ -503,13 +493,13 @@ def _write_subset(folder: Path, plan: FilmPlan, subset: str) -> Dict[str, int]:
 def _write_manifest(folder: Path, plan: FilmPlan, complete: bool) -> None:
     """Write the settings, and whether all of the subset is there."""
     content = dict(complete=complete, **_settings(plan))
-    write_text(folder / MANIFEST, json.dumps(content, indent=1) + '\n')
+    write_json(folder / MANIFEST, content)
 
 
-def _write_labels(
-    writer: BaseWriter, fields: List[FieldRecord], folder: Path, name: str
+def _write_text(
+    writer: TextWriter, fields: List[FieldRecord], folder: Path
 ) -> None:
-    """Write records; there are no text labels of no fields."""
+    """Write text labels, if there are fields."""
     report = ConversionReport()
-    if fields or isinstance(writer, JsonWriter):
-        writer.write(writer.fit(fields, report), str(folder / name), report)
+    if fields:
+        writer.write(writer.fit(fields, report), str(folder), report)
