@@ -19,8 +19,8 @@ from mmengine.logging import print_log
 from mmleuk.io.errors import AnnotationError
 from mmleuk.io.faults import NOTHING_LEFT, UNLISTED_CLASS
 from mmleuk.io.image_folder import ImageFolder
+from mmleuk.io.issue_log import IssueLog
 from mmleuk.io.readers import READERS, SparseTextReader, detect_format
-from mmleuk.io.repair import IssueLog
 from mmleuk.registry import DATASETS
 from mmleuk.structures import AttributeSchema
 from mmleuk.structures.class_map import ClassMap, LabelMap
@@ -385,7 +385,7 @@ class LLDDataset(BaseDetDataset):
                     f'image {record.file_name}',
                     f'a cell is of the class {cell.category!r}, which gives '
                     f'the class {error}, expected one of {label_map.classes}',
-                    UNLISTED_CLASS.mend,
+                    UNLISTED_CLASS.fix,
                     UNLISTED_CLASS,
                 ) from None
             if labelled is None:
@@ -476,12 +476,11 @@ class LLDDataset(BaseDetDataset):
         )
         total = sum(len(info['instances']) for info in data_list)
         faults = self.issues.lines()
+        found = f'{len(faults)} kind(s), named below' if faults else 'none'
         name = self.__class__.__name__
-        mended = f'{len(faults)} kind(s) of fault, named below'
         print_log(
-            f'{name}: {len(data_list)} images with '
-            f'{total - ignored} cells and {ignored} ignored ones from '
-            f'{sources}; mended: {mended if faults else "nothing"}',
+            f'{name}: {len(data_list)} images with {total - ignored} cells '
+            f'and {ignored} ignored ones from {sources}; faults: {found}',
             logger='current',
         )
         for line in faults:

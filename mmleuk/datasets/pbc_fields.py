@@ -30,8 +30,8 @@ from mmleuk.io.conversion_report import (
 )
 from mmleuk.io.errors import AnnotationError
 from mmleuk.io.image_folder import ImageFolder
+from mmleuk.io.issue_log import IssueLog
 from mmleuk.io.readers.yolo_reader import YoloReader, find_class_names
-from mmleuk.io.repair import IssueLog
 from mmleuk.io.source_files import MAX_BYTES, read_bytes
 from mmleuk.io.writers.json_writers import write_lld_json
 from mmleuk.structures import LLD_ATTRIBUTES, MISSING, AttributeSchema

@@ -6,23 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import List, Optional, Sequence, Tuple, Union
 
-import numpy as np
-import torch
 from mmdet.registry import DATASETS
 from mmengine.config import Config, ConfigDict
 from mmengine.fileio import load
 
 from mmleuk.evaluation import LLDMetric
+from mmleuk.evaluation.functional import MatchedResults, make_result
 from mmleuk.registry import METRICS
 from mmleuk.structures import AttributeSchema
-
-PREDICTED_FIELDS = (
-    'bboxes',
-    'scores',
-    'labels',
-    'attribute_labels',
-    'attribute_probs',
-)
 
 
 @dataclass(frozen=True)
@@ -43,6 +34,20 @@ class DumpedResults:
     classes: Tuple[str, ...]
     schema: AttributeSchema
     images: List[dict]
+
+    def match(self, metric: LLDMetric) -> MatchedResults:
+        """Match detections and cells as a metric does.
+
+        Args:
+            metric (LLDMetric): Gives the thresholds.
+
+        Returns:
+            MatchedResults: Detections and cells of all images.
+
+        Raises:
+            ValueError: If the predictions don't fit the labels.
+        """
+        return metric.match(self.images, len(self.classes), self.schema)
 
 
 def read_dumped_results(
@@ -124,30 +129,12 @@ def _check_images(
 
 def _join_labels(result: dict, info: dict) -> dict:
     """Take the predictions of one image and its labels."""
-    prediction = result['pred_instances']
-    image = dict(
-        name=info['img_path'],
-        image_shape=tuple(
-            result.get('ori_shape') or (info['height'], info['width'])
-        )[:2],
-        instances=info['instances'],
-        annotated_regions=info.get('annotated_regions'),
-        patient=info.get('patient'),
+    shape = result.get('ori_shape') or (info['height'], info['width'])
+    image = make_result(
+        info['img_path'], shape, info, result['pred_instances']
     )
-    for key in PREDICTED_FIELDS:
-        if key in prediction:
-            image[key] = _to_numpy(prediction[key])
+    image['patient'] = info.get('patient')
     return image
-
-
-def _to_numpy(values: Union[torch.Tensor, np.ndarray]) -> np.ndarray:
-    """Make an array of a tensor, of half precision a float32 one."""
-    if not isinstance(values, torch.Tensor):
-        return np.asarray(values)
-    values = values.detach().cpu()
-    if values.dtype in (torch.bfloat16, torch.float16):
-        values = values.float()
-    return values.numpy()
 
 
 def describe_dataset(dataset_cfg: ConfigDict) -> str:

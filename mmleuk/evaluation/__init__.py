@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-from mmleuk.structures.known_area import covered_fraction, in_unknown_area
+from mmleuk.structures import covered_fraction, in_unknown_area
 
 from .functional import (
     average_scores,

@@ -6,7 +6,7 @@ from mmleuk.structures import Attribute, AttributeSchema
 from mmleuk.structures.record import normalise_name
 
 from .errors import AnnotationError
-from .repair import IssueLog
+from .issue_log import IssueLog
 
 # What a labelling tool shows, and states, for an attribute that nobody has
 # judged yet; tools that need a default would else state a value unasked.

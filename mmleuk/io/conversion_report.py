@@ -4,26 +4,26 @@ from dataclasses import dataclass, field
 from typing import List
 
 from .faults import FAULTS
-from .repair import IssueLog
+from .issue_log import IssueLog
 
 
 class ConversionError(ValueError):
-    """A conversion that would lose something, or can't be done."""
+    """A conversion that is impossible or would lose something."""
 
 
 @dataclass
 class ConversionReport:
-    """Counts of a conversion: what went in, what came out, what did not.
+    """Counts of a conversion.
 
     Args:
-        num_in (int): Cells that the source states, ignored ones included.
+        num_in (int): Cells of the source, ignored ones included.
         num_out (int): Cells written.
         num_fields (int): Images written.
         dropped (Counter): Cells left out, by reason.
-        lost (Counter): What the target can't hold, by kind.
+        lost (Counter): What the target format can not hold, by kind.
         unread (Counter): What the source states and no record keeps, by kind.
-        notes (list[str]): What to know of the written files.
-        issues (IssueLog): What was mended on reading.
+        notes (list[str]): Notes on the written files.
+        issues (IssueLog): Faults found on reading.
     """
 
     num_in: int = 0
@@ -42,10 +42,10 @@ class ConversionReport:
                 self.dropped[kind.removesuffix(' dropped')] += number
 
     def check(self) -> None:
-        """Check that each cell is accounted for.
+        """Check that no cell was lost without being counted.
 
         Raises:
-            RuntimeError: If one is not, which is a fault of this package.
+            RuntimeError: If one was, which is a bug of this package.
         """
         dropped = sum(self.dropped.values())
         if self.num_in != self.num_out + dropped:
@@ -56,15 +56,14 @@ class ConversionReport:
             )
 
     def lines(self) -> List[str]:
-        """Put all counts into words.
+        """Describe all counts.
 
         Returns:
-            list[str]: One line a kind of count, the sum first.
+            list[str]: The total, then one line a kind of count.
         """
-        dropped = sum(self.dropped.values())
         lines = [
             f'{self.num_fields} images, {self.num_in} cells in = '
-            f'{self.num_out} out + {dropped} dropped'
+            f'{self.num_out} out + {sum(self.dropped.values())} dropped'
         ]
         for title, counts in (
             ('dropped', self.dropped),
@@ -73,38 +72,29 @@ class ConversionReport:
         ):
             if counts:
                 lines.append(f'  {title}: {list_counts(counts)}')
-        mended = Counter(
-            {
-                kind: number
-                for kind, number in self.issues.counts.items()
-                if not _drops_cells(kind)
-            }
-        )
         lines += [
             f'  on reading: {number} {kind} (first: {self.issues.first[kind]})'
-            for kind, number in sorted(mended.items())
+            for kind, number in sorted(self.issues.counts.items())
+            if not _drops_cells(kind)
         ]
         return lines + [f'  note: {note}' for note in self.notes]
 
 
 def _drops_cells(kind: str) -> bool:
-    """Tell whether a kind of fault takes cells away.
-
-    Kinds that are no fault of LLD's are those of the converters.
-    """
+    """Tell whether an issue removes cells, which converters name by text."""
     if kind in FAULTS:
         return FAULTS[kind].removes == 'annotations'
     return kind.endswith(' dropped')
 
 
 def list_counts(counts: Counter) -> str:
-    """Put counts into words.
+    """List counts in the order of their names, such as '2 images, 1 region'.
 
     Args:
         counts (Counter): Numbers by what is counted.
 
     Returns:
-        str: The counts, in the order of their names.
+        str: The list.
     """
     return ', '.join(
         f'{number} {kind}' for kind, number in sorted(counts.items())

@@ -17,6 +17,7 @@ from mmleuk.structures.record import FieldRecord, normalise_name
 
 from .class_mapping import map_classes
 from .conversion_report import ConversionError, ConversionReport, list_counts
+from .issue_log import IssueLog
 from .readers import READERS, SparseTextReader, YoloTextReader
 from .readers.box_reader import REGION_LABEL, BoxReader
 from .readers.coco_reader import CocoReader
@@ -25,7 +26,6 @@ from .readers.label_studio_reader import LabelStudioReader
 from .readers.predictions_reader import PredictionsReader
 from .readers.voc_reader import VocReader
 from .readers.yolo_reader import YoloReader, find_class_names
-from .repair import IssueLog
 from .source_files import MAX_BYTES, ExportImages, read_bytes
 from .writers.base_writer import BaseWriter
 from .writers.json_writers import (

@@ -5,15 +5,14 @@ from .faults import Fault
 
 
 class AnnotationError(ValueError):
-    """An annotation file states what no reader may guess at.
+    """Annotations that can not be understood.
 
     Args:
         source (str): The annotation file.
         record (str): The record in it, such as ``'annotation 3 (id 17)'``.
         problem (str): What was got and what was expected.
-        mend (str): How to mend it.
-        fault (Fault, optional): Its kind in the list of faults. Defaults to
-            None.
+        fix (str): What to do about it.
+        fault (Fault, optional): The kind of fault.
     """
 
     def __init__(
@@ -21,9 +20,9 @@ class AnnotationError(ValueError):
         source: str,
         record: str,
         problem: str,
-        mend: str,
+        fix: str,
         fault: Optional[Fault] = None,
     ) -> None:
         self.fault = fault
         record = f', {record}' if record else ''
-        super().__init__(f'{source}{record}: {problem}. {mend}.')
+        super().__init__(f'{source}{record}: {problem}. {fix}.')

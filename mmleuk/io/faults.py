@@ -14,7 +14,7 @@ from typing import Dict, List, Optional
 class Outcome(str, Enum):
     """What becomes of a record with a fault."""
 
-    MENDED = 'mended'
+    REPAIRED = 'repaired'
     MASKED = 'masked'
     IGNORED = 'ignored'
     DROPPED = 'dropped'
@@ -24,11 +24,11 @@ class Outcome(str, Enum):
 
 # What each outcome means, for people.
 OUTCOMES = {
-    Outcome.MENDED: 'put right, or kept as the text says; nothing is lost',
+    Outcome.REPAIRED: 'corrected, or kept as the text says; nothing is lost',
     Outcome.MASKED: 'that one attribute of that cell counts as missing',
     Outcome.IGNORED: 'the cell stays as neither a positive nor a negative',
     Outcome.DROPPED: 'that record is left out, all others stay',
-    Outcome.REFUSED: 'an error says what was found, where, and how to mend it',
+    Outcome.REFUSED: 'an error says what was found, where, and how to fix it',
     Outcome.REPORTED: 'loading goes on, check_dataset.py names it',
 }
 
@@ -47,7 +47,7 @@ class Fault:
         limited_to_half_of (str, optional): Unit (e.g. ``'annotations'``) of
             which at most half may have this fault; beyond that the file is
             rejected. Defaults to None, no limit.
-        mend (str): How to mend the data.
+        fix (str): What to do about the data.
     """
 
     text: str
@@ -55,7 +55,7 @@ class Fault:
     found: str
     removes: Optional[str] = None
     limited_to_half_of: Optional[str] = None
-    mend: str = 'Correct the record'
+    fix: str = 'Correct the record'
 
     def __str__(self) -> str:
         return self.text
@@ -81,23 +81,23 @@ REPEATED_BOX = _dropped(
     'repeated boxes dropped',
     'two annotations with exactly one box: one cell stays',
     'annotations',
-    mend='Keep one annotation a cell',
+    fix='Keep one annotation a cell',
 )
 REPEATED_ATTRIBUTE = _fault(
     'attributes on which repeated boxes differ masked',
     Outcome.MASKED,
     'repeated boxes with different codes',
-    mend='Keep one annotation a cell',
+    fix='Keep one annotation a cell',
 )
 REPEATED_CLASS = _fault(
     'cells on whose class repeated boxes differ ignored',
     Outcome.IGNORED,
     'repeated boxes with different classes or crowd flags',
-    mend='Keep one annotation a cell',
+    fix='Keep one annotation a cell',
 )
 OVER_EDGE = _fault(
     'boxes over the edge clipped',
-    Outcome.MENDED,
+    Outcome.REPAIRED,
     'a box that reaches over the edge of the image',
 )
 NO_AREA = _dropped(
@@ -123,7 +123,7 @@ UNKNOWN_CATEGORY = _fault(
     'a category_id that "categories" does not list, a class number beyond '
     'the list, or a word',
     limited_to_half_of='annotations',
-    mend='Add the class to "categories", or correct the cell',
+    fix='Add the class to "categories", or correct the cell',
 )
 UNCLEAR_CROWD = _fault(
     'cells with an unclear crowd flag ignored',
@@ -132,22 +132,22 @@ UNCLEAR_CROWD = _fault(
 )
 REPEATED_ANNOTATION_ID = _fault(
     'repeated annotation ids disregarded',
-    Outcome.MENDED,
+    Outcome.REPAIRED,
     'two annotations with one id: both stay',
-    mend='Give each annotation an id of its own',
+    fix='Give each annotation an id of its own',
 )
 LOST_ANNOTATION = _dropped(
     'annotations of images not listed dropped',
     'an image_id that is absent or that no entry of "images" has',
     'annotations',
     limited_to_half_of='annotations',
-    mend='Make the ids agree',
+    fix='Make the ids agree',
 )
 ANNOTATION_OF_DROPPED = _dropped(
     'annotations of dropped images dropped',
     'what was annotated in an image that is dropped',
     'annotations',
-    mend='Mend the image',
+    fix='Repair the image',
 )
 
 # Attributes.
@@ -173,7 +173,7 @@ ROW_WIDTH = _dropped(
     'a row of another layout, a row cut off',
     'annotations',
     limited_to_half_of='annotations',
-    mend='Correct the row, or set `ann_format` to what the file is',
+    fix='Correct the row, or set `ann_format` to what the file is',
 )
 ROW_WORDS = _dropped(
     'rows whose box is not of numbers dropped',
@@ -186,14 +186,14 @@ ROW_PIXELS = _dropped(
     'a box that is not given as shares of the image',
     'annotations',
     limited_to_half_of='annotations',
-    mend='Divide by the width and height of the image',
+    fix='Divide by the width and height of the image',
 )
 LABELS_WITHOUT_IMAGE = _dropped(
     'label files without an image dropped',
     'a label file whose image is not there',
     'label files',
     limited_to_half_of='label files',
-    mend='Complete the copy of the data, or set `data_prefix`',
+    fix='Complete the copy of the data, or set `data_prefix`',
 )
 UNREADABLE_LABELS = _dropped(
     'label files that are no text dropped, their images taken as not '
@@ -201,13 +201,13 @@ UNREADABLE_LABELS = _dropped(
     'a label file that is not UTF-8',
     'label files',
     limited_to_half_of='label files',
-    mend='Save the file as UTF-8',
+    fix='Save the file as UTF-8',
 )
 IMAGE_WITHOUT_LABELS = _fault(
     'images without a label file taken as not annotated',
-    Outcome.MENDED,
+    Outcome.REPAIRED,
     'an image of the folder without a label file',
-    mend='Add the label file, an empty one if there is no cell',
+    fix='Add the label file, an empty one if there is no cell',
 )
 
 # Annotated regions.
@@ -217,7 +217,7 @@ NO_RECTANGLE = _dropped(
     'not annotated',
     'regions',
     limited_to_half_of='regions',
-    mend='State x1 <= x2 and y1 <= y2 in the right order',
+    fix='State x1 <= x2 and y1 <= y2 in the right order',
 )
 EMPTY_REGION = _dropped(
     'annotated regions without an area dropped',
@@ -226,7 +226,7 @@ EMPTY_REGION = _dropped(
 )
 REGION_OVER_EDGE = _fault(
     'annotated regions over the edge clipped',
-    Outcome.MENDED,
+    Outcome.REPAIRED,
     'a region that reaches over the edge of the image',
 )
 REPEATED_REGION = _dropped(
@@ -236,31 +236,31 @@ REPEATED_REGION = _dropped(
 )
 OVERLAPPING_REGIONS = _fault(
     'annotated regions that overlap taken as their union',
-    Outcome.MENDED,
+    Outcome.REPAIRED,
     'two regions of an image that overlap',
 )
 MALFORMED_REGIONS = _fault(
     'images with unclear regions taken as not annotated',
-    Outcome.MENDED,
+    Outcome.REPAIRED,
     'annotated_regions that is no list of [x1, y1, x2, y2], or that two '
     'entries of the image state differently: the cells stay',
     limited_to_half_of='images',
-    mend='Correct the list, or leave the key out where the whole image is '
+    fix='Correct the list, or leave the key out where the whole image is '
     'annotated',
 )
 OUTSIDE_REGION = _fault(
     'cells outside their own region kept',
-    Outcome.MENDED,
+    Outcome.REPAIRED,
     'a box whose centre lies in no annotated region of its image, or of its '
     'row',
-    mend='Check the order of the corners',
+    fix='Check the order of the corners',
 )
 REGION_ORDER = _fault(
     'folders without one clear order of corners',
     Outcome.REFUSED,
     'sparse text that fits both orders of the rectangle, neither, or one '
     'here and another there',
-    mend='Set `region_order`',
+    fix='Set `region_order`',
 )
 
 # Image entries and image files.
@@ -272,23 +272,23 @@ MALFORMED_IMAGE = _dropped(
 )
 REPEATED_IMAGE = _fault(
     'repeated image entries merged',
-    Outcome.MENDED,
+    Outcome.REPAIRED,
     'several entries of one file, under one id or more',
     removes='images',
-    mend='Keep one entry an image',
+    fix='Keep one entry an image',
 )
 SHARED_IMAGE_ID = _dropped(
     'image entries whose id stands for several files dropped',
     'one id for two files: their cells can belong to either',
     'images',
     limited_to_half_of='images',
-    mend='Give each image an id of its own',
+    fix='Give each image an id of its own',
 )
 ID_AS_STRING = _fault(
     'ids written as strings here and as numbers there matched',
-    Outcome.MENDED,
+    Outcome.REPAIRED,
     'image_id "7" for the image 7, or the other way round',
-    mend='Make the ids agree, in value and in type',
+    fix='Make the ids agree, in value and in type',
 )
 OUTSIDE_FOLDER = _dropped(
     'images outside the image folder dropped, unopened',
@@ -296,42 +296,42 @@ OUTSIDE_FOLDER = _dropped(
     'folder and `data_root`',
     'images',
     limited_to_half_of='images',
-    mend='Set `data_prefix` to the folder that holds the files',
+    fix='Set `data_prefix` to the folder that holds the files',
 )
 SHARED_LABELS = _dropped(
     'images that share a label file dropped',
     'a.png beside a.jpg, with one a.txt',
     'images',
     limited_to_half_of='images',
-    mend='Keep one of them',
+    fix='Keep one of them',
 )
 MISSING_IMAGE = _dropped(
     'annotated images that are not there dropped',
     'an image file that is missing',
     'images',
     limited_to_half_of='images',
-    mend='Complete the copy of the data, or set `data_prefix`',
+    fix='Complete the copy of the data, or set `data_prefix`',
 )
 NO_IMAGE = _dropped(
     'files that are no image dropped',
     'a file of zero bytes, a text, a broken header, a folder',
     'images',
     limited_to_half_of='images',
-    mend='Copy it anew',
+    fix='Copy it anew',
 )
 TRUNCATED_IMAGE = _dropped(
     'images cut off before their end dropped',
     'a PNG or JPEG file that is truncated',
     'images',
     limited_to_half_of='images',
-    mend='Copy it anew',
+    fix='Copy it anew',
 )
 TOO_LARGE = _dropped(
     'images of more than 178 million pixels dropped',
     'a header that claims an enormous image ("decompression bomb")',
     'images',
     limited_to_half_of='images',
-    mend='Cut it into fields',
+    fix='Cut it into fields',
 )
 TURNED_IMAGE = _dropped(
     'images turned by EXIF, with boxes of unknown orientation, dropped',
@@ -339,28 +339,28 @@ TURNED_IMAGE = _dropped(
     'as stated are those of the turned image',
     'images',
     limited_to_half_of='images',
-    mend='Save the image upright and check that its boxes fit',
+    fix='Save the image upright and check that its boxes fit',
 )
 SIXTEEN_BIT = _fault(
     'images of 16 bits a channel, cut to the upper 8 by the loader, kept',
-    Outcome.MENDED,
+    Outcome.REPAIRED,
     'a 16-bit image: dark if its range is not used in full',
-    mend='Save the image with 8 bits a channel',
+    fix='Save the image with 8 bits a channel',
 )
 NOT_RGB = _fault(
     'images that are not RGB, converted by the loader, kept',
-    Outcome.MENDED,
+    Outcome.REPAIRED,
     'CMYK (its colours change), palette, grey, transparency',
-    mend='Save the image as RGB',
+    fix='Save the image as RGB',
 )
 SIZE_UNKNOWN = _fault(
     'image sizes taken from the image file',
-    Outcome.MENDED,
+    Outcome.REPAIRED,
     'width or height that is absent or no positive whole number',
 )
 SIZE_WRONG = _fault(
     'image sizes that contradict the image file replaced',
-    Outcome.MENDED,
+    Outcome.REPAIRED,
     'width or height other than those of the file: boxes are cut at the '
     "file's",
 )
@@ -368,35 +368,35 @@ SIZE_WRONG = _fault(
 # Whole files.
 BYTE_ORDER_MARK = _fault(
     'byte order marks skipped',
-    Outcome.MENDED,
+    Outcome.REPAIRED,
     'a file that starts with a byte order mark (BOM)',
-    mend='Save the file as UTF-8 without BOM',
+    fix='Save the file as UTF-8 without BOM',
 )
 NO_JSON = _fault(
     'files that are no JSON',
     Outcome.REFUSED,
     'a truncated JSON, one that is not UTF-8 or nested without end',
-    mend='Copy the file anew',
+    fix='Copy the file anew',
 )
 NO_COCO = _fault(
     'files that are not in the COCO layout',
     Outcome.REFUSED,
     'a list at the root, one of the three lists absent',
-    mend='Check that this is the annotation file',
+    fix='Check that this is the annotation file',
 )
 UNCLEAR_CATEGORIES = _fault(
     'files whose categories are unclear',
     Outcome.REFUSED,
     'one category id with two names, a category without a name: all labels '
     'rest on this list',
-    mend='Give each category an id and a name of its own',
+    fix='Give each category an id and a name of its own',
 )
 UNLISTED_CLASS = _fault(
     'classes that the dataset does not have',
     Outcome.REFUSED,
     'a category with a name that neither metainfo["classes"] nor `class_map` '
     'knows: the config is about other data',
-    mend='Add it to metainfo["classes"], or say by `class_map` what it '
+    fix='Add it to metainfo["classes"], or say by `class_map` what it '
     'becomes: another class, "ignore", or None to drop it',
 )
 MOSTLY_FAULTY = _fault(
@@ -404,13 +404,13 @@ MOSTLY_FAULTY = _fault(
     Outcome.REFUSED,
     'faults marked * in more than half of the annotations, images, label '
     'files or regions: the file is not what it is read as',
-    mend='Check that file, format and images belong together',
+    fix='Check that file, format and images belong together',
 )
 NOTHING_LEFT = _fault(
     'splits without an image',
     Outcome.REFUSED,
     'an empty list of images, or none left after filtering',
-    mend='Check `patients`, `class_map` and `filter_cfg`',
+    fix='Check `patients`, `class_map` and `filter_cfg`',
 )
 
 # What only the check of a whole data set, and of its pixels, can see.
@@ -419,32 +419,32 @@ CORRUPT_PIXELS = _fault(
     Outcome.REPORTED,
     'bytes damaged inside an image file. In training, loading raises an '
     'error that names the file',
-    mend='Copy it anew',
+    fix='Copy it anew',
 )
 SHARED_PATIENT = _fault(
     'patients in more than one split',
     Outcome.REPORTED,
     'one patient in train and test, within a subset or across them',
-    mend='Use `exclude_patients`',
+    fix='Use `exclude_patients`',
 )
 IDENTICAL_ACROSS = _fault(
     'identical images in more than one split',
     Outcome.REPORTED,
     'the same pixels in train and test, under any name',
-    mend='Remove the image from one split',
+    fix='Remove the image from one split',
 )
 SIMILAR_ACROSS = _fault(
     'nearly identical images in more than one split',
     Outcome.REPORTED,
     'images of train and test whose perceptual hashes differ in at most '
     '3 of 64 bits: compressed or brightened copies. Look at them',
-    mend='Remove the image from one split',
+    fix='Remove the image from one split',
 )
 IDENTICAL_WITHIN = _fault(
     'identical images within a split',
     Outcome.REPORTED,
     'the same pixels under two names',
-    mend='Remove one of them',
+    fix='Remove one of them',
 )
 
 

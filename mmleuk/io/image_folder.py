@@ -76,7 +76,7 @@ class ImageFolder:
                     self.path,
                     '',
                     f'{" and ".join(names)} would share one label file',
-                    SHARED_LABELS.mend,
+                    SHARED_LABELS.fix,
                     SHARED_LABELS,
                 )
         return {stem: names[0] for stem, names in groups.items()}
@@ -129,7 +129,7 @@ class ImageFolder:
                     '',
                     'the file is not an image that can be used, it is one of '
                     f'the {header.fault}',
-                    header.fault.mend,
+                    header.fault.fix,
                     header.fault,
                 )
         return {name: header.size for name, header in headers.items()}

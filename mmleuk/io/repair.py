@@ -1,20 +1,16 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""Known faults of annotations, mended and counted alike for all formats."""
+"""Repair of known faults of annotations, the same for all formats."""
 
 import math
-from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 from mmleuk.structures import MISSING, AttributeSchema
-from mmleuk.structures.record import Box, CellRecord, FieldRecord
+from mmleuk.structures.record import Box, CellRecord, FieldRecord, holds_centre
 
-from .errors import AnnotationError
 from .faults import (
     EMPTY_REGION,
-    FAULTS,
-    MOSTLY_FAULTY,
     NO_AREA,
     NO_RECTANGLE,
     NOT_FINITE,
@@ -27,186 +23,33 @@ from .faults import (
     REPEATED_CLASS,
     REPEATED_REGION,
     STRANGE_CODE,
-    Fault,
 )
+from .issue_log import IssueLog
 
-# LLD's code for "not applicable". It stands in the files on purpose and is
-# therefore not counted as a fault.
+# LLD's code for "not applicable". It is stated on purpose, so it is no fault.
 NOT_APPLICABLE = 4
 
-# Text labels round coordinates to six decimals: what leaves the image by less
-# than this many pixels is rounding, not a fault.
+# Text labels round coordinates to six decimals: a box that leaves the image
+# by less than this many pixels is no fault.
 ROUNDING = 0.01
 
-# Slack in pixels of a centre beside its rectangle, for rounded coordinates.
+# For the same reason, a centre may lie this many pixels beside its rectangle.
 SLACK = 1.0
 
 # Boxes with a shorter side than this many pixels are dropped, as in MMDet.
 MIN_SIDE = 1.0
 
 
-# So many places of each kind of fault are remembered.
-MAX_PLACES = 5
-
-
-class IssueLog:
-    """Counts what was read and what was mended, with the first places.
-
-    For each unit (``'images'``, ``'annotations'``, ``'regions'``, ``'label
-    files'``) what was seen is what was kept and what the faults removed:
-    :meth:`balance` says so.
-
-    Attributes:
-        counts (Counter): Number of faults by kind.
-        first (dict[str, str]): Where each kind was met first.
-        places (dict[str, list[str]]): The first five places of each kind.
-        seen (Counter): What the annotations hold, by unit.
-        kept (Counter): What of it is in the records, by unit.
-
-    Args:
-        strict (bool): Whether the first fault is an error. Defaults to False.
-    """
-
-    def __init__(self, strict: bool = False) -> None:
-        self.strict = strict
-        self.counts: Counter = Counter()
-        self.first: Dict[str, str] = {}
-        self.places: Dict[str, List[str]] = {}
-        self.seen: Counter = Counter()
-        self.kept: Counter = Counter()
-
-    def add(
-        self, kind: Union[Fault, str], where: str, number: int = 1
-    ) -> None:
-        """Count a fault.
-
-        Args:
-            kind (Fault | str): What was found and done, in the plural.
-            where (str): File and record.
-            number (int): How many. Defaults to 1.
-
-        Raises:
-            AnnotationError: If the log is strict.
-        """
-        fault = FAULTS.get(str(kind))
-        # What JSON can hold and no log can write: half a surrogate pair.
-        where = where.encode('utf-8', 'backslashreplace').decode('utf-8')
-        if self.strict:
-            raise AnnotationError(
-                where,
-                '',
-                f'a fault that would be counted under "{kind}", expected '
-                'faultless data with strict=True',
-                fault.mend if fault else 'Correct the record',
-                fault,
-            )
-        kind = str(kind)
-        self.counts[kind] += number
-        places = self.places.setdefault(kind, [])
-        if not places:
-            self.first[kind] = where
-        if len(places) < MAX_PLACES:
-            places.append(where)
-
-    def balance(self) -> Dict[str, Tuple[int, int, int]]:
-        """Set what was seen against what was kept and removed.
-
-        Returns:
-            dict[str, tuple[int]]: (seen, kept, removed) by unit. The first is
-            the sum of the others, or something was lost on the way.
-        """
-        removed: Counter = Counter()
-        for kind, number in self.counts.items():
-            fault = FAULTS.get(kind)
-            if fault is not None and fault.removes:
-                removed[fault.removes] += number
-        return {
-            unit: (self.seen[unit], self.kept[unit], removed[unit])
-            for unit in self.seen
-        }
-
-    def lines(self) -> List[str]:
-        """Put each kind into one line.
-
-        Returns:
-            list[str]: The lines, empty when nothing was mended.
-        """
-        return [
-            f'{number} {kind} (first: {self.first[kind]})'
-            for kind, number in sorted(self.counts.items())
-        ]
-
-    def summary(self) -> str:
-        """Put all counts into one line.
-
-        Returns:
-            str: The line, empty when nothing was mended.
-        """
-        return '; '.join(self.lines())
-
-
-class FaultRateCheck:
-    """Refuses a source of which more than half turns out to be faulty.
-
-    Dropping record after record of a file that is read as what it is not
-    would leave next to nothing and say so in a log line alone.
-
-    Args:
-        issues (IssueLog): The log, as it is before the source is read.
-        source (str): The annotation file or folder.
-    """
-
-    def __init__(self, issues: IssueLog, source: str) -> None:
-        self.issues = issues
-        self.source = source
-        self.counts = Counter(issues.counts)
-        self.seen = Counter(issues.seen)
-        self.places = {
-            kind: len(places) for kind, places in issues.places.items()
-        }
-
-    def check(self) -> None:
-        """Refuse the source if more than half of any unit is faulty.
-
-        Raises:
-            AnnotationError: If so, with the commonest fault of that unit.
-        """
-        found = self.issues.counts - self.counts
-        seen = self.issues.seen - self.seen
-        for unit, number in seen.items():
-            faults = {
-                fault: found[fault.text]
-                for fault in FAULTS.values()
-                if fault.limited_to_half_of == unit and found[fault.text]
-            }
-            if sum(faults.values()) * 2 <= number:
-                continue
-            fault = max(faults, key=faults.get)
-            places = self.issues.places[fault.text]
-            # Where the places were full before, the last one is another's.
-            index = self.places.get(fault.text, 0)
-            first = places[index] if index < len(places) else self.source
-            raise AnnotationError(
-                self.source,
-                '',
-                f'of {number} {unit}, {sum(faults.values())} are faulty, most '
-                f'of them {fault.text} (first: {first}). Expected at most '
-                'half, or the data is not what it is read as',
-                fault.mend,
-                MOSTLY_FAULTY,
-            )
-
-
 @dataclass
 class RawCell:
-    """One cell as a format states it, before mending.
+    """One cell as a file states it, before repair.
 
     Args:
         bbox (tuple[float]): (x1, y1, x2, y2) in pixels; may be degenerate.
         category (str): Normalised class name.
         codes (tuple[int | None]): One raw code per attribute of the schema,
-            None where the format states none.
-        ignored (bool): Whether the format marks the cell as a crowd.
+            None where none is stated.
+        ignored (bool): Whether the cell is marked as a crowd.
         where (str): The record in its file, for messages.
     """
 
@@ -217,23 +60,18 @@ class RawCell:
     where: str
 
 
-def parse_code(
-    value: object, source: str, record: str, attribute: str
-) -> Optional[int]:
+def parse_code(value: object) -> Optional[int]:
     """Read the code of one attribute.
 
     Args:
-        value (object): What the file holds: an integer, an integral float,
-            a numeral, or None where the code is missing.
-        source (str): The annotation file, for the message.
-        record (str): The record in it, for the message.
-        attribute (str): Name of the attribute, for the message.
+        value (object): An integer, an integral float, a numeral, or None
+            where the code is missing.
 
     Returns:
         int | None: The raw code; may lie outside the schema.
 
     Raises:
-        AnnotationError: If the value is not a whole number.
+        ValueError: If the value is not a whole number.
     """
     if value is None or type(value) is int:
         return value
@@ -242,18 +80,12 @@ def parse_code(
     except (TypeError, ValueError):
         number = math.nan
     if isinstance(value, bool) or not number.is_integer():
-        raise AnnotationError(
-            source,
-            record,
-            f'the attribute {attribute} has the code {value!r}, expected a '
-            'whole number',
-            'State the code, or 4 where none applies',
-        )
+        raise ValueError(f'got the code {value!r}, expected a whole number')
     return int(number)
 
 
-# Cleaned codes, and how many of them were strange, by raw codes: the same few
-# combinations come again and again.
+# Clean codes, and how many were outside the schema, by raw codes: few
+# combinations occur, so that remembering them saves most of the time.
 CodeMemo = Dict[Tuple[Optional[int], ...], Tuple[Tuple[int, ...], int]]
 
 
@@ -264,7 +96,7 @@ def _clean_codes(
     issues: IssueLog,
     memo: CodeMemo,
 ) -> Tuple[int, ...]:
-    """Mask codes without a meaning, counting those outside LLD's own use."""
+    """Mask codes that name no value, counting all but 4 and -1."""
     if cell.codes not in memo:
         codes = schema.clean(cell.codes)
         strange = sum(
@@ -285,12 +117,11 @@ def _merge_duplicates(
     issues: IssueLog,
     memo: CodeMemo,
 ) -> List[CellRecord]:
-    """Turn cells into records, one for each exact box.
+    """Make one record of each exact box.
 
-    The box of a group of duplicates stays, and so does what its members agree
-    on: where an attribute differs it is masked, where the class or the crowd
-    flag differs the cell is ignored. A code that one member states and another
-    leaves out is no conflict.
+    Of duplicates, an attribute with different values is masked; with
+    different classes or crowd flags the cell is ignored. A code that only one
+    of them states is taken.
     """
     groups: Dict[Box, List[RawCell]] = {}
     for cell in cells:
@@ -298,50 +129,36 @@ def _merge_duplicates(
 
     records = []
     for bbox, group in groups.items():
-        cell = group[0]
-        if len(group) == 1:
-            codes = _clean_codes(cell, schema, source, issues, memo)
-            records.append(
-                CellRecord(bbox, cell.category, codes, cell.ignored)
+        cell, ignored = group[0], group[0].ignored
+        rows = [
+            _clean_codes(cell, schema, source, issues, memo) for cell in group
+        ]
+        codes = rows[0]
+        if len(group) > 1:
+            where = f'{source}, {group[1].where}'
+            issues.add(REPEATED_BOX, where, len(group) - 1)
+            stated = [set(column) - {MISSING} for column in zip(*rows)]
+            conflicts = sum(len(values) > 1 for values in stated)
+            if conflicts:
+                issues.add(REPEATED_ATTRIBUTE, where, conflicts)
+            codes = tuple(
+                values.pop() if len(values) == 1 else MISSING
+                for values in stated
             )
-            continue
-        columns = zip(
-            *(
-                _clean_codes(cell, schema, source, issues, memo)
-                for cell in group
-            )
-        )
-        where = f'{source}, {group[1].where}'
-        issues.add(REPEATED_BOX, where, len(group) - 1)
-        stated = [set(column) - {MISSING} for column in columns]
-        conflicts = sum(len(values) > 1 for values in stated)
-        if conflicts:
-            issues.add(REPEATED_ATTRIBUTE, where, conflicts)
-        attributes = tuple(
-            values.pop() if len(values) == 1 else MISSING for values in stated
-        )
-        ignored = cell.ignored
-        if len({(cell.category, cell.ignored) for cell in group}) > 1:
-            issues.add(REPEATED_CLASS, where)
-            ignored = True
-        records.append(CellRecord(bbox, cell.category, attributes, ignored))
+            if len({(cell.category, cell.ignored) for cell in group}) > 1:
+                issues.add(REPEATED_CLASS, where)
+                ignored = True
+        records.append(CellRecord(bbox, cell.category, codes, ignored))
     return records
 
 
-def _clip(box: Box, width: int, height: int) -> Box:
-    """Clip a box to an image of ``width`` x ``height`` pixels."""
-    x1, y1, x2, y2 = box
-    return (
-        min(max(x1, 0.0), float(width)),
-        min(max(y1, 0.0), float(height)),
-        min(max(x2, 0.0), float(width)),
-        min(max(y2, 0.0), float(height)),
+def _clip(box: Box, width: int, height: int) -> Tuple[Box, bool]:
+    """Clip a box to the image; tell if by more than rounding explains."""
+    clipped = tuple(
+        min(max(value, 0.0), float(side))
+        for value, side in zip(box, (width, height) * 2)
     )
-
-
-def _overhang(box: Box, clipped: Box) -> float:
-    """Largest shift in pixels of a side of ``box`` by clipping."""
-    return max(abs(a - b) for a, b in zip(box, clipped))
+    return clipped, any(abs(a - b) > ROUNDING for a, b in zip(box, clipped))
 
 
 def _keep_inside(
@@ -371,33 +188,16 @@ def _keep_inside(
         if not all(map(math.isfinite, cell.bbox)):
             issues.add(NOT_FINITE, where)
             continue
-        clipped = _clip(cell.bbox, width, height)
+        clipped, is_cut = _clip(cell.bbox, width, height)
         x1, y1, x2, y2 = clipped
         if x2 - x1 < MIN_SIDE or y2 - y1 < MIN_SIDE:
             issues.add(NO_AREA, where)
             continue
-        if _overhang(cell.bbox, clipped) > ROUNDING:
+        if is_cut:
             issues.add(OVER_EDGE, where)
-        kept.append(
-            RawCell(
-                clipped, cell.category, cell.codes, cell.ignored, cell.where
-            )
-        )
+        kept.append(replace(cell, bbox=clipped))
         stated.append(cell)
     return kept, stated
-
-
-def is_rectangle(region: Box) -> bool:
-    """Tell whether a region is a rectangle, which may be empty.
-
-    Args:
-        region (tuple[float]): Four numbers.
-
-    Returns:
-        bool: Whether they are finite, x1 <= x2 and y1 <= y2.
-    """
-    x1, y1, x2, y2 = region
-    return all(map(math.isfinite, region)) and x1 <= x2 and y1 <= y2
 
 
 def _repair_regions(
@@ -407,51 +207,34 @@ def _repair_regions(
     where: str,
     issues: IssueLog,
 ) -> Tuple[Box, ...]:
-    """Clip regions to the image; drop reversed, repeated and empty ones.
-
-    What is dropped counts as not annotated, which teaches nothing wrong.
-    """
+    """Clip regions to the image; drop reversed, repeated and empty ones."""
     issues.seen['regions'] += len(regions)
     kept: Dict[Box, None] = {}
     for region in regions:
-        if not is_rectangle(region):
+        x1, y1, x2, y2 = region
+        if not (all(map(math.isfinite, region)) and x1 <= x2 and y1 <= y2):
             issues.add(NO_RECTANGLE, f'{where}: {list(region)}')
             continue
-        clipped = _clip(region, width, height)
+        clipped, is_cut = _clip(region, width, height)
         x1, y1, x2, y2 = clipped
         if x1 == x2 or y1 == y2:
             issues.add(EMPTY_REGION, where)
             continue
-        if _overhang(region, clipped) > ROUNDING:
+        if is_cut:
             issues.add(REGION_OVER_EDGE, where)
         if clipped in kept:
             issues.add(REPEATED_REGION, where)
         kept[clipped] = None
-    if any(_overlap(one, two) for one, two in combinations(kept, 2)):
-        issues.add(OVERLAPPING_REGIONS, where)
-    issues.kept['regions'] += len(kept)
-    return tuple(kept)
-
-
-def _overlap(one: Box, two: Box) -> bool:
-    """Tell whether two rectangles share an area."""
-    return (
+    if any(
         one[0] < two[2]
         and two[0] < one[2]
         and one[1] < two[3]
         and two[1] < one[3]
-    )
-
-
-def _is_outside(cell: RawCell, regions: Sequence[Box]) -> bool:
-    """Tell whether the centre of a cell lies in none of the regions."""
-    x1, y1, x2, y2 = cell.bbox
-    x, y = (x1 + x2) / 2, (y1 + y2) / 2
-    return not any(
-        left - SLACK <= x <= right + SLACK
-        and top - SLACK <= y <= bottom + SLACK
-        for left, top, right, bottom in regions
-    )
+        for one, two in combinations(kept, 2)
+    ):
+        issues.add(OVERLAPPING_REGIONS, where)
+    issues.kept['regions'] += len(kept)
+    return tuple(kept)
 
 
 def repair_field(
@@ -465,22 +248,20 @@ def repair_field(
     image_id: Union[int, str, None] = None,
     memo: Optional[CodeMemo] = None,
 ) -> FieldRecord:
-    """Make the record of one field, mending the faults known of LLD.
+    """Make the record of one field, repairing known faults.
 
     Args:
         file_name (str): Image file, relative to the image folder.
         size (tuple[int]): (width, height) of the image in pixels.
-        cells (Sequence[RawCell]): The cells as the format states them.
+        cells (Sequence[RawCell]): The cells as the file states them.
         schema (AttributeSchema): The attributes of ``cells``.
         source (str): The annotation file.
-        issues (IssueLog): Where mended faults are counted.
+        issues (IssueLog): Where faults are counted.
         regions (Sequence[tuple[float]], optional): Annotated rectangles
-            (x1, y1, x2, y2) in pixels; None for the whole image. Defaults to
-            None.
-        image_id (int | str, optional): Id of the image in the file. Defaults
-            to None.
-        memo (dict, optional): Memory for cleaned codes, shared by the fields
-            of one schema to save time. Defaults to None, a new one.
+            (x1, y1, x2, y2) in pixels; None for the whole image.
+        image_id (int | str, optional): Id of the image in the file.
+        memo (dict, optional): Memory for clean codes, to be shared by the
+            fields of one schema.
 
     Returns:
         FieldRecord: Boxes inside the image, each only once, codes of the
@@ -499,7 +280,10 @@ def repair_field(
         if regions or nothing_annotated:
             # Clipping moves centres: those of the boxes as stated count.
             for cell in as_stated:
-                if not cell.ignored and _is_outside(cell, regions):
+                if not cell.ignored and not any(
+                    holds_centre(region, cell.bbox, SLACK)
+                    for region in regions
+                ):
                     issues.add(OUTSIDE_REGION, f'{source}, {cell.where}')
     field = FieldRecord(
         file_name=file_name,

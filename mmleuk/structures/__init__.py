@@ -14,7 +14,15 @@ from .ignored_instances import (
     ignored_boxes,
     split_ignored,
 )
-from .matching import best_detections, match_detections
+from .matching import (
+    best_detections,
+    center_in_regions,
+    covered_fraction,
+    group_boxes,
+    in_unknown_area,
+    match_detections,
+    one_box_per_cell,
+)
 from .packed_labels import pack_labels, unpack_labels
 from .predictions import (
     AttributePrediction,
@@ -45,15 +53,20 @@ __all__ = [
     'RegionBoxes',
     'TypeProfile',
     'best_detections',
+    'center_in_regions',
     'check_regions',
     'cover_rectangles',
+    'covered_fraction',
     'covered_share',
     'unpack_labels',
     'pack_labels',
     'greatest_chance',
+    'group_boxes',
     'ignored_boxes',
+    'in_unknown_area',
     'is_held_out',
     'match_detections',
+    'one_box_per_cell',
     'split_ignored',
     'unannotated_area',
 ]

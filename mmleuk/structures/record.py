@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""The one record type that every reader returns."""
+"""The records that every reader returns and every writer takes."""
 
 from dataclasses import dataclass, field
 from typing import Any, Mapping, Optional, Tuple, Union
@@ -8,27 +8,6 @@ from .attribute_schema import MISSING
 
 # A rectangle (x1, y1, x2, y2) in pixels of the stored image.
 Box = Tuple[float, float, float, float]
-
-
-def _check_box(box: Box, width: int, height: int, what: str) -> None:
-    """Check that a box has an area and lies inside its image.
-
-    Args:
-        box (tuple[float]): (x1, y1, x2, y2) in pixels.
-        width (int): Image width in pixels.
-        height (int): Image height in pixels.
-        what (str): Name of the box in the message.
-
-    Raises:
-        ValueError: If it does not.
-    """
-    x1, y1, x2, y2 = box
-    # All comparisons with NaN are false.
-    if not (0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height):
-        raise ValueError(
-            f'{what} is {box}, expected 0 <= x1 < x2 <= {width} and '
-            f'0 <= y1 < y2 <= {height}'
-        )
 
 
 @dataclass(frozen=True)
@@ -41,9 +20,9 @@ class CellRecord:
             :func:`normalise_name`.
         attributes (tuple[int]): One code per attribute of the schema, -1
             where it is missing.
-        ignored (bool): Whether the cell is neither a positive nor a negative.
+        ignored (bool): Whether the cell is neither a positive nor background.
         extra (Mapping, optional): Further keys of its annotation in JSON,
-            such as a score; readers leave it None.
+            such as a score.
     """
 
     bbox: Box
@@ -76,10 +55,10 @@ class FieldRecord:
         cells (tuple[CellRecord]): The annotated cells, in file order.
         annotated_regions (tuple[tuple[float]], optional): Rectangles
             (x1, y1, x2, y2) in pixels inside which the annotation is
-            complete. None means the whole image, an empty tuple means that
-            nothing in it is annotated. Defaults to None.
+            complete. None means the whole image, an empty tuple that nothing
+            in it is annotated.
         image_id (int | str, optional): The id that the annotation file gives
-            to the image, None where the format has none. Defaults to None.
+            to the image, None where the format has none.
 
     Raises:
         ValueError: If the size is not positive, or a box or region has no
@@ -99,12 +78,46 @@ class FieldRecord:
                 f'{self.file_name} has the size {self.width} x {self.height}, '
                 'expected at least 1 x 1'
             )
-        what = f'a cell of {self.file_name}'
         for cell in self.cells:
-            _check_box(cell.bbox, self.width, self.height, what)
-        what = f'a region of {self.file_name}'
+            self._check_box(cell.bbox, 'cell')
         for region in self.annotated_regions or ():
-            _check_box(region, self.width, self.height, what)
+            self._check_box(region, 'region')
+
+    def _check_box(self, box: Box, what: str) -> None:
+        """Check that a box has an area and lies inside the image."""
+        x1, y1, x2, y2 = box
+        # All comparisons with NaN are false.
+        if not (0 <= x1 < x2 <= self.width and 0 <= y1 < y2 <= self.height):
+            raise ValueError(
+                f'a {what} of {self.file_name} is {box}, expected 0 <= x1 < '
+                f'x2 <= {self.width} and 0 <= y1 < y2 <= {self.height}'
+            )
+
+    @property
+    def is_fully_annotated(self) -> bool:
+        """bool: Whether no region is stated, or one over the whole image."""
+        whole = (0, 0, self.width, self.height)
+        return (
+            self.annotated_regions is None or whole in self.annotated_regions
+        )
+
+
+def holds_centre(region: Box, bbox: Box, slack: float = 0.0) -> bool:
+    """Tell whether the centre of a box lies in a region or on its border.
+
+    Args:
+        region (tuple[float]): Rectangle (x1, y1, x2, y2) in pixels.
+        bbox (tuple[float]): Box (x1, y1, x2, y2) in pixels.
+        slack (float): Distance in pixels that it may lie outside.
+
+    Returns:
+        bool: Whether it does; False if a number is NaN.
+    """
+    x, y = (bbox[0] + bbox[2]) / 2, (bbox[1] + bbox[3]) / 2
+    return (
+        region[0] - slack <= x <= region[2] + slack
+        and region[1] - slack <= y <= region[3] + slack
+    )
 
 
 def normalise_name(name: str) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
+import torch
 from mmdet.structures.bbox import get_box_tensor
 from mmdet.visualization import get_palette
 from mmengine.structures import InstanceData
@@ -14,8 +15,8 @@ from mmleuk.structures import (
     MISSING,
     UNANNOTATED,
     AttributeSchema,
-    covered_share,
     ignored_boxes,
+    in_unknown_area,
     match_detections,
     split_ignored,
 )
@@ -29,10 +30,6 @@ CELL, IGNORED, CANDIDATE_CELL = 'cell', 'ignored', 'candidate'
 PLAIN, FAINT, DIFFERENT = 'plain', 'faint', 'different'
 
 _IGNORED_COLOUR: RGB = (90, 90, 90)
-# A detection that lies on an ignored cell, or mostly on un-annotated area, is
-# neither right nor wrong.
-_IGNORED_IOU = 0.5
-_UNKNOWN_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -304,7 +301,7 @@ class CellNotes:
         instances: InstanceData,
         gt_instances: Optional[InstanceData] = None,
         matches: Optional[np.ndarray] = None,
-        is_judged: Optional[np.ndarray] = None,
+        is_false_positive: Optional[np.ndarray] = None,
     ) -> List[CellMark]:
         """Mark detected cells.
 
@@ -318,8 +315,8 @@ class CellNotes:
                 mark where a detection differs from its cell.
             matches (np.ndarray, optional): Index of the cell of each
                 detection, -1 without one, from :func:`compare`.
-            is_judged (np.ndarray, optional): Whether a detection without a
-                cell is known to be wrong, from :func:`compare`.
+            is_false_positive (np.ndarray, optional): Whether a detection is
+                known to be wrong, from :func:`compare`.
 
         Returns:
             list[CellMark]: One a detection.
@@ -357,7 +354,7 @@ class CellNotes:
             match = -1 if matches is None else matches[index]
             if match >= 0 and gt_instances.labels[match] != labels[index]:
                 suffix.append('≠')
-            elif match < 0 and is_judged is not None and is_judged[index]:
+            elif is_false_positive is not None and is_false_positive[index]:
                 suffix.append('extra')
             lines = ()
             if codes is not None:
@@ -383,7 +380,7 @@ def compare(
     gt_instances: InstanceData,
     ignored_instances: Optional[InstanceData],
 ) -> Tuple[np.ndarray, np.ndarray]:
-    """Pair detections with labelled cells, IoU >= 0.5, whatever their types.
+    """Match detections and labelled cells as :class:`LLDMetric` does.
 
     Args:
         pred_instances (:obj:`InstanceData`): ``bboxes`` and ``scores``.
@@ -392,19 +389,15 @@ def compare(
             un-annotated area.
 
     Returns:
-        tuple[np.ndarray, np.ndarray]: The index of its cell for each
-        detection, -1 without one, shape (n, ); and whether a detection can be
-        judged: it lies neither on an ignored cell nor mostly on un-annotated
-        area, bool, shape (n, ).
+        tuple[np.ndarray, np.ndarray]: Index of the cell of each detection,
+        whatever its class, -1 without one, shape (n, ); and whether it is a
+        false positive: in known area, without a cell, bool, shape (n, ).
     """
-    boxes = get_box_tensor(pred_instances.bboxes)
-    scores = pred_instances.scores.numpy()
+    boxes = get_box_tensor(pred_instances.bboxes).numpy()
     matches = match_detections(
-        boxes.numpy(), scores, get_box_tensor(gt_instances.bboxes).numpy()
+        boxes,
+        pred_instances.scores.numpy(),
+        get_box_tensor(gt_instances.bboxes).numpy(),
     )
-    ignored, rectangles = split_ignored(ignored_instances)
-    on_ignored = match_detections(
-        boxes.numpy(), scores, ignored.numpy(), _IGNORED_IOU
-    )
-    unknown = covered_share(boxes, rectangles).numpy() > _UNKNOWN_SHARE
-    return matches, (on_ignored < 0) & ~unknown
+    unknown = torch.cat(split_ignored(ignored_instances)).numpy()
+    return matches, (matches < 0) & ~in_unknown_area(boxes, unknown)

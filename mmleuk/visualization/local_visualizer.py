@@ -253,7 +253,7 @@ class LLDLocalVisualizer(DetLocalVisualizer):
             pred = pred[pred.scores > pred_score_thr]
         ignored_marks, unannotated = notes.ignored(ignored)
 
-        matches = is_judged = None
+        matches = is_false_positive = None
         missed: np.ndarray = np.zeros(0, dtype=bool)
         if (
             self.mark_differences
@@ -263,7 +263,7 @@ class LLDLocalVisualizer(DetLocalVisualizer):
             and pred is not None
             and 'scores' in pred
         ):
-            matches, is_judged = compare(pred, gt, ignored)
+            matches, is_false_positive = compare(pred, gt, ignored)
             missed = np.ones(len(gt), dtype=bool)
             missed[matches[matches >= 0]] = False
 
@@ -284,7 +284,7 @@ class LLDLocalVisualizer(DetLocalVisualizer):
                 pred,
                 gt if matches is not None else None,
                 matches,
-                is_judged,
+                is_false_positive,
             )
             caption = ['prediction', _count(len(marks), 'cell')]
             if 'confidences' not in pred and 'scores' in pred:

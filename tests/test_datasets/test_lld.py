@@ -490,7 +490,7 @@ class TestClasses:
 
 
 class TestFaults:
-    def test_one_line_a_kind_says_what_was_mended(self, write_json, records):
+    def test_one_line_a_kind_says_what_was_repaired(self, write_json, records):
         root = write_json(
             'H_100X_C1',
             {'4_1_1000_ALL.png': [(1, BOX), (1, BOX), (2, (60, 0, 20, 9))]},
@@ -504,7 +504,7 @@ class TestFaults:
         message = head.getMessage()
         assert head.levelno == logging.INFO
         assert '1 images with 2 cells and 0 ignored ones' in message
-        assert message.endswith('mended: 2 kind(s) of fault, named below')
+        assert message.endswith('faults: 2 kind(s), named below')
         assert [record.levelno for record in kinds] == [logging.WARNING] * 2
         edge, repeated = (record.getMessage() for record in kinds)
         assert '1 boxes over the edge clipped (first: ' in edge
@@ -562,7 +562,7 @@ class TestFaults:
         make(data_root=root, subset='H_100X_C1')
         (record,) = records
         assert record.levelno == logging.INFO
-        assert record.getMessage().endswith('mended: nothing')
+        assert record.getMessage().endswith('faults: none')
 
     def test_a_conflict_of_classes_is_ignored(self, write_json):
         root = write_json(

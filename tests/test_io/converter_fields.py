@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mmleuk.io import ConversionReport, ReadSettings, read_fields
-from mmleuk.io.writers.base_writer import is_whole
 from mmleuk.structures import LLD_ATTRIBUTES, AttributeSchema
 from mmleuk.structures.metainfo import LLD_CLASSES
 from mmleuk.structures.record import CellRecord, FieldRecord
@@ -113,8 +112,8 @@ def assert_same(fields, expected, with_ids=False):
         assert (field.width, field.height) == (other.width, other.height)
         if with_ids:
             assert field.image_id == other.image_id
-        assert is_whole(field) == is_whole(other)
-        if not is_whole(field):
+        assert field.is_fully_annotated == other.is_fully_annotated
+        if not field.is_fully_annotated:
             assert sorted(field.annotated_regions) == [
                 pytest.approx(region, abs=1e-6)
                 for region in sorted(other.annotated_regions)

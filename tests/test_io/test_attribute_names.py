@@ -3,7 +3,7 @@ import pytest
 from converter_fields import SCHEMA
 
 from mmleuk.io.attribute_names import AttributeNames
-from mmleuk.io.repair import IssueLog
+from mmleuk.io.issue_log import IssueLog
 
 
 def read(names, **stated):

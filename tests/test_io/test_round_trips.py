@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from mmleuk.io import TARGET_FORMATS, ConversionReport
 from mmleuk.io.readers import REGION_ORDERS
-from mmleuk.io.writers.base_writer import is_whole
 from mmleuk.io.writers.json_writers import make_lld_json, write_lld_json
 from mmleuk.structures import LLD_ATTRIBUTES, MISSING, AttributeSchema
 from mmleuk.structures.metainfo import LLD_CLASSES
@@ -81,9 +80,11 @@ def test_sparse_json_and_coco_hold_everything(trip, name, fields):
 @pytest.mark.parametrize('name', ['json', 'nested_json'])
 def test_json_holds_all_but_regions(trip, name, fields):
     fitting = trip.fit(name, fields)
-    assert bool(trip.report.lost) == (not all(map(is_whole, fields)))
+    assert bool(trip.report.lost) == (
+        not all(field.is_fully_annotated for field in fields)
+    )
     assert sum(trip.report.lost.values()) == sum(
-        not is_whole(field) for field in fields
+        not field.is_fully_annotated for field in fields
     )
     assert not trip.report.dropped
     if not trip.report.lost:
@@ -99,7 +100,7 @@ def test_labelling_tools_hold_everything(trip, name, fields):
     assert not trip.report.lost
     # Nothing in the file tells that no image is annotated: a note says so.
     nothing = not any(
-        is_whole(field) or field.annotated_regions for field in fields
+        field.is_fully_annotated or field.annotated_regions for field in fields
     )
     unmarked = 'nothing' if nothing else 'auto'
     assert_same(trip(name, fields, unmarked=unmarked), fields)
@@ -110,7 +111,9 @@ def test_labelling_tools_hold_everything(trip, name, fields):
 @given(fields=records())
 def test_voc_holds_all_but_regions(trip, fields):
     fitting = trip.fit('voc', fields)
-    assert bool(trip.report.lost) == (not all(map(is_whole, fields)))
+    assert bool(trip.report.lost) == (
+        not all(field.is_fully_annotated for field in fields)
+    )
     assert_same(trip('voc', fitting), fitting)
 
 
@@ -123,7 +126,8 @@ def test_text(trip, fields, cell_size):
         for field in fields
         for cell in field.cells
     ) or not all(
-        is_whole(field) or (field.annotated_regions == () and not field.cells)
+        field.is_fully_annotated
+        or (field.annotated_regions == () and not field.cells)
         for field in fields
     )
     assert bool(trip.report.lost) == lost
@@ -150,7 +154,7 @@ def test_sparse_text(trip, fields, cell_size, order):
             for cell in field.cells
         ):
             return False
-        if is_whole(field):
+        if field.is_fully_annotated:
             return bool(field.cells)
         if field.annotated_regions == ():
             return not field.cells
@@ -175,7 +179,8 @@ def test_yolo_holds_classes_and_boxes(trip, fields):
         for field in fields
         for cell in field.cells
     ) or not all(
-        is_whole(field) or (field.annotated_regions == () and not field.cells)
+        field.is_fully_annotated
+        or (field.annotated_regions == () and not field.cells)
         for field in fields
     )
     assert bool(trip.report.lost) == lost

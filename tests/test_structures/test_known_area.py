@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmleuk.structures.known_area import covered_fraction, in_unknown_area
+from mmleuk.structures import covered_fraction, in_unknown_area
 
 SIZE = 12  # pixels of the small square image that the oracle paints
 
@@ -52,7 +52,7 @@ def test_covered_fraction_counts_pixels_of_the_union(boxes, covering):
     regions=st.none() | rectangles(),
     iof_thr=st.sampled_from([0.25, 0.5, 1.0]),
 )
-def test_excused_by_the_union_of_all_that_is_unknown(
+def test_unknown_is_the_union_of_all_that_is_not_known(
     boxes, ignored, regions, iof_thr
 ):
     unknown = paint(ignored)
@@ -83,11 +83,11 @@ def test_what_hangs_over_the_edge_is_not_measured():
     assert not in_unknown_area(detection, [], whole, (20, 20)).any()
 
 
-def test_nothing_is_excused_in_a_wholly_annotated_image():
+def test_all_is_known_in_a_wholly_annotated_image():
     detection = np.array([[0.0, 0.0, 10.0, 10.0]])
     assert not in_unknown_area(detection, [], None, (20, 20)).any()
 
 
-def test_everything_is_excused_where_nothing_is_annotated():
+def test_all_is_unknown_where_nothing_is_annotated():
     detections = np.array([[0.0, 0.0, 10.0, 10.0], [5.0, 5.0, 6.0, 6.0]])
     assert in_unknown_area(detections, [], [], (20, 20)).all()

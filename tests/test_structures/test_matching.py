@@ -1,9 +1,18 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 import numpy as np
+import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mmcv.ops import nms
 
-from mmleuk.structures import best_detections, match_detections
+from mmleuk.structures import (
+    best_detections,
+    center_in_regions,
+    group_boxes,
+    match_detections,
+    one_box_per_cell,
+)
 
 CELLS = np.array([[0.0, 0.0, 10.0, 10.0], [20.0, 0.0, 30.0, 10.0]])
 
@@ -85,3 +94,49 @@ def test_pairs_above_a_score_are_the_pairs_made_alone(seed, score_thr):
         match_detections(detections, scores, cells, 0.3)[kept],
         match_detections(detections[kept], scores[kept], cells, 0.3),
     )
+
+
+def test_the_best_box_stands_for_those_it_overlaps():
+    boxes = np.array(
+        [
+            [10.0, 0, 40, 10],
+            [0, 0, 30, 10],  # an IoU of 1/2 with the first
+            [20, 0, 50, 10],  # likewise, but 1/5 with the second
+            [5, 5, 5, 5],
+            [5, 5, 5, 5],
+        ]
+    )
+    scores = np.array([0.7, 0.8, 0.9, 0.1, 0.2])
+    owners = group_boxes(boxes, scores, 0.5)
+    assert owners.tolist() == [2, 1, 2, 3, 4]
+    assert group_boxes(boxes, -scores, 0.5).tolist() == [0, 0, 0, 3, 4]
+    assert one_box_per_cell(boxes, scores, 0.5).tolist() == [2, 1, 4, 3]
+    assert group_boxes(boxes[:0], scores[:0], 0.5).shape == (0,)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.floats(0.1, 0.9))
+def test_one_box_per_cell_is_nms(seed, iou_thr):
+    rng = np.random.default_rng(seed)
+    lows = rng.uniform(0, 20, (14, 2))
+    boxes = np.concatenate([lows, lows + rng.uniform(4, 14, (14, 2))], 1)
+    scores = rng.uniform(size=14)
+    _, kept = nms(
+        torch.from_numpy(boxes).float(),
+        torch.from_numpy(scores).float(),
+        iou_thr,
+    )
+    chosen = one_box_per_cell(boxes, scores, iou_thr)
+    assert chosen.tolist() == kept.tolist()
+
+
+@pytest.mark.parametrize('kind', [np.array, torch.tensor])
+def test_centre_in_a_region(kind):
+    boxes = kind([[0.0, 0, 10, 10], [6, 6, 16, 16], [30, 30, 40, 40]])
+    regions = kind([[5.0, 5, 20, 20], [36, 0, 50, 50]])
+    assert center_in_regions(boxes, regions).tolist() == [True, True, False]
+    inside = center_in_regions(boxes, regions, border_share=0.3)
+    assert inside.tolist() == [False, True, False]
+    near = center_in_regions(boxes, regions, slack=1)
+    assert near.tolist() == [True, True, True]
+    assert not center_in_regions(boxes, regions[:0]).any()

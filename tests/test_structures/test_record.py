@@ -46,7 +46,7 @@ def test_cell_refuses_an_empty_category():
         CellRecord((0, 0, 5, 5), '', (0,))
 
 
-def test_error_names_file_record_problem_and_mend():
+def test_error_names_file_record_problem_and_fix():
     error = AnnotationError('a.json', 'annotation 3', 'got x', 'Write y')
     assert str(error) == 'a.json, annotation 3: got x. Write y.'
     assert str(AnnotationError('a', '', 'b', 'C')) == 'a: b. C.'

@@ -1,10 +1,17 @@
 # Copyright (c) mmleuk authors. All rights reserved.
+import numpy as np
 import pytest
 import torch
 from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.structures import InstanceData
 
-from mmleuk.structures import CANDIDATE, MISSING, UNANNOTATED
+from mmleuk.evaluation.functional import match_results
+from mmleuk.structures import (
+    CANDIDATE,
+    MISSING,
+    UNANNOTATED,
+    AttributeSchema,
+)
 from mmleuk.structures.metainfo import LLD_METAINFO
 from mmleuk.visualization.cell_marks import (
     CANDIDATE_CELL,
@@ -99,8 +106,10 @@ def test_calibrated_probabilities_come_first():
 def test_what_differs_is_marked():
     gt = annotation(labels=torch.tensor([7]))
     pred = prediction()
-    matches, is_judged = compare(pred, gt, None)
-    (mark,) = CellNotes(LLD_METAINFO).predicted(pred, gt, matches, is_judged)
+    matches, is_false_positive = compare(pred, gt, None)
+    (mark,) = CellNotes(LLD_METAINFO).predicted(
+        pred, gt, matches, is_false_positive
+    )
     assert mark.title(False) == 'lymphoblast 0.93 ≠'
     looks = [span.look for span in mark.lines[0]]
     # Chromatin differs; nobody stated the nucleolus.
@@ -122,14 +131,53 @@ def test_a_detection_is_extra_where_there_is_no_cell():
         bboxes=torch.tensor([[201.0, 200, 241, 240], [290, 290, 400, 400]]),
         labels=torch.tensor([0, UNANNOTATED]),
     )
-    matches, is_judged = compare(pred, annotation(), ignored)
+    matches, is_false_positive = compare(pred, annotation(), ignored)
     assert matches.tolist() == [-1, -1, -1]
     # On an ignored cell or on un-annotated area nobody knows.
-    assert is_judged.tolist() == [True, False, False]
+    assert is_false_positive.tolist() == [True, False, False]
     marks = CellNotes(LLD_METAINFO).predicted(
-        pred, annotation(), matches, is_judged
+        pred, annotation(), matches, is_false_positive
     )
     assert [mark.suffix for mark in marks] == ['0.90 extra', '0.90', '0.90']
+
+
+def test_drawing_and_metric_judge_alike():
+    """A small detection in a large ignored cell is neither right nor wrong."""
+    box = [[100.0, 100, 110, 110]]
+    pred = prediction(bboxes=torch.tensor(box))
+    ignored = InstanceData(
+        bboxes=torch.tensor([[90.0, 90, 130, 130]]), labels=torch.tensor([0])
+    )
+    matches, is_false_positive = compare(pred, annotation(), ignored)
+    assert matches.tolist() == [-1]
+    assert is_false_positive.tolist() == [False]
+    (mark,) = CellNotes(LLD_METAINFO).predicted(
+        pred, annotation(), matches, is_false_positive
+    )
+    assert mark.suffix == '0.93'
+    matched = match_results(
+        [
+            dict(
+                name='a.png',
+                image_shape=(200, 200),
+                instances=[
+                    dict(
+                        bbox=[90.0, 90, 130, 130],
+                        bbox_label=0,
+                        ignore_flag=1,
+                        attributes=[MISSING] * 7,
+                    )
+                ],
+                annotated_regions=None,
+                bboxes=np.array(box),
+                scores=np.array([0.934]),
+                labels=np.array([2]),
+            )
+        ],
+        len(LLD_METAINFO['classes']),
+        AttributeSchema(LLD_METAINFO['attributes']),
+    )
+    assert matched.in_unknown_area.tolist() == [True]
 
 
 def test_ignored_cells_candidates_and_area_are_told_apart():

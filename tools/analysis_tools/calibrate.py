@@ -20,7 +20,6 @@ import numpy as np
 from dump_options import (
     add_dump_options,
     check_dump_options,
-    judge_dump,
     read_config,
 )
 from mmdet.utils import register_all_modules
@@ -229,7 +228,7 @@ def main() -> None:
         )
         check_fit(checkpoint, args.checkpoint, results)
         check_held_out(results, image_paths(cfg.train_dataloader.dataset))
-        judged = judge_dump(results, metric)
+        judged = results.match(metric)
     except (ValueError, pickle.UnpicklingError) as error:
         raise SystemExit(f'{type(error).__name__}: {error}') from error
     groups, kind = group_images(results)

@@ -18,7 +18,6 @@ import numpy as np
 from dump_options import (
     add_dump_options,
     check_dump_options,
-    judge_dump,
     read_config,
 )
 from mmdet.utils import register_all_modules
@@ -122,7 +121,7 @@ def main() -> None:
         results = read_dumped_results(
             args.results, cfg[f'{args.split}_dataloader'].dataset
         )
-        judged = judge_dump(results, metric)
+        judged = results.match(metric)
     except (ValueError, pickle.UnpicklingError) as error:
         raise SystemExit(f'{type(error).__name__}: {error}') from error
     print(

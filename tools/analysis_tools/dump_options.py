@@ -7,9 +7,8 @@ from typing import Sequence, Tuple
 
 from mmengine.config import Config, DictAction
 
-from mmleuk.engine.dumped_results import DumpedResults, find_lld_metric
+from mmleuk.engine.dumped_results import find_lld_metric
 from mmleuk.evaluation import LLDMetric
-from mmleuk.evaluation.functional import MatchedResults, match_results
 
 
 def add_dump_options(
@@ -85,25 +84,3 @@ def read_config(args: argparse.Namespace) -> Tuple[Config, LLDMetric]:
     if args.score_thr is not None:
         metric.score_thr = args.score_thr
     return cfg, metric
-
-
-def judge_dump(results: DumpedResults, metric: LLDMetric) -> MatchedResults:
-    """Pair detections and cells as the metric does.
-
-    Args:
-        results (DumpedResults): Predictions and labels.
-        metric (LLDMetric): Gives the thresholds.
-
-    Returns:
-        MatchedResults: The pairs.
-
-    Raises:
-        ValueError: If the predictions don't fit the labels.
-    """
-    return match_results(
-        results.images,
-        len(results.classes),
-        results.schema,
-        metric.iou_thr,
-        metric.ignore_iof_thr,
-    )

@@ -21,7 +21,6 @@ import numpy as np
 from dump_options import (
     add_dump_options,
     check_dump_options,
-    judge_dump,
     read_config,
 )
 from mmdet.utils import register_all_modules
@@ -137,7 +136,7 @@ class ResultPlots:
         self.metric = metric
         self.out = out
         self.schema = results.schema
-        self.judged: MatchedResults = judge_dump(results, metric)
+        self.judged: MatchedResults = results.match(metric)
         known = (self.judged.cell_codes != MISSING).any(axis=0)
         self.annotated = np.flatnonzero(known).tolist()
 
@@ -249,7 +248,7 @@ class ResultPlots:
         Returns:
             list[Path]: The files.
         """
-        scores, right, _ = self.judged.judged_types(self.metric.score_thr)
+        scores, right, _ = self.judged.right_or_wrong(self.metric.score_thr)
         titles = ['Type']
         before = [reliability_curve(scores, right)]
         after = [None]
@@ -259,7 +258,7 @@ class ResultPlots:
                 after[0] = reliability_curve(scaled, right)
         for index in self.annotated if self.judged.probs is not None else ():
             attribute = self.schema[index]
-            probs, truth, _ = self.judged.judged_attribute(self.schema, index)
+            probs, truth, _ = self.judged.stated_attribute(self.schema, index)
             titles.append(attribute.title)
             before.append(reliability_curve(*answers(probs, truth)))
             after.append(None)
@@ -293,7 +292,7 @@ class ResultPlots:
         judged, num_classes = self.judged, len(self.results.classes)
         # What a reader of the predictions alone would count.
         shown = (judged.scores >= self.metric.score_thr) & ~(
-            judged.excused & (judged.type_matches < 0)
+            judged.in_unknown_area & (judged.type_matches < 0)
         )
         annotated, named = [], []
         for index in self.annotated:

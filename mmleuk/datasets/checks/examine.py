@@ -18,7 +18,7 @@ from mmleuk.io.faults import (
     SIMILAR_ACROSS,
     Fault,
 )
-from mmleuk.io.repair import MAX_PLACES
+from mmleuk.io.issue_log import MAX_PLACES
 from mmleuk.registry import DATASETS
 from mmleuk.structures import MISSING
 

@@ -7,7 +7,7 @@ from typing import Dict, List, Optional
 from terminaltables import AsciiTable
 
 from mmleuk.io.faults import FAULTS, Fault
-from mmleuk.io.repair import IssueLog
+from mmleuk.io.issue_log import IssueLog
 
 # Stands for what the name of an image does not say.
 UNNAMED = 'unnamed'
@@ -52,7 +52,7 @@ class FaultCount:
         Returns:
             FaultCount: The count.
         """
-        return cls(fault.text, fault.outcome.value, count, places, fault.mend)
+        return cls(fault.text, fault.outcome.value, count, places, fault.fix)
 
     @classmethod
     def from_log(cls, log: IssueLog) -> List['FaultCount']:

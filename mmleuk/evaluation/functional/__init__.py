@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-from mmleuk.structures.known_area import covered_fraction, in_unknown_area
+from mmleuk.structures import covered_fraction, in_unknown_area
 
 from .attribute_scores import (
     average_scores,
@@ -28,7 +28,7 @@ from .confusion import (
 from .fit_calibration import TemperatureFit, answers, fit_calibration
 from .intervals import wilson_interval
 from .labelled_cells import split_cells
-from .matched_results import MatchedResults, match_results
+from .matched_results import MatchedResults, make_result, match_results
 from .precision_recall import PrecisionRecallCurve, precision_recall_curves
 
 __all__ = [
@@ -53,6 +53,7 @@ __all__ = [
     'fit_temperature',
     'match_results',
     'macro_f1',
+    'make_result',
     'matched_scores',
     'negative_log_likelihood',
     'precision_recall_curves',

@@ -132,7 +132,9 @@ def evaluate_boxes(
     """
     gts = _annotations(images, 'gt_bboxes', 'gt_labels')
     dts = _annotations(images, 'bboxes', 'labels', score='scores')
-    excused = np.concatenate([image['excused'] for image in images] or [[]])
+    excused = np.concatenate(
+        [image['in_unknown_area'] for image in images] or [[]]
+    )
     excused_ids = np.flatnonzero(excused) + 1
     # pycocotools prints its progress, which has no place in a log.
     with contextlib.redirect_stdout(io.StringIO()):

@@ -84,7 +84,7 @@ def _count(
     answers = np.full(len(truth), size, dtype=np.int64)
     answers[matches[paired]] = named[paired]
     known = truth != MISSING
-    invented = named[exists & (matches < 0) & ~judged.excused]
+    invented = named[exists & (matches < 0) & ~judged.in_unknown_area]
     rows = np.concatenate([truth[known], np.full(len(invented), size)])
     columns = np.concatenate([answers[known], invented])
     if not len(rows):

@@ -81,12 +81,12 @@ def fit_calibration(
     """
     if groups is None:
         groups = np.arange(len(judged.images))
-    scores, right, images = judged.judged_types(score_thr)
+    scores, right, images = judged.right_or_wrong(score_thr)
     probs, truth = type_probs(scores, right)
     fits = [_fit('Type', probs, truth, groups[images], prior_std, binary=True)]
     if judged.probs is not None:
         for index, attribute in enumerate(schema):
-            probs, truth, images = judged.judged_attribute(schema, index)
+            probs, truth, images = judged.stated_attribute(schema, index)
             fits.append(
                 _fit(attribute.title, probs, truth, groups[images], prior_std)
             )

@@ -1,20 +1,33 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""Which detection of a dumped result speaks for which cell."""
+"""Detections of many images, matched to the labelled cells."""
 
 from dataclasses import dataclass
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
+import torch
 
-from mmleuk.structures import MISSING, AttributeSchema, match_detections
-from mmleuk.structures.known_area import in_unknown_area
+from mmleuk.structures import (
+    MISSING,
+    AttributeSchema,
+    in_unknown_area,
+    match_detections,
+)
 
 from .labelled_cells import split_cells
+
+PREDICTED_FIELDS = (
+    'bboxes',
+    'scores',
+    'labels',
+    'attribute_labels',
+    'attribute_probs',
+)
 
 
 @dataclass(frozen=True)
 class MatchedResults:
-    """Detections of many images, held against the labelled cells.
+    """Detections of many images, matched to the labelled cells.
 
     Ignored cells are in none of the arrays. Rows of detections (n) and cells
     (m) run over all images.
@@ -22,23 +35,23 @@ class MatchedResults:
     Args:
         images (list[dict]): One dict of arrays an image, in the order of
             their names and in the form that :func:`evaluate_boxes` takes.
-        cell_labels (np.ndarray): True types, int64, shape (m, ).
+        cell_labels (np.ndarray): True classes, int64, shape (m, ).
         cell_codes (np.ndarray): True attribute codes, ``MISSING`` where
             nobody stated one, int64, shape (m, num_attributes).
         cell_images (np.ndarray): Index of the image, int64, shape (m, ).
         scores (np.ndarray): Scores of the detections, shape (n, ).
-        labels (np.ndarray): Types they name, int64, shape (n, ).
-        codes (np.ndarray, optional): Attribute codes they name, int64, shape
+        labels (np.ndarray): Detected classes, int64, shape (n, ).
+        codes (np.ndarray, optional): Predicted attribute codes, int64, shape
             (n, num_attributes). None if the detector predicts none.
         probs (np.ndarray, optional): Probabilities of all attribute values,
             shape (n, sum of values). None if the detector predicts none.
         det_images (np.ndarray): Index of the image, int64, shape (n, ).
-        matches (np.ndarray): Row of the cell that each detection is paired
-            with whatever the types, or -1, int64, shape (n, ).
-        type_matches (np.ndarray): The same among cells of the named type:
+        matches (np.ndarray): Row of the cell that each detection matches,
+            whatever the classes, or -1, int64, shape (n, ).
+        type_matches (np.ndarray): The same among cells of the detected class:
             the detection is right where it isn't -1.
-        excused (np.ndarray): Whether a detection lies where the truth isn't
-            known, bool, shape (n, ).
+        in_unknown_area (np.ndarray): Whether a detection lies where the truth
+            is not known, bool, shape (n, ).
     """
 
     images: List[dict]
@@ -52,28 +65,29 @@ class MatchedResults:
     det_images: np.ndarray
     matches: np.ndarray
     type_matches: np.ndarray
-    excused: np.ndarray
+    in_unknown_area: np.ndarray
 
-    def judged_types(
+    def right_or_wrong(
         self, score_thr: float = 0.0
     ) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Gather the scores whose type is right or wrong.
+        """Gather the detections whose class is right or wrong.
 
-        A second detection of one cell is wrong. One that matches no cell of
-        its type and lies where the truth isn't known is neither.
+        A second detection of one cell is wrong. One in unknown area that
+        matches no cell of its class is neither, and left out.
 
         Args:
-            score_thr (float): Lowest score to judge. Defaults to 0.
+            score_thr (float): Lowest score.
 
         Returns:
             tuple[np.ndarray]: Scores, shape (n, ); whether each is right,
             bool; index of its image, int64.
         """
         right = self.type_matches >= 0
-        judged = (right | ~self.excused) & (self.scores >= score_thr)
-        return self.scores[judged], right[judged], self.det_images[judged]
+        known = right | ~self.in_unknown_area
+        rows = known & (self.scores >= score_thr)
+        return self.scores[rows], right[rows], self.det_images[rows]
 
-    def judged_attribute(
+    def stated_attribute(
         self, schema: AttributeSchema, index: int
     ) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Gather one attribute of the matched cells whose code is known.
@@ -104,14 +118,69 @@ class MatchedResults:
         return self.probs[rows, columns], truth[known], self.det_images[rows]
 
 
+def make_result(
+    name: str,
+    image_shape: Sequence[int],
+    truth: Mapping,
+    prediction: Mapping,
+) -> dict:
+    """Put prediction and labels of an image into the form for matching.
+
+    Args:
+        name (str): Name of the image, unique in the data set.
+        image_shape (Sequence[int]): Height and width of the original image.
+        truth (Mapping): ``instances`` and ``annotated_regions`` as the
+            dataset holds them.
+        prediction (Mapping): ``bboxes``, ``scores``, ``labels`` and, of a
+            detector with attributes, ``attribute_labels`` and
+            ``attribute_probs``, as tensors or arrays.
+
+    Returns:
+        dict: An item of what :func:`match_results` takes.
+
+    Raises:
+        ValueError: If a prediction is not finite.
+    """
+    result = dict(
+        name=name,
+        image_shape=tuple(image_shape[:2]),
+        instances=truth['instances'],
+        annotated_regions=truth.get('annotated_regions'),
+    )
+    for key in PREDICTED_FIELDS:
+        if key in prediction:
+            result[key] = _to_numpy(prediction[key])
+    _check_finite(result)
+    return result
+
+
+def _to_numpy(values: Union[torch.Tensor, np.ndarray]) -> np.ndarray:
+    """Make an array of a tensor, of half precision a float32 one."""
+    if not isinstance(values, torch.Tensor):
+        return np.asarray(values)
+    if values.dtype in (torch.bfloat16, torch.float16):
+        values = values.float()
+    return values.numpy(force=True)
+
+
+def _check_finite(result: dict) -> None:
+    """Raise a ValueError if a prediction is not finite."""
+    for key in PREDICTED_FIELDS:
+        if key in result and not np.isfinite(result[key]).all():
+            raise ValueError(
+                f'the {key} predicted for {result["name"]} are not finite: '
+                'the model has diverged'
+            )
+
+
 def match_results(
     results: Sequence[dict],
     num_classes: int,
-    schema: AttributeSchema,
+    schema: Optional[AttributeSchema],
     iou_thr: float = 0.5,
     ignore_iof_thr: float = 0.5,
 ) -> MatchedResults:
-    """Pair detections and labelled cells as :class:`LLDMetric` does.
+    """Match detections and labelled cells, one to one in each image.
 
     Args:
         results (Sequence[dict]): One dict an image: ``name`` (str),
@@ -121,105 +190,103 @@ def match_results(
             detector with attributes, ``attribute_labels``
             (n, num_attributes) and ``attribute_probs`` (n, sum of values).
             Boxes are (x1, y1, x2, y2) in pixels of the original image.
-        num_classes (int): Number of types.
-        schema (AttributeSchema): The attributes.
-        iou_thr (float): Smallest IoU of a pair. Defaults to 0.5.
-        ignore_iof_thr (float): Share of a detection's area on ignored cells
-            and un-annotated area from which it is excused. Defaults to 0.5.
+        num_classes (int): Number of classes.
+        schema (AttributeSchema, optional): The attributes. None: those of
+            cells and detections are left out.
+        iou_thr (float): Smallest IoU of a match.
+        ignore_iof_thr (float): See :func:`in_unknown_area`.
 
     Returns:
         MatchedResults: All of them, images in the order of their names.
 
     Raises:
         ValueError: If there are no results, or a label, a score or a number
-            of columns doesn't fit the types and attributes.
+            of columns doesn't fit the classes and attributes.
     """
     if not results:
         raise ValueError('got no images, expected the results of at least one')
-    images = []
-    for result in sorted(results, key=lambda result: result['name']):
-        _check_result(result, num_classes, schema)
-        images.append(_judge_image(result, schema, iou_thr, ignore_iof_thr))
+    # The order of equal scores must not depend on how images were spread over
+    # processes.
+    images = [
+        _match_image(result, num_classes, schema, iou_thr, ignore_iof_thr)
+        for result in sorted(results, key=lambda result: result['name'])
+    ]
     starts = np.cumsum([0] + [len(image['gt_labels']) for image in images])
-    rows: Dict[str, np.ndarray] = {}
-    for key in ('gt_labels', 'gt_attributes', 'scores', 'labels', 'excused'):
-        rows[key] = np.concatenate([image[key] for image in images])
-    for key in ('matches', 'type_matches'):
-        rows[key] = np.concatenate(
+    matches, type_matches = (
+        np.concatenate(
             [
                 np.where(image[key] >= 0, image[key] + start, -1)
                 for image, start in zip(images, starts)
             ]
         )
-    for key in ('attribute_labels', 'attribute_probs'):
-        rows[key] = _join_field(images, key)
+        for key in ('matches', 'type_matches')
+    )
     counts = [len(image['scores']) for image in images]
     return MatchedResults(
         images=images,
-        cell_labels=rows['gt_labels'],
-        cell_codes=rows['gt_attributes'],
+        cell_labels=_join(images, 'gt_labels'),
+        cell_codes=_join(images, 'gt_attributes'),
         cell_images=np.repeat(np.arange(len(images)), np.diff(starts)),
-        scores=rows['scores'],
-        labels=rows['labels'],
-        codes=rows['attribute_labels'],
-        probs=rows['attribute_probs'],
+        scores=_join(images, 'scores'),
+        labels=_join(images, 'labels'),
+        codes=_join(images, 'attribute_labels') if schema else None,
+        probs=_join(images, 'attribute_probs') if schema else None,
         det_images=np.repeat(np.arange(len(images)), counts),
-        matches=rows['matches'],
-        type_matches=rows['type_matches'],
-        excused=rows['excused'],
+        matches=matches,
+        type_matches=type_matches,
+        in_unknown_area=_join(images, 'in_unknown_area'),
     )
 
 
-def _check_result(
-    result: dict, num_classes: int, schema: AttributeSchema
+def _check_labels(
+    image: dict, num_classes: int, schema: Optional[AttributeSchema]
 ) -> None:
-    """Raise a ValueError if the predictions of an image are impossible."""
-    name, num_dets = result['name'], len(result['bboxes'])
-    shapes = dict(
-        bboxes=(num_dets, 4),
-        scores=(num_dets,),
-        labels=(num_dets,),
-        attribute_labels=(num_dets, len(schema)),
-        attribute_probs=(num_dets, schema.num_values),
-    )
+    """Raise a ValueError if the arrays of an image are impossible."""
+    name, num_dets = image['name'], len(image['bboxes'])
+    shapes = dict(bboxes=(num_dets, 4), scores=(num_dets,), labels=(num_dets,))
+    limits = dict(labels=num_classes, gt_labels=num_classes)
+    if schema is not None:
+        shapes['attribute_labels'] = num_dets, len(schema)
+        shapes['attribute_probs'] = num_dets, schema.num_values
+        limits['attribute_labels'] = schema.sizes
     for key, shape in shapes.items():
-        if key in result and np.shape(result[key]) != shape:
+        if key in image and np.shape(image[key]) != shape:
             raise ValueError(
                 f'the {key} predicted for {name} have the shape '
-                f'{np.shape(result[key])}, expected {shape}: these results '
-                'are of another model, or the config names other attributes'
+                f'{np.shape(image[key])}, expected {shape}: these results '
+                'are of another model, or the dataset has other attributes'
             )
-        if key in result and not np.isfinite(result[key]).all():
-            raise ValueError(f'the {key} predicted for {name} are not finite')
-    for key, sizes in dict(
-        labels=num_classes, attribute_labels=schema.sizes
-    ).items():
-        codes = np.asarray(result.get(key, ()))
-        if codes.size and not np.all((codes >= 0) & (codes < sizes)):
+    _check_finite(image)
+    for key, limit in limits.items():
+        codes = np.asarray(image.get(key, ()))
+        if codes.size and not np.all((codes >= 0) & (codes < limit)):
+            source = 'of' if key == 'gt_labels' else 'predicted for'
             raise ValueError(
-                f'the {key} predicted for {name} lie in [{codes.min()}, '
-                f'{codes.max()}], expected numbers from 0 to below {sizes}: '
-                'these results are of another model, or the config names '
-                'other types or attributes'
+                f'the {key} {source} {name} lie in [{codes.min()}, '
+                f'{codes.max()}], expected numbers from 0 to below {limit}: '
+                'these results are of another model, or the dataset has '
+                'other classes or attributes'
             )
 
 
-def _judge_image(
+def _match_image(
     result: dict,
-    schema: AttributeSchema,
+    num_classes: int,
+    schema: Optional[AttributeSchema],
     iou_thr: float,
     ignore_iof_thr: float,
 ) -> dict:
-    """Split the cells into labelled and ignored and pair the former."""
+    """Split the cells into labelled and ignored and match the former."""
     image = dict(result)
     cells, ignored = split_cells(image.pop('instances'), schema)
     image.update(cells)
+    _check_labels(image, num_classes, schema)
     boxes = image['bboxes'], image['scores'], image['gt_bboxes'], iou_thr
     image['matches'] = match_detections(*boxes)
     image['type_matches'] = match_detections(
         *boxes, image['labels'], image['gt_labels']
     )
-    image['excused'] = in_unknown_area(
+    image['in_unknown_area'] = in_unknown_area(
         image['bboxes'],
         ignored,
         image['annotated_regions'],
@@ -229,26 +296,14 @@ def _judge_image(
     return image
 
 
-def _join_field(images: List[dict], key: str) -> Optional[np.ndarray]:
-    """Join a field that a detector may not predict.
-
-    Args:
-        images (list[dict]): The images.
-        key (str): Name of the field.
-
-    Returns:
-        np.ndarray | None: Its rows, None if no image has it.
-
-    Raises:
-        ValueError: If some detections have it and others have not.
-    """
+def _join(images: List[dict], key: str) -> Optional[np.ndarray]:
+    """Join a field over all images, None if none has it."""
     parts = [image[key] for image in images if key in image]
-    if not parts:
-        return None
     for image in images:
-        if key not in image and len(image['bboxes']):
+        # Without detections a field may be missing.
+        if parts and key not in image and len(image['bboxes']):
             raise ValueError(
                 f'the detections in {image["name"]} have no {key}, though '
                 'those in other images have'
             )
-    return np.concatenate(parts)
+    return np.concatenate(parts) if parts else None

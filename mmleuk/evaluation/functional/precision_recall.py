@@ -64,7 +64,7 @@ def precision_recall_curves(
                 )
                 >= 0
             )
-            judged = matched | ~image['excused'][own]
+            judged = matched | ~image['in_unknown_area'][own]
             scores.append(image['scores'][own][judged])
             right.append(matched[judged])
         curves.append(

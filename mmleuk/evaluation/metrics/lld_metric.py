@@ -3,7 +3,6 @@ import math
 from typing import Dict, List, Optional, Sequence
 
 import numpy as np
-import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.fileio import dump
 from mmengine.logging import MMLogger
@@ -14,17 +13,17 @@ from mmleuk.structures import (
     MISSING,
     AttributeSchema,
     best_detections,
-    match_detections,
 )
-from mmleuk.structures.known_area import in_unknown_area
 
 from ..functional import (
+    MatchedResults,
     average_scores,
     best_overlap_f1,
     end_to_end_macro_f1,
     evaluate_boxes,
+    make_result,
+    match_results,
     matched_scores,
-    split_cells,
 )
 
 _REQUIRED_META = ('instances', 'annotated_regions', 'ori_shape')
@@ -34,72 +33,63 @@ _REQUIRED_META = ('instances', 'annotated_regions', 'ori_shape')
 class LLDMetric(BaseMetric):
     """Box AP and attribute scores of white blood cells.
 
-    Truth comes from each data sample's meta information, in pixels of the
-    original image: ``instances`` and ``annotated_regions`` as the dataset
-    holds them, so that no test-time transform can touch it.
+    The truth is taken from each data sample's meta information:
+    ``instances`` and ``annotated_regions`` as the dataset holds them, in
+    pixels of the original image. No test-time transform changes them.
 
     **Boxes** (``bbox_mAP``, ``bbox_mAP_50``, ``bbox_mAP_75``, ``bbox_mAP_s``,
     ``bbox_mAP_m``, ``bbox_mAP_l``). COCO's protocol, a mean over the classes
     that have cells. A detection of *any* class that matches no labelled cell
-    of its class and lies with at least ``ignore_iof_thr`` of its area in
-    ignored cells or outside the annotated regions (their union) is neither a
-    true nor a false positive, at every IoU threshold.
+    of its class and lies in unknown area (:func:`in_unknown_area`) is neither
+    a true nor a false positive, at every IoU threshold.
 
     **Attributes given a match** (``attr_<name>_accuracy``,
     ``_balanced_accuracy``, ``_macro_f1``, ``_ap``, ``_support``). Detections
-    of every score and labelled cells are paired one to one at IoU >=
-    ``iou_thr``, the best score choosing first, whatever the class says
-    (unless ``match_class``). Only pairs are scored, so this answers how well
-    cells are described that were found. ``attr_macro_f1`` and its like are
-    means over the attributes with support.
+    of every score and labelled cells are matched one to one at IoU >=
+    ``iou_thr`` in the order of the scores, whatever the class (unless
+    ``match_class``). Only matches are scored: how well are the cells
+    described that were found? ``attr_macro_f1`` etc. are means over the
+    attributes with support.
 
     **Attributes end to end** (``attr_<name>_macro_f1_e2e``,
-    ``_support_e2e``; mean ``attr_macro_f1_e2e``). The same pairs, at one
+    ``_support_e2e``; mean ``attr_macro_f1_e2e``). The same matches at one
     working point: detections below ``score_thr`` don't exist. A cell without
-    a detection is a false negative of its true value, and a detection that
-    is neither paired nor excused is a false positive of the value it names.
-    A second detection of one cell is false, too. Flooding an image with boxes
-    therefore buys nothing.
+    a detection is a false negative of its true value. A detection that
+    neither matches nor lies in unknown area is a false positive of the value
+    it predicts; so is a duplicate. Flooding an image with boxes is useless.
 
     **The authors' protocol** (``attridet_<name>_f1``; mean
-    ``attridet_attr_f1``). Each cell is answered by the detection that
-    overlaps it most, of any score, with no floor on IoU, and by none only in
-    an image without detections; F1 of value 1, or macro-F1 of an attribute
-    with more than two values. It charges no false detection and rewards
-    always saying "1" where that is frequent: for comparison with published
-    numbers only.
+    ``attridet_attr_f1``). Each cell gets the detection that overlaps it most,
+    of any score and IoU; F1 of value 1, or macro-F1 of an attribute with more
+    than two values. False detections cost nothing, and always predicting "1"
+    where it is frequent scores high: use it only to compare with published
+    numbers.
 
-    A missing code never counts, in any of them. Macro-F1 is scikit-learn's,
-    averaged over the values that occur in the truth that is scored. What is
-    undefined, such as the AP of a dataset without cells or any score of an
-    attribute that nobody annotated, is NaN. A detector that predicts no
-    attributes gets the box scores alone, without the ``attr`` keys, and one
-    without ``attribute_probs`` gets no ``_ap``.
+    Missing codes never count. Macro-F1 is scikit-learn's, averaged over the
+    values that occur in the truth that is scored. Undefined scores, such as
+    the AP without cells or any score of an attribute that nobody annotated,
+    are NaN. A detector without attributes gets the box scores alone, without
+    the ``attr`` keys, and one without ``attribute_probs`` gets no ``_ap``.
 
     Args:
-        iou_thr (float): Smallest IoU of a pair in the attribute scores.
-            Defaults to 0.5.
-        score_thr (float): Score from which a detection exists in the
-            end-to-end scores. Defaults to 0.3.
-        match_class (bool): Whether a pair must agree in class. Defaults to
-            False.
-        ignore_iof_thr (float): Share of a detection's area in ignored cells
-            and un-annotated area from which it is excused. Defaults to 0.5:
-            a cell is labelled if its centre lies in a region, and one whose
-            centre lies outside is outside by half at least.
-        max_dets (int): Number of detections of a class that count for AP in
-            one image. Defaults to 100.
+        iou_thr (float): Smallest IoU of a match in the attribute scores.
+        score_thr (float): Lowest score of a detection in the end-to-end
+            scores.
+        match_class (bool): Whether matches must agree in class.
+        ignore_iof_thr (float): Smallest share of a detection's area in
+            ignored cells and un-annotated area that puts it into unknown
+            area. 0.5 fits the labels: a cell is labelled if its centre lies
+            in a region, and otherwise at least half of it is outside.
+        max_dets (int): Number of detections of a class in an image that count
+            for AP.
         classwise (bool): Whether to also report each class's AP, as
-            ``bbox_AP_<class>``, spaces written as ``_``. Defaults to False.
-        save_json (str, optional): File to which all numbers of the last
-            evaluation are written, under their keys, NaN as null. Defaults
-            to None.
+            ``bbox_AP_<class>``, spaces written as ``_``.
+        save_json (str, optional): File for all scores of the last evaluation,
+            by key, NaN as null.
         collect_device (str): Where results of several processes are put
-            together, 'cpu' or 'gpu'. Defaults to 'cpu'.
-        prefix (str, optional): Put before the keys. Defaults to None, which
-            means 'lld'.
+            together, 'cpu' or 'gpu'.
+        prefix (str, optional): Prefix of the keys, None for 'lld'.
         collect_dir (str, optional): Shared folder for collecting on 'cpu'.
-            Defaults to None.
 
     Raises:
         ValueError: If a threshold isn't in (0, 1] (``score_thr``: [0, 1]) or
@@ -171,36 +161,23 @@ class LLDMetric(BaseMetric):
                         f'of {name}: add it to `meta_keys` of the transform '
                         'that packs the data samples of this dataset'
                     )
-            prediction = data_sample['pred_instances']
-            result = dict(
-                name=name,
-                image_shape=tuple(data_sample['ori_shape'][:2]),
-                instances=data_sample['instances'],
-                annotated_regions=data_sample['annotated_regions'],
-                bboxes=_to_numpy(prediction['bboxes']),
-                scores=_to_numpy(prediction['scores']),
-                labels=_to_numpy(prediction['labels']),
+            self.results.append(
+                make_result(
+                    name,
+                    data_sample['ori_shape'],
+                    data_sample,
+                    data_sample['pred_instances'],
+                )
             )
-            for key in ('attribute_labels', 'attribute_probs'):
-                if key in prediction:
-                    result[key] = _to_numpy(prediction[key])
-            for key in ('bboxes', 'scores'):
-                if not np.isfinite(result[key]).all():
-                    raise ValueError(
-                        f'the {key} predicted for {name} are not finite: the '
-                        'model has diverged'
-                    )
-            self.results.append(result)
 
     def compute_metrics(self, results: List[dict]) -> Dict[str, float]:
-        """Score all images and log the numbers as tables.
+        """Compute the scores over all images and log them as tables.
 
         Args:
-            results (list[dict]): What :meth:`process` kept, of all images in
-                any order.
+            results (list[dict]): What :meth:`process` kept, in any order.
 
         Returns:
-            dict[str, float]: The numbers, by key without prefix.
+            dict[str, float]: The scores, by key without prefix.
 
         Raises:
             ValueError: If a label, a code or a number of columns doesn't fit
@@ -209,15 +186,8 @@ class LLDMetric(BaseMetric):
         classes = self.dataset_meta['classes']
         attributes = self.dataset_meta.get('attributes')
         schema = None if attributes is None else AttributeSchema(attributes)
-        # Equal scores are ranked by image, which must not depend on how the
-        # images were spread over processes.
-        results = sorted(results, key=lambda result: result['name'])
-        images = [
-            self._prepare_image(result, len(classes), schema)
-            for result in results
-        ]
-
-        boxes = evaluate_boxes(images, len(classes), self.max_dets)
+        matched = self.match(results, len(classes), schema)
+        boxes = evaluate_boxes(matched.images, len(classes), self.max_dets)
         metrics = {
             f'bbox_{key}': boxes[key]
             for key in ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
@@ -230,10 +200,8 @@ class LLDMetric(BaseMetric):
                     for name, score in zip(classes, boxes['class_AP'])
                 }
             )
-        if schema is not None and self._has_field(
-            images, 'attribute_labels', len(schema)
-        ):
-            metrics.update(self._score_attributes(images, schema))
+        if matched.codes is not None:
+            metrics.update(self._score_attributes(matched, schema))
             self._log_attributes(metrics, schema)
         if self.save_json is not None:
             # JSON knows no NaN.
@@ -244,152 +212,59 @@ class LLDMetric(BaseMetric):
             dump(numbers, self.save_json, indent=2)
         return metrics
 
-    def _prepare_image(
-        self, result: dict, num_classes: int, schema: Optional[AttributeSchema]
-    ) -> dict:
-        """Split the cells into labelled and ignored and pair the former.
+    def match(
+        self,
+        results: Sequence[dict],
+        num_classes: int,
+        schema: Optional[AttributeSchema],
+    ) -> MatchedResults:
+        """Match detections and cells by the thresholds of this metric.
 
         Args:
-            result (dict): What :meth:`process` kept of one image.
+            results (Sequence[dict]): See :func:`match_results`.
             num_classes (int): Number of classes.
-            schema (AttributeSchema, optional): Attributes of the dataset.
+            schema (AttributeSchema, optional): The attributes.
 
         Returns:
-            dict: ``gt_bboxes``, ``gt_labels``, ``gt_attributes`` of the
-            labelled cells, ``matches`` (n, ) the labelled cell of each
-            detection or -1, ``excused`` (n, ) bool, and the predictions.
+            MatchedResults: Detections and cells of all images.
         """
-        image = dict(result)
-        cells, ignored = split_cells(image.pop('instances'), schema)
-        image.update(cells)
-        for key in ('gt_labels', 'labels'):
-            labels = image[key]
-            if len(labels) and not (
-                0 <= labels.min() and labels.max() < num_classes
-            ):
-                raise ValueError(
-                    f'{image["name"]} has the {key} '
-                    f'{sorted(set(labels.tolist()))}, expected numbers in '
-                    f'[0, {num_classes}), the classes of the dataset'
-                )
-        if schema is not None:
-            self._check_attributes(image, schema)
-        image['matches'] = match_detections(
-            image['bboxes'],
-            image['scores'],
-            image['gt_bboxes'],
-            self.iou_thr,
-            image['labels'] if self.match_class else None,
-            image['gt_labels'] if self.match_class else None,
+        return match_results(
+            results, num_classes, schema, self.iou_thr, self.ignore_iof_thr
         )
-        image['excused'] = in_unknown_area(
-            image['bboxes'],
-            ignored,
-            image['annotated_regions'],
-            image['image_shape'],
-            self.ignore_iof_thr,
-        )
-        return image
-
-    @staticmethod
-    def _check_attributes(image: dict, schema: AttributeSchema) -> None:
-        """Raise a ValueError if predicted attributes don't fit the schema."""
-        num_dets = len(image['bboxes'])
-        columns = dict(
-            attribute_labels=len(schema), attribute_probs=schema.num_values
-        )
-        for key, width in columns.items():
-            if key in image and image[key].shape != (num_dets, width):
-                raise ValueError(
-                    f'the {key} predicted for {image["name"]} have the shape '
-                    f'{image[key].shape}, expected {(num_dets, width)}: the '
-                    'attributes of the head and of the dataset differ'
-                )
-        codes = image.get('attribute_labels')
-        if codes is not None and not np.all(
-            (codes >= 0) & (codes < schema.sizes)
-        ):
-            raise ValueError(
-                f'the attribute_labels predicted for {image["name"]} lie in '
-                f'[{codes.min()}, {codes.max()}], expected in each column a '
-                f'code below the number of its values, {schema.sizes}'
-            )
-
-    @staticmethod
-    def _has_field(images: List[dict], key: str, width: int) -> bool:
-        """Tell whether the detector predicts a field.
-
-        An image without detections may lack the field and gets it empty.
-
-        Args:
-            images (list[dict]): What :meth:`_prepare_image` returns.
-            key (str): Name of the field.
-            width (int): Its number of columns.
-
-        Returns:
-            bool: Whether any image has the field; then all have.
-
-        Raises:
-            ValueError: If some detections have it and others have not.
-        """
-        if not any(key in image for image in images):
-            return False
-        for image in images:
-            if key not in image:
-                if len(image['bboxes']):
-                    raise ValueError(
-                        f'the detections in {image["name"]} have no {key}, '
-                        'though those in other images have'
-                    )
-                image[key] = np.zeros((0, width), dtype=np.int64)
-        return True
 
     def _score_attributes(
-        self, images: List[dict], schema: AttributeSchema
+        self, matched: MatchedResults, schema: AttributeSchema
     ) -> Dict[str, float]:
-        """Compute all attribute scores.
-
-        Args:
-            images (list[dict]): What :meth:`_prepare_image` returns, all
-                with ``attribute_labels``.
-            schema (AttributeSchema): Attributes of the dataset.
-
-        Returns:
-            dict[str, float]: The numbers, by key without prefix.
-        """
-        parts = [self._collect_codes(image) for image in images]
-        codes = {
-            key: np.concatenate([part[key] for part in parts])
-            for key in parts[0]
-        }
-        probs = None
-        if self._has_field(images, 'attribute_probs', schema.num_values):
-            probs = np.concatenate(
-                [
-                    image['attribute_probs'][image['matches'] >= 0]
-                    for image in images
-                ]
-            )
+        """Compute all attribute scores, by key without prefix."""
+        truth, codes = matched.cell_codes, matched.codes
+        matches = matched.type_matches if self.match_class else matched.matches
+        paired = matches >= 0
+        exists = matched.scores >= self.score_thr
+        found = np.full_like(truth, MISSING)
+        found[matches[paired & exists]] = codes[paired & exists]
+        false_alarms = codes[exists & ~paired & ~matched.in_unknown_area]
+        best_overlap = self._best_overlap_codes(matched)
 
         metrics = {}
         starts = np.cumsum((0,) + schema.sizes)
         for index, (name, size) in enumerate(zip(schema.names, schema.sizes)):
-            own = {key: array[:, index] for key, array in codes.items()}
-            start = starts[index]
+            probs = None
+            if matched.probs is not None:
+                columns = slice(starts[index], starts[index] + size)
+                probs = matched.probs[paired, columns]
+            own = truth[:, index]
             scores = matched_scores(
-                own['pair_truth'],
-                own['pair_predicted'],
-                None if probs is None else probs[:, start : start + size],
+                own[matches[paired]], codes[paired, index], probs
             )
             scores['macro_f1_e2e'] = end_to_end_macro_f1(
-                own['truth'], own['answered'], own['false_alarms']
+                own, found[:, index], false_alarms[:, index]
             )
-            scores['support_e2e'] = np.count_nonzero(own['truth'] != MISSING)
+            scores['support_e2e'] = np.count_nonzero(own != MISSING)
             # MMEngine's log of a test loses integers.
             for key, value in scores.items():
                 metrics[f'attr_{name}_{key}'] = float(value)
             metrics[f'attridet_{name}_f1'] = best_overlap_f1(
-                own['truth'], own['best_overlap'], size
+                own, best_overlap[:, index], size
             )
         for key in scores:
             if not key.startswith('support'):
@@ -401,41 +276,19 @@ class LLDMetric(BaseMetric):
         )
         return metrics
 
-    def _collect_codes(self, image: dict) -> Dict[str, np.ndarray]:
-        """Gather the codes that the three protocols compare in one image.
-
-        Args:
-            image (dict): What :meth:`_prepare_image` returns, with
-                ``attribute_labels``.
-
-        Returns:
-            dict[str, np.ndarray]: Codes with a column an attribute.
-            ``pair_truth`` and ``pair_predicted`` have a row a pair;
-            ``truth``, ``answered`` (by the detections above the score
-            threshold, ``MISSING`` for a missed cell) and ``best_overlap``
-            (by each cell's best-overlapping detection) a row a labelled
-            cell; ``false_alarms`` a row a false detection.
-        """
-        truth, predicted = image['gt_attributes'], image['attribute_labels']
-        matches = image['matches']
-        paired = matches >= 0
-        exists = image['scores'] >= self.score_thr
-
-        answered = np.full_like(truth, MISSING)
-        answered[matches[paired & exists]] = predicted[paired & exists]
-        best = best_detections(
-            image['bboxes'], image['scores'], image['gt_bboxes']
-        )
-        best_overlap = np.full_like(truth, MISSING)
-        best_overlap[best >= 0] = predicted[best[best >= 0]]
-        return dict(
-            pair_truth=truth[matches[paired]],
-            pair_predicted=predicted[paired],
-            truth=truth,
-            answered=answered,
-            best_overlap=best_overlap,
-            false_alarms=predicted[exists & ~paired & ~image['excused']],
-        )
+    @staticmethod
+    def _best_overlap_codes(matched: MatchedResults) -> np.ndarray:
+        """Codes of the detection that overlaps each cell most, (m, k)."""
+        codes = np.full_like(matched.cell_codes, MISSING)
+        for index, image in enumerate(matched.images):
+            best = best_detections(
+                image['bboxes'], image['scores'], image['gt_bboxes']
+            )
+            if len(image['bboxes']):
+                codes[matched.cell_images == index] = image[
+                    'attribute_labels'
+                ][best]
+        return codes
 
     def _log_boxes(
         self, metrics: dict, boxes: dict, classes: Sequence[str]
@@ -488,14 +341,6 @@ class LLDMetric(BaseMetric):
         ]
         rows.append(['mean', *map(_format, means)])
         _log_table(rows)
-
-
-def _to_numpy(tensor: torch.Tensor) -> np.ndarray:
-    """Bring a tensor to the CPU as an array, bfloat16 as float32."""
-    tensor = tensor.detach().cpu()
-    if tensor.dtype in (torch.bfloat16, torch.float16):
-        tensor = tensor.float()
-    return tensor.numpy()
 
 
 def _format(value: Optional[float]) -> str:

@@ -2,7 +2,7 @@
 from mmleuk.io.errors import AnnotationError
 from mmleuk.io.faults import FAULTS, OUTCOMES, Fault, Outcome, fault_table
 from mmleuk.io.image_folder import ImageFolder
-from mmleuk.io.repair import IssueLog
+from mmleuk.io.issue_log import IssueLog
 from mmleuk.structures.record import CellRecord, FieldRecord, normalise_name
 
 from .base_reader import BaseReader

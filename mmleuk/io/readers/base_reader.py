@@ -4,7 +4,8 @@ from collections import Counter
 from typing import Dict, List, Mapping, Optional
 
 from mmleuk.io.image_folder import ImageFolder, Size
-from mmleuk.io.repair import CodeMemo, IssueLog
+from mmleuk.io.issue_log import IssueLog
+from mmleuk.io.repair import CodeMemo
 from mmleuk.structures import AttributeSchema
 from mmleuk.structures.record import FieldRecord
 

@@ -7,8 +7,9 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 from mmleuk.io.attribute_names import AttributeNames
 from mmleuk.io.errors import AnnotationError
 from mmleuk.io.faults import ANNOTATION_OF_DROPPED, SIZE_WRONG
+from mmleuk.io.issue_log import FaultRateCheck
 from mmleuk.io.readers import BaseReader
-from mmleuk.io.repair import ROUNDING, FaultRateCheck, RawCell, repair_field
+from mmleuk.io.repair import ROUNDING, RawCell, repair_field
 from mmleuk.io.source_files import MAX_BYTES, ExportImages
 from mmleuk.structures.record import Box, FieldRecord, normalise_name
 

@@ -48,7 +48,7 @@ def _detect_text(folder: str, backend_args: Optional[dict]) -> str:
             f'line {number}',
             f'got {columns} columns, expected 12 or 11 (text) or 16 or 15 '
             '(sparse text), as in no row of the folder',
-            ROW_WIDTH.mend,
+            ROW_WIDTH.fix,
             ROW_WIDTH,
         )
     raise AnnotationError(

@@ -27,13 +27,8 @@ from mmleuk.io.faults import (
     UNCLEAR_CROWD,
     UNKNOWN_CATEGORY,
 )
-from mmleuk.io.repair import (
-    FaultRateCheck,
-    IssueLog,
-    RawCell,
-    parse_code,
-    repair_field,
-)
+from mmleuk.io.issue_log import FaultRateCheck, IssueLog
+from mmleuk.io.repair import RawCell, parse_code, repair_field
 from mmleuk.structures import Attribute
 from mmleuk.structures.record import Box, FieldRecord, normalise_name
 
@@ -105,7 +100,7 @@ def load_json(
             source,
             '',
             f'the content is no JSON in UTF-8: {error}',
-            NO_JSON.mend,
+            NO_JSON.fix,
             NO_JSON,
         ) from None
     for key in LISTS:
@@ -120,7 +115,7 @@ def load_json(
                 f'{key!r} is not a list of objects, expected the '
                 'COCO layout {"images": [...], "annotations": [...], '
                 '"categories": [...]}',
-                NO_COCO.mend,
+                NO_COCO.fix,
                 NO_COCO,
             )
     return content
@@ -319,7 +314,7 @@ class JsonReader(BaseReader):
                     source,
                     f'category {index}',
                     problem,
-                    UNCLEAR_CATEGORIES.mend,
+                    UNCLEAR_CATEGORIES.fix,
                     UNCLEAR_CATEGORIES,
                 )
         return names
@@ -454,8 +449,8 @@ class JsonReader(BaseReader):
         for place in places:
             for key in keys:
                 try:
-                    stated.add(parse_code(place.get(key), source, record, key))
-                except AnnotationError:
+                    stated.add(parse_code(place.get(key)))
+                except ValueError:
                     self.issues.add(
                         MALFORMED_CODE, f'{source}, {record}: {key}'
                     )

@@ -6,7 +6,6 @@ from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from mmengine import fileio
 
-from mmleuk.io.errors import AnnotationError
 from mmleuk.io.faults import (
     ANNOTATION_OF_DROPPED,
     BYTE_ORDER_MARK,
@@ -20,7 +19,8 @@ from mmleuk.io.faults import (
     UNKNOWN_CATEGORY,
     UNREADABLE_LABELS,
 )
-from mmleuk.io.repair import FaultRateCheck, RawCell, parse_code, repair_field
+from mmleuk.io.issue_log import FaultRateCheck
+from mmleuk.io.repair import RawCell, parse_code, repair_field
 from mmleuk.structures import LLD_ATTRIBUTES
 from mmleuk.structures.metainfo import LLD_CLASSES
 from mmleuk.structures.record import Box, FieldRecord
@@ -356,8 +356,8 @@ class YoloTextReader(BaseReader):
     ) -> Optional[int]:
         """Parse one code, None where it is no whole number."""
         try:
-            return parse_code(token, path, f'line {number}', name)
-        except AnnotationError:
+            return parse_code(token)
+        except ValueError:
             self.issues.add(MALFORMED_CODE, f'{path}, line {number}: {name}')
             return None
 

@@ -109,7 +109,7 @@ def drop_regions(field: FieldRecord, report: ConversionReport) -> FieldRecord:
     Returns:
         FieldRecord: The record, annotated as a whole.
     """
-    if not is_whole(field):
+    if not field.is_fully_annotated:
         report.lost[f'images with {REGIONS_LOST}'] += 1
     return replace(field, annotated_regions=None)
 
@@ -141,19 +141,6 @@ def mask_attributes(
             codes.append(code)
         cells.append(replace(cell, attributes=tuple(codes)))
     return replace(field, cells=tuple(cells))
-
-
-def is_whole(field: FieldRecord) -> bool:
-    """Tell whether an image is annotated as a whole.
-
-    Args:
-        field (FieldRecord): The record.
-
-    Returns:
-        bool: Whether it is, stated or by a region over all of it.
-    """
-    whole = (0, 0, field.width, field.height)
-    return field.annotated_regions is None or whole in field.annotated_regions
 
 
 def missing_code(attribute: Attribute) -> int:

@@ -18,7 +18,6 @@ from .base_writer import (
     BaseWriter,
     drop_ignored,
     drop_regions,
-    is_whole,
     label_names,
     make_folder,
     mask_attributes,
@@ -203,7 +202,7 @@ class SparseTextWriter(TextWriter):
     ) -> FieldRecord:
         """Keep of the regions what the format holds."""
         regions = field.annotated_regions
-        if is_whole(field):
+        if field.is_fully_annotated:
             if field.cells:
                 return replace(field, annotated_regions=None)
             report.lost[

@@ -16,7 +16,6 @@ from mmleuk.structures.record import Box, CellRecord, FieldRecord
 from .base_writer import (
     BaseWriter,
     drop_regions,
-    is_whole,
     make_folder,
 )
 
@@ -60,12 +59,12 @@ def regions_to_draw(
     Returns:
         dict[str, tuple[tuple[float]]]: Rectangles by file name.
     """
-    if all(map(is_whole, fields)):
+    if all(field.is_fully_annotated for field in fields):
         return {field.file_name: () for field in fields}
     regions = {
         field.file_name: (
             ((0, 0, field.width, field.height),)
-            if is_whole(field)
+            if field.is_fully_annotated
             else field.annotated_regions
         )
         for field in fields

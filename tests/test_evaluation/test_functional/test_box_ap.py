@@ -36,7 +36,7 @@ def random_images(seed, num_images=4, num_classes=3):
                 bboxes=bboxes,
                 scores=rng.integers(1, 8, len(bboxes)) / 8,
                 labels=rng.integers(0, num_classes, len(bboxes)),
-                excused=np.zeros(len(bboxes), dtype=bool),
+                in_unknown_area=np.zeros(len(bboxes), dtype=bool),
             )
         )
     return images
@@ -127,7 +127,7 @@ def test_equals_pycocotools_with_a_crowd_in_every_class(seed):
         )
         image['scores'] = np.append(image['scores'], rng.uniform())
         image['labels'] = np.append(image['labels'], rng.integers(3))
-        image['excused'] = np.append(image['excused'], True)
+        image['in_unknown_area'] = np.append(image['in_unknown_area'], True)
     assert_equal_stats(
         evaluate_boxes(images, 3), coco_stats(images, 3, crowds)
     )
@@ -140,7 +140,7 @@ def one_image(**changes):
         bboxes=np.array([[100.0, 0.0, 140.0, 40.0], [0.0, 0.0, 40.0, 40.0]]),
         scores=np.array([0.9, 0.8]),
         labels=np.array([1, 1]),
-        excused=np.array([False, False]),
+        in_unknown_area=np.array([False, False]),
     )
     image.update(changes)
     return image
@@ -151,27 +151,27 @@ def test_by_hand():
     assert evaluate_boxes([one_image()], 2)['mAP'] == pytest.approx(0.5)
 
 
-def test_an_excused_detection_is_no_false_positive():
-    image = one_image(excused=np.array([True, False]))
+def test_a_detection_in_unknown_area_is_no_false_positive():
+    image = one_image(in_unknown_area=np.array([True, False]))
     assert evaluate_boxes([image], 2)['mAP'] == pytest.approx(1)
 
 
-def test_a_match_counts_though_excused():
-    image = one_image(excused=np.array([True, True]))
+def test_a_match_in_unknown_area_counts():
+    image = one_image(in_unknown_area=np.array([True, True]))
     assert evaluate_boxes([image], 2)['mAP'] == pytest.approx(1)
 
 
-def test_an_excused_detection_takes_no_cell():
+def test_a_detection_in_unknown_area_takes_no_cell():
     # It overlaps the cell at IoU 0.6 only: a true positive up to there, and
     # above neither that nor a false positive.
     image = one_image(
         bboxes=np.array([[0.0, 0.0, 40.0, 24.0], [0.0, 0.0, 40.0, 40.0]]),
-        excused=np.array([True, False]),
+        in_unknown_area=np.array([True, False]),
     )
     scores = evaluate_boxes([image], 2)
     assert scores['mAP_50'] == pytest.approx(1)
     assert scores['mAP_75'] == pytest.approx(1)
-    image['excused'][:] = False
+    image['in_unknown_area'][:] = False
     assert evaluate_boxes([image], 2)['mAP_75'] == pytest.approx(0.5)
 
 
@@ -179,7 +179,7 @@ def test_the_mean_runs_over_classes_with_cells():
     image = one_image(
         gt_bboxes=np.array([[0.0, 0.0, 40.0, 40.0], [50, 50, 90, 90.0]]),
         gt_labels=np.array([1, 2]),
-        excused=np.array([True, False]),
+        in_unknown_area=np.array([True, False]),
     )
     scores = evaluate_boxes([image], 4)
     assert scores['mAP'] == pytest.approx(0.5)
@@ -204,6 +204,6 @@ def test_no_detections_at_all():
         bboxes=np.zeros((0, 4)),
         scores=np.zeros(0),
         labels=np.zeros(0, int),
-        excused=np.zeros(0, bool),
+        in_unknown_area=np.zeros(0, bool),
     )
     assert evaluate_boxes([image], 2)['mAP'] == 0

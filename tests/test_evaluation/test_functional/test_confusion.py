@@ -40,7 +40,7 @@ def test_types_by_counting_one_by_one(seed):
         if cell >= 0:
             found.add(cell)
             expected[judged.cell_labels[cell], judged.labels[row]] += 1
-        elif not judged.excused[row]:
+        elif not judged.in_unknown_area[row]:
             expected[3, judged.labels[row]] += 1
     for cell, label in enumerate(judged.cell_labels):
         if cell not in found:

@@ -37,7 +37,7 @@ def test_a_row_for_the_type_and_each_attribute(judged):
     ]
     assert calibration.fitted_on == 'val.json'
     assert calibration.num_cells == (judged.matches >= 0).sum()
-    scores, right, _ = judged.judged_types(0.3)
+    scores, right, _ = judged.right_or_wrong(0.3)
     assert fits[0].num_judged == len(scores)
     probs, truth = type_probs(scores, right)
     assert calibration.type_temperature == fit_temperature(probs, truth)
@@ -46,7 +46,7 @@ def test_a_row_for_the_type_and_each_attribute(judged):
         expected_calibration_error(scores, right)
     )
     for index, attribute in enumerate(SCHEMA):
-        probs, truth, _ = judged.judged_attribute(SCHEMA, index)
+        probs, truth, _ = judged.stated_attribute(SCHEMA, index)
         temperature = fit_temperature(probs, truth)
         assert (
             calibration.attribute_temperatures[attribute.name] == temperature

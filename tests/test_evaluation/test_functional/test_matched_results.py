@@ -58,12 +58,18 @@ def test_right_wrong_and_neither():
     )
     assert judged.matches.tolist() == [0, -1, 1, -1, -1]
     assert judged.type_matches.tolist() == [0, -1, -1, -1, -1]
-    assert judged.excused.tolist() == [False, False, False, True, False]
-    scores, right, images = judged.judged_types()
+    assert judged.in_unknown_area.tolist() == [
+        False,
+        False,
+        False,
+        True,
+        False,
+    ]
+    scores, right, images = judged.right_or_wrong()
     assert scores.tolist() == [0.9, 0.8, 0.7, 0.5]
     assert right.tolist() == [True, False, False, False]
     assert images.tolist() == [0, 0, 0, 0]
-    assert judged.judged_types(0.75)[0].tolist() == [0.9, 0.8]
+    assert judged.right_or_wrong(0.75)[0].tolist() == [0.9, 0.8]
 
 
 def test_a_lower_score_of_the_right_type_is_right():
@@ -72,10 +78,10 @@ def test_a_lower_score_of_the_right_type_is_right():
         field([cell(0, label=2)], [(0, 0.6, 1, FIRST), (0, 0.4, 2, FIRST)])
     )
     assert judged.matches.tolist() == [0, -1]
-    assert judged.judged_types()[1].tolist() == [False, True]
+    assert judged.right_or_wrong()[1].tolist() == [False, True]
 
 
-def test_a_match_outside_the_regions_is_right_and_anything_else_excused():
+def test_a_match_outside_the_regions_is_right_and_the_rest_is_neither():
     judged = judge(
         field(
             [cell(0, label=1)],
@@ -83,8 +89,8 @@ def test_a_match_outside_the_regions_is_right_and_anything_else_excused():
             regions=[[50.0, 0.0, 100.0, 100.0]],
         )
     )
-    assert judged.judged_types()[0].tolist() == [0.9]
-    assert judged.judged_types()[1].tolist() == [True]
+    assert judged.right_or_wrong()[0].tolist() == [0.9]
+    assert judged.right_or_wrong()[1].tolist() == [True]
 
 
 def test_attributes_of_matched_cells_with_a_known_code():
@@ -96,12 +102,12 @@ def test_attributes_of_matched_cells_with_a_known_code():
             'a.png',
         ),
     )
-    probs, truth, images = judged.judged_attribute(SCHEMA, 0)
+    probs, truth, images = judged.stated_attribute(SCHEMA, 0)
     # In the order of the images' names.
     np.testing.assert_array_equal(probs, [SECOND[:3], FIRST[:3]])
     assert truth.tolist() == [0, 2]
     assert images.tolist() == [0, 1]
-    probs, truth, images = judged.judged_attribute(SCHEMA, 1)
+    probs, truth, images = judged.stated_attribute(SCHEMA, 1)
     np.testing.assert_array_equal(probs, [SECOND[3:]])
     assert (truth.tolist(), images.tolist()) == ([0], [0])
 
@@ -129,7 +135,7 @@ def test_a_detector_without_attributes():
     assert judged.codes is None
     assert judged.probs is None
     with pytest.raises(ValueError, match='no attribute_probs'):
-        judged.judged_attribute(SCHEMA, 0)
+        judged.stated_attribute(SCHEMA, 0)
 
 
 def test_a_field_without_detections_may_lack_the_fields():

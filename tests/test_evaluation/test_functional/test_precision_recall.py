@@ -47,7 +47,7 @@ def test_points_are_what_a_threshold_leaves():
             **image,
             **{
                 key: image[key][image['scores'] >= curve.thresholds[middle]]
-                for key in ('bboxes', 'labels', 'excused', 'scores')
+                for key in ('bboxes', 'labels', 'in_unknown_area', 'scores')
             },
         }
         for image in images
@@ -64,7 +64,7 @@ def test_types_without_cells_or_without_a_right_detection():
         bboxes=np.array([[50, 50, 60, 60.0], [0, 0, 10, 10]]),
         scores=np.array([0.9, 0.8]),
         labels=np.array([1, 2]),
-        excused=np.zeros(2, dtype=bool),
+        in_unknown_area=np.zeros(2, dtype=bool),
     )
     none, wrong, absent = precision_recall_curves([image], 3)
     assert (none.num_cells, len(none.recall)) == (0, 1)

@@ -129,7 +129,7 @@ def test_an_unreadable_label_file_says_nothing_about_its_image(
     assert sum(counts.values()) == 1
 
 
-def test_faulty_boxes_are_mended(read, lld_files):
+def test_faulty_boxes_are_repaired(read, lld_files):
     over = lld_files.row(1, (50, 6, 80, 36), SIZE)
     (field,), counts = read(
         a=[over, '1 nan .5 .2 .2 0 0 0 0 0 0 0', '1 .5 .5 0 .2' + ' 0' * 7]
