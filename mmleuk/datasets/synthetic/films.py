@@ -18,7 +18,12 @@ from mmleuk.io.writers.json_writers import write_json, write_lld_json
 from mmleuk.io.writers.text_writers import SparseTextWriter, TextWriter
 from mmleuk.structures import MISSING
 from mmleuk.structures.metainfo import LLD_CLASSES
-from mmleuk.structures.record import Box, CellRecord, FieldRecord
+from mmleuk.structures.record import (
+    Box,
+    CellRecord,
+    FieldRecord,
+    holds_centre,
+)
 
 from .background import Blood, draw_background, overlap
 from .cells import Sprite, draw_cell, mask_extent
@@ -347,13 +352,8 @@ def _draw_region(rng: np.random.Generator, plan: FilmPlan) -> Box:
 
 def _keep_region(record: FieldRecord, region: Box) -> FieldRecord:
     """Keep the cells whose centre lies in the only annotated rectangle."""
-    left, top, right, bottom = region
-    cells = []
-    for cell in record.cells:
-        x1, y1, x2, y2 = cell.bbox
-        if left <= (x1 + x2) / 2 <= right and top <= (y1 + y2) / 2 <= bottom:
-            cells.append(cell)
-    return replace(record, cells=tuple(cells), annotated_regions=(region,))
+    cells = tuple(c for c in record.cells if holds_centre(region, c.bbox))
+    return replace(record, cells=cells, annotated_regions=(region,))
 
 
 def fields_of(plan: FilmPlan, subset: str, split: str) -> Iterator[DrawnField]:

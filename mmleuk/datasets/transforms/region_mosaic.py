@@ -6,6 +6,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mmleuk.registry import TRANSFORMS
+from mmleuk.structures.matching import center_in_regions
 
 from .windows import Window, annotated_parts, cut_window
 
@@ -164,9 +165,7 @@ class CachedRegionMosaic(BaseTransform):
         """
         boxes = results['gt_bboxes'].tensor.numpy()
         boxes = boxes[~results['gt_ignore_flags']].astype(float)
-        centers = (boxes[:, :2] + boxes[:, 2:]) / 2
-        is_in = (centers >= part[:2]) & (centers <= part[2:])
-        boxes = boxes[is_in.all(axis=1)]
+        boxes = boxes[center_in_regions(boxes, part[None])]
         # Sizes in whole pixels. A window too small for the margin shows as
         # much of it as fits.
         sizes = np.ceil(boxes[:, 2:]) - np.floor(boxes[:, :2])
