@@ -414,6 +414,12 @@ def _largest_part(blob: Array) -> Array:
     return np.where((parts != keep) & (parts != 0), 1.0, blob)
 
 
+def _tinted(level: Array, cover: Array, tint: Sequence[float]) -> Sprite:
+    """Stain a shape like a nucleus, in another tint."""
+    density = (level * cover)[..., None].astype(np.float32)
+    return Sprite(density * (_NUCLEUS * np.array(tint, np.float32)), cover)
+
+
 def _smudge(rng: np.random.Generator) -> Sprite:
     """A burst nucleus: pale violet, streaky, without cytoplasm."""
     blob, along = _warped_patch(
@@ -435,8 +441,7 @@ def _bare_nucleus(rng: np.random.Generator) -> Sprite:
     )
     cover = soft_inside(blob, 0.35)
     level = rng.uniform(0.85, 1.05) * (1 + 0.05 * noise(rng, blob.shape, 8))
-    tint = _NUCLEUS * np.array([0.9, 0.95, 1.15], np.float32)
-    return Sprite((level * cover)[..., None].astype(np.float32) * tint, cover)
+    return _tinted(level, cover, [0.9, 0.95, 1.15])
 
 
 def _crushed(rng: np.random.Generator) -> Sprite:
@@ -447,9 +452,7 @@ def _crushed(rng: np.random.Generator) -> Sprite:
     cover = soft_inside(blob, 0.5)
     tail = np.clip(0.75 - 0.5 * along, 0.15, 1.2)
     level = 0.75 * tail * (1 + 0.3 * noise(rng, blob.shape, 5))
-    tint = _NUCLEUS * np.array([0.92, 1, 0.85], np.float32)
-    level = np.clip(level, 0.1, 1.2) * cover
-    return Sprite(level[..., None].astype(np.float32) * tint, cover)
+    return _tinted(np.clip(level, 0.1, 1.2), cover, [0.92, 1, 0.85])
 
 
 def _precipitate(rng: np.random.Generator) -> Sprite:

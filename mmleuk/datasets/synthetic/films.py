@@ -418,9 +418,10 @@ def write_films(
 
 
 def _settings(plan: FilmPlan) -> Dict:
-    """List the settings of one subset as JSON reads them."""
+    """Make the manifest of a complete subset, as JSON reads it."""
     settings = dict(generator_version=GENERATOR_VERSION, **asdict(plan))
     # Each subset is drawn on its own, whichever others there are.
+    settings.update(complete=True)
     del settings['subsets']
     return json.loads(json.dumps(settings))
 
@@ -435,17 +436,15 @@ def _already_there(folder: Path, plan: FilmPlan, overwrite: bool) -> bool:
             f'{folder} is not empty and has no {MANIFEST}, so it may not be '
             'synthetic films: choose another folder or delete it by hand'
         )
-    found = json.loads(manifest.read_text())
-    complete = found.pop('complete', False)
-    wanted = _settings(plan)
-    if complete and found == wanted:
+    found, wanted = json.loads(manifest.read_text()), _settings(plan)
+    if found == wanted:
         return True
-    if found != wanted and not overwrite:
-        differing = sorted(
-            key
-            for key in {*found, *wanted}
-            if found.get(key) != wanted.get(key)
-        )
+    differing = sorted(
+        key
+        for key in {*found, *wanted} - {'complete'}
+        if found.get(key) != wanted.get(key)
+    )
+    if differing and not overwrite:
         raise FileExistsError(
             f'{folder} holds synthetic films of other settings '
             f'({", ".join(differing)}): overwrite them (--overwrite) or '
@@ -459,7 +458,8 @@ def _already_there(folder: Path, plan: FilmPlan, overwrite: bool) -> bool:
 
 def _write_subset(folder: Path, plan: FilmPlan, subset: str) -> Dict[str, int]:
     """Draw and write one subset; return the number of images and cells."""
-    _write_manifest(folder, plan, complete=False)
+    settings = _settings(plan)
+    write_json(folder / MANIFEST, dict(settings, complete=False))
     json_folder, text_folder = folder / 'json_labels', folder / 'txt_labels'
     args = SCHEMA, LLD_CLASSES
     counts = {}
@@ -486,14 +486,8 @@ def _write_subset(folder: Path, plan: FilmPlan, subset: str) -> Dict[str, int]:
                 _write_text(writer, sparse, text_folder / 'Sparse' / split)
         counts[f'{split}_images'] = len(records)
         counts[f'{split}_cells'] = sum(len(field.cells) for field in records)
-    _write_manifest(folder, plan, complete=True)
+    write_json(folder / MANIFEST, settings)
     return counts
-
-
-def _write_manifest(folder: Path, plan: FilmPlan, complete: bool) -> None:
-    """Write the settings, and whether all of the subset is there."""
-    content = dict(complete=complete, **_settings(plan))
-    write_json(folder / MANIFEST, content)
 
 
 def _write_text(

@@ -140,41 +140,35 @@ def _band(rng: np.random.Generator) -> Outline:
     return lambda x, y: _arc(x, y, 0.9, span, thickness)
 
 
-def _lobes(count: int) -> Callable[[np.random.Generator], Outline]:
+def _lobes(rng: np.random.Generator, count: int) -> Outline:
+    """Draw a chain of lobes that turns by a random angle at each."""
+    radius = {2: 0.78, 3: 0.62, 4: 0.54}[count]
+    step = 1.75 * radius
+    heading, turn = 0.0, rng.choice([-1, 1]) * 2 * np.pi / (count + 1.6)
+    centres = [np.zeros(2)]
+    for _ in range(count - 1):
+        heading += turn * rng.uniform(0.6, 1.3)
+        way = np.array([np.cos(heading), np.sin(heading)])
+        centres.append(centres[-1] + step * rng.uniform(0.88, 1.08) * way)
+    centres = np.array(centres) - np.mean(centres, 0)
+    radii = radius * rng.uniform(0.82, 1.15, count)
+    ratios = np.exp(rng.uniform(-0.45, 0.45, count))
+    bridge = rng.uniform(0.14, 0.26)
 
-    def build(rng: np.random.Generator) -> Outline:
-        radius = {2: 0.78, 3: 0.62, 4: 0.54}[count]
-        step = 1.75 * radius
-        # A chain of lobes that turns by a random angle at each.
-        heading, turn = 0.0, rng.choice([-1, 1]) * 2 * np.pi / (count + 1.6)
-        centres = [np.zeros(2)]
-        for _ in range(count - 1):
-            heading += turn * rng.uniform(0.6, 1.3)
-            way = np.array([np.cos(heading), np.sin(heading)])
-            centres.append(centres[-1] + step * rng.uniform(0.88, 1.08) * way)
-        centres = np.array(centres) - np.mean(centres, 0)
-        radii = radius * rng.uniform(0.82, 1.15, count)
-        ratios = np.exp(rng.uniform(-0.45, 0.45, count))
-        bridge = rng.uniform(0.14, 0.26)
+    def outline(x: Array, y: Array) -> Array:
+        shape = np.full_like(x, 9)
+        for (cx, cy), size, ratio in zip(centres, radii, ratios):
+            lobe = size * _ellipse(
+                (x - np.float32(cx)) / np.float32(size),
+                (y - np.float32(cy)) / np.float32(size),
+                ratio,
+            )
+            shape = smooth_min(shape, lobe, 0.05)
+        for start, end in zip(centres[:-1], centres[1:]):
+            shape = smooth_min(shape, _capsule(x, y, start, end, bridge), 0.16)
+        return shape
 
-        def outline(x: Array, y: Array) -> Array:
-            shape = np.full_like(x, 9)
-            for (cx, cy), size, ratio in zip(centres, radii, ratios):
-                lobe = size * _ellipse(
-                    (x - np.float32(cx)) / np.float32(size),
-                    (y - np.float32(cy)) / np.float32(size),
-                    ratio,
-                )
-                shape = smooth_min(shape, lobe, 0.05)
-            for start, end in zip(centres[:-1], centres[1:]):
-                shape = smooth_min(
-                    shape, _capsule(x, y, start, end, bridge), 0.16
-                )
-            return shape
-
-        return outline
-
-    return build
+    return outline
 
 
 _BUILDERS: Dict[str, Callable[[np.random.Generator], Outline]] = {
@@ -186,9 +180,9 @@ _BUILDERS: Dict[str, Callable[[np.random.Generator], Outline]] = {
     'kidney': _kidney,
     'horseshoe': _horseshoe,
     'band': _band,
-    'lobes2': _lobes(2),
-    'lobes3': _lobes(3),
-    'lobes4': _lobes(4),
+    'lobes2': functools.partial(_lobes, count=2),
+    'lobes3': functools.partial(_lobes, count=3),
+    'lobes4': functools.partial(_lobes, count=4),
 }
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mmleuk.registry import TRANSFORMS
+from mmleuk.structures import RegionBoxes
 from mmleuk.structures.matching import center_in_regions
 
 from .windows import Window, annotated_parts, cut_window
@@ -106,35 +107,33 @@ class CachedRegionMosaic(BaseTransform):
         canvas = np.full(
             (height, width, 3), self.pad_val, dtype=results['img'].dtype
         )
-        boxes, labels, flags = [], [], []
+        views = []
         for index, source in enumerate(chosen):
             row, column = divmod(index, self.grid[0])
             x1, x2 = columns[column : column + 2]
             y1, y2 = rows[row : row + 2]
-            edges = self._edges(column, row)
+            is_edge = [
+                [column == 0, column == self.grid[0] - 1],
+                [row == 0, row == self.grid[1] - 1],
+            ]
+            edges = np.array(is_edge) & self.cut_at_edges
             window = self._place(source, x2 - x1, y2 - y1, edges)
             view = cut_window(source, window, self.min_visible)
             view_height, view_width = view['img_shape']
             canvas[y1 : y1 + view_height, x1 : x1 + view_width] = view['img']
             view['gt_bboxes'].translate_([x1, y1])
-            boxes.append(view['gt_bboxes'])
-            labels.append(view['gt_bboxes_labels'])
-            flags.append(view['gt_ignore_flags'])
+            views.append(view)
 
         mosaic = dict(results)
         mosaic.pop('homography_matrix', None)
         mosaic['img'] = canvas
         mosaic['img_shape'] = canvas.shape[:2]
-        mosaic['gt_bboxes'] = type(boxes[0]).cat(boxes)
-        mosaic['gt_bboxes_labels'] = np.concatenate(labels)
-        mosaic['gt_ignore_flags'] = np.concatenate(flags)
+        mosaic['gt_bboxes'] = RegionBoxes.cat(
+            [view['gt_bboxes'] for view in views]
+        )
+        for key in ('gt_bboxes_labels', 'gt_ignore_flags'):
+            mosaic[key] = np.concatenate([view[key] for view in views])
         return mosaic
-
-    def _edges(self, column: int, row: int) -> np.ndarray:
-        """Find the sides (axis, low or high) that may cut labelled cells."""
-        place, last = np.array([column, row]), np.array(self.grid) - 1
-        is_edge = np.stack([place == 0, place == last], axis=1)
-        return is_edge & self.cut_at_edges
 
     def _place(
         self, results: dict, width: int, height: int, edges: np.ndarray
