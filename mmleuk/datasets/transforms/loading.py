@@ -66,19 +66,14 @@ class LoadLLDAnnotations(LoadAnnotations):
             box_type=kwargs.pop('box_type', 'region_hbox'),
             **kwargs,
         )
-        if (
-            not (
-                self.with_bbox
-                and self.with_label
-                and self.box_type == 'region_hbox'
-            )
-            or self.with_mask
-        ):
+        got = {
+            name: getattr(self, name)
+            for name in ('with_bbox', 'with_label', 'with_mask', 'box_type')
+        }
+        if list(got.values()) != [True, True, False, 'region_hbox']:
             raise ValueError(
-                f'got with_bbox={with_bbox}, with_label={with_label}, '
-                f'with_mask={self.with_mask}, box_type={self.box_type!r}, '
-                'expected boxes with labels, without masks, and no box_type: '
-                'boxes and labels carry regions and attributes'
+                f'got {got}, expected boxes with labels, without masks, and '
+                'no box_type: boxes and labels carry regions and attributes'
             )
         # A schema that is too long fails here, not in a worker.
         pack_labels(np.zeros(0), np.zeros((0, num_attributes)))
