@@ -5,6 +5,7 @@ import json
 import shutil
 import zlib
 from dataclasses import asdict, dataclass, replace
+from itertools import compress
 from pathlib import Path
 from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
 
@@ -17,13 +18,9 @@ from mmleuk.io.readers import REGION_ORDERS
 from mmleuk.io.writers.json_writers import write_json, write_lld_json
 from mmleuk.io.writers.text_writers import SparseTextWriter, TextWriter
 from mmleuk.structures import MISSING
+from mmleuk.structures.matching import center_in_regions
 from mmleuk.structures.metainfo import LLD_CLASSES
-from mmleuk.structures.record import (
-    Box,
-    CellRecord,
-    FieldRecord,
-    holds_centre,
-)
+from mmleuk.structures.record import Box, CellRecord, FieldRecord
 
 from .background import Blood, draw_background, overlap
 from .cells import Sprite, draw_cell, mask_extent
@@ -352,7 +349,9 @@ def _draw_region(rng: np.random.Generator, plan: FilmPlan) -> Box:
 
 def _keep_region(record: FieldRecord, region: Box) -> FieldRecord:
     """Keep the cells whose centre lies in the only annotated rectangle."""
-    cells = tuple(c for c in record.cells if holds_centre(region, c.bbox))
+    boxes = np.reshape([cell.bbox for cell in record.cells], (-1, 4))
+    inside = center_in_regions(boxes, np.array([region]))
+    cells = tuple(compress(record.cells, inside))
     return replace(record, cells=cells, annotated_regions=(region,))
 
 
