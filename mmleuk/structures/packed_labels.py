@@ -1,10 +1,9 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""Class label and attribute codes of an instance as digits of one integer.
+"""Class label and attribute codes of a cell as digits of one integer.
 
 MMDetection's transforms filter, join and reorder ``gt_bboxes_labels`` along
-with the boxes, and no other key that we could add. So what an instance is
-travels in that one int64: the label above, one field of bits per attribute
-below.
+with the boxes, but no key that we could add. So one int64 per cell holds the
+label in its high bits and the attribute codes in its low bits.
 """
 
 from typing import Tuple
@@ -13,13 +12,13 @@ import numpy as np
 
 from .attribute_schema import MISSING
 
-# Bits of a non-negative int64, and those of them that hold the class label.
+# Bits of a non-negative int64, and bits of the class label.
 _CODE_BITS = 63
 _LABEL_BITS = 20
 
 
 def _attribute_bits(num_attributes: int) -> int:
-    """Number of bits that each attribute has for ``code + 1``."""
+    """Compute the number of bits per attribute for ``code + 1``."""
     most = _CODE_BITS - _LABEL_BITS
     if not 1 <= num_attributes <= most:
         raise ValueError(
@@ -30,22 +29,21 @@ def _attribute_bits(num_attributes: int) -> int:
 
 
 def pack_labels(labels: np.ndarray, attributes: np.ndarray) -> np.ndarray:
-    """Pack class label and attribute codes of each instance in one integer.
+    """Pack class label and attribute codes of each cell in one integer.
 
-    The bits left beside the label are shared out evenly: seven attributes may
-    have codes up to 62, ten up to 14, twenty-one up to 2.
+    Seven attributes may have codes up to 62, ten up to 14, twenty-one up to 2.
 
     Args:
         labels (np.ndarray): Class labels, shape (n, ), integers in
             [0, 2 ** 20).
         attributes (np.ndarray): Attribute codes, shape (n, k), integers from
-            ``MISSING`` (-1) upwards.
+            ``MISSING`` (-1).
 
     Returns:
-        np.ndarray: Packed instances, shape (n, ), int64.
+        np.ndarray: Packed labels, shape (n, ), int64.
 
     Raises:
-        ValueError: If shapes disagree, or a label or a code does not fit.
+        ValueError: If shapes disagree, or a label or a code is too large.
     """
     labels = np.asarray(labels, dtype=np.int64)
     attributes = np.asarray(attributes, dtype=np.int64)
@@ -79,8 +77,8 @@ def unpack_labels(
     """Undo :func:`pack_labels`.
 
     Args:
-        codes (np.ndarray): Packed instances, shape (n, ), int64.
-        num_attributes (int): Number k of attributes that were packed.
+        codes (np.ndarray): Packed labels, shape (n, ), int64.
+        num_attributes (int): Number k of packed attributes.
 
     Returns:
         tuple[np.ndarray, np.ndarray]: Class labels, shape (n, ), and

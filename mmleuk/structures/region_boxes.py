@@ -4,7 +4,6 @@ from typing import Any, Callable, Optional, Sequence, Tuple, Type, TypeVar
 
 import cv2
 import numpy as np
-import torch
 from mmdet.structures.bbox import (
     BaseBoxes,
     HorizontalBoxes,
@@ -18,33 +17,16 @@ from .regions import cut_area, join_areas, move_area
 
 T = TypeVar('T', bound='RegionBoxes')
 
-# Methods of the parents that make new boxes of the same image.
+# Inherited methods that make new boxes of the same image.
 _METHODS_OF_SAME_IMAGE = (
-    '__getitem__',
-    'empty_boxes',
-    'fake_boxes',
-    'to',
-    'cpu',
-    'cuda',
-    'clone',
-    'detach',
-    'view',
-    'reshape',
-    'expand',
-    'repeat',
-    'transpose',
-    'permute',
-    'split',
-    'chunk',
-    'unbind',
-    'flatten',
-    'squeeze',
-    'unsqueeze',
-)
+    '__getitem__ empty_boxes fake_boxes to cpu cuda clone detach view reshape '
+    'expand repeat transpose permute split chunk unbind flatten squeeze '
+    'unsqueeze'
+).split()
 
 
 def _carry_area(cls: type) -> type:
-    """Let the methods that make new boxes hand the un-annotated area on."""
+    """Make methods that return new boxes pass the un-annotated area on."""
 
     def carrying(method: Callable) -> Callable:
 
@@ -66,69 +48,60 @@ def _carry_area(cls: type) -> type:
 @register_box('region_hbox')
 @_carry_area
 class RegionBoxes(HorizontalBoxes):
-    """Horizontal boxes that know which area of their image is un-annotated.
+    """Horizontal boxes that carry the un-annotated area of their image.
 
-    Every geometric transform of MMDetection moves the boxes of an image by
-    the methods of :class:`HorizontalBoxes`. Here the same call moves the
-    un-annotated area by the same map, and boxes joined in one image (Mosaic,
-    MixUp) join their areas. So the area is right after any chain of
-    transforms, without a transform of its own.
+    Each geometric transform of MMDetection moves the boxes of an image by
+    methods of :class:`HorizontalBoxes`. Here the same call moves the area,
+    and joining boxes of several images (Mosaic, MixUp) joins their areas. So
+    the area is right after any chain of transforms.
 
-    The area is cut at the frame of the image wherever a transform tells the
-    frame: in :meth:`clip_`, :meth:`flip_` and :meth:`is_inside`. Between a
-    crop that tells none (``MinIoURandomCrop(bbox_clip_border=False)``, the
-    only one) and the next transform that does, the area may reach over the
-    edge of the image. It then covers padding, or a neighbour in a mosaic,
-    which costs annotated area and never calls un-annotated area annotated.
+    The area is cut at the frame of the image in methods that get the frame:
+    :meth:`clip_`, :meth:`flip_` and :meth:`is_inside`. After a crop that
+    calls none of them (``MinIoURandomCrop(bbox_clip_border=False)``, the only
+    one) the area may reach over the image's edge until the next transform. It
+    then covers padding, or a neighbour in a mosaic: this loses annotated area
+    but never calls un-annotated area annotated.
 
     Args:
         data (Tensor | np.ndarray | Sequence): Boxes (x1, y1, x2, y2) in
             pixels, shape (n, 4).
-        dtype (torch.dtype, optional): Data type of the boxes.
-        device (str | torch.device, optional): Device of the boxes.
-        clone (bool): Whether to clone ``data``. Defaults to True.
-        in_mode (str, optional): 'cxcywh' if ``data`` are centres and sizes.
+        *args: Further arguments of :class:`HorizontalBoxes`.
         unannotated (BaseGeometry, optional): Un-annotated area of the image
-            in pixels. None: all of the image is annotated.
+            in pixels. None: the whole image is annotated.
         is_cut (bool): Whether ``unannotated`` lies inside the image's frame.
-            Defaults to True.
+        **kwargs: Further arguments of :class:`HorizontalBoxes`.
     """
 
     def __init__(
         self,
         data: Any,
-        dtype: Optional[torch.dtype] = None,
-        device: Any = None,
-        clone: bool = True,
-        in_mode: Optional[str] = None,
+        *args,
         unannotated: Optional[BaseGeometry] = None,
         is_cut: bool = True,
+        **kwargs,
     ) -> None:
-        super().__init__(
-            data, dtype=dtype, device=device, clone=clone, in_mode=in_mode
-        )
+        super().__init__(data, *args, **kwargs)
         self.unannotated = unannotated
         self.is_cut = is_cut
 
     def __deepcopy__(self: T, memo: dict) -> T:
         other = super().__deepcopy__(memo)
-        # Geometries of shapely are immutable: sharing one is a copy.
+        # Geometries of shapely are immutable and can be shared.
         other.unannotated = self.unannotated
         other.is_cut = self.is_cut
         return other
 
     @property
     def _is_area_alone(self) -> bool:
-        """bool: Whether there is un-annotated area to move but no box."""
+        """bool: Whether there is an un-annotated area but no box."""
         return self.tensor.size(0) == 0 and self.unannotated is not None
 
     def __len__(self) -> int:
-        """Number of boxes, but 1 where there is an area and no box.
+        """Number of boxes, but 1 if there is an area and no box.
 
-        ``RandomAffine`` leaves boxes alone when ``len(boxes) == 0`` and warps
-        the image all the same. This is the only place where it can be told
-        that there is something to move. Use ``boxes.shape[0]`` for the number
-        of boxes.
+        ``RandomAffine`` warps the image but does not move boxes if
+        ``len(boxes) == 0``, and so would leave the area behind. Use
+        ``boxes.shape[0]`` for the number of boxes.
         """
         return 1 if self._is_area_alone else self.tensor.size(0)
 
@@ -137,9 +110,9 @@ class RegionBoxes(HorizontalBoxes):
         """Tensor: Centres (x, y) of the boxes, shape (n, 2).
 
         Raises:
-            NotImplementedError: If there is un-annotated area and no box.
-                ``RandomCenterCropPad``, the only transform that asks, would
-                look for a crop with a centre inside for ever.
+            NotImplementedError: If there is an area and no box.
+                ``RandomCenterCropPad``, the only transform that reads the
+                centres, would search for a crop with a centre for ever.
         """
         if self._is_area_alone:
             raise NotImplementedError(
@@ -158,12 +131,11 @@ class RegionBoxes(HorizontalBoxes):
         is_aligned: bool = False,
         eps: float = 1e-6,
     ) -> Tensor:
-        """Overlaps of two sets of boxes, see :class:`HorizontalBoxes`.
+        """Compute overlaps as :class:`HorizontalBoxes` does.
 
-        Where ``boxes2`` are an un-annotated area and no box, the overlap with
-        one pretended box is -1. ``MinIoURandomCrop`` would else crop such an
-        image without a word to its boxes; so it finds no patch that overlaps
-        enough and leaves the image as it is.
+        If ``boxes2`` have an area and no box, the result is -1 for one
+        pretended box. Otherwise ``MinIoURandomCrop`` would crop the image
+        without moving the area; now it finds no patch and keeps the image.
 
         Returns:
             Tensor: Shape (m, n), or (m, ) if ``is_aligned``.
@@ -179,13 +151,11 @@ class RegionBoxes(HorizontalBoxes):
         """Join boxes and unite the un-annotated areas.
 
         Args:
-            box_list (Sequence[RegionBoxes]): Boxes of images that lie in one
-                canvas.
-            dim (int): Dimension along which to join. Defaults to 0.
+            box_list (Sequence[RegionBoxes]): Boxes of images in one canvas.
+            dim (int): Dimension along which to join.
 
         Returns:
-            RegionBoxes: All boxes. A pixel is un-annotated where it is so in
-            any of the images.
+            RegionBoxes: All boxes.
         """
         return cls._join(super().cat(box_list, dim=dim), box_list)
 
@@ -215,13 +185,7 @@ class RegionBoxes(HorizontalBoxes):
     def flip_(
         self, img_shape: Tuple[int, int], direction: str = 'horizontal'
     ) -> None:
-        """Flip boxes and area in place.
-
-        Args:
-            img_shape (tuple[int, int]): Height and width of the image.
-            direction (str): 'horizontal', 'vertical' or 'diagonal'. Defaults
-                to 'horizontal'.
-        """
+        """Flip boxes and area in place, see :class:`HorizontalBoxes`."""
         super().flip_(img_shape, direction)
         height, width = img_shape[:2]
         matrix = np.eye(3)
@@ -233,55 +197,33 @@ class RegionBoxes(HorizontalBoxes):
         self._cut(img_shape)
 
     def translate_(self, distances: Tuple[float, float]) -> None:
-        """Shift boxes and area in place.
-
-        Args:
-            distances (tuple[float, float]): Shift along x and y in pixels.
-        """
+        """Shift boxes and area in place along x and y."""
         super().translate_(distances)
         matrix = np.eye(3)
         matrix[:2, 2] = distances
         self._move(matrix)
 
     def rescale_(self, scale_factor: Tuple[float, float]) -> None:
-        """Scale boxes and area in place, as the image is.
-
-        Args:
-            scale_factor (tuple[float, float]): Factors along x and y.
-        """
+        """Scale boxes and area in place along x and y."""
         super().rescale_(scale_factor)
         self._move(np.diag([*scale_factor, 1.0]))
 
     def rotate_(self, center: Tuple[float, float], angle: float) -> None:
-        """Rotate boxes and area in place.
-
-        Args:
-            center (tuple[float, float]): Origin (x, y) of the rotation.
-            angle (float): Angle in degrees, positive for clockwise.
-        """
+        """Rotate boxes and area in place, clockwise in degrees."""
         super().rotate_(center, angle)
         matrix = np.eye(3)
         matrix[:2] = cv2.getRotationMatrix2D(center, -angle, 1)
         self._move(matrix)
 
     def project_(self, homography_matrix: Any) -> None:
-        """Map boxes and area by a homography in place.
-
-        Args:
-            homography_matrix (Tensor | np.ndarray): Homography of the
-                coordinates, shape (3, 3).
-        """
+        """Map boxes and area by a homography (3, 3) in place."""
         super().project_(homography_matrix)
         if isinstance(homography_matrix, Tensor):
             homography_matrix = homography_matrix.cpu().numpy()
         self._move(homography_matrix)
 
     def clip_(self, img_shape: Tuple[int, int]) -> None:
-        """Clip boxes and area at the frame of the image in place.
-
-        Args:
-            img_shape (tuple[int, int]): Height and width of the image.
-        """
+        """Clip boxes and area at the frame of the image in place."""
         super().clip_(img_shape)
         self._cut(img_shape)
 
@@ -293,15 +235,8 @@ class RegionBoxes(HorizontalBoxes):
     ) -> BoolTensor:
         """Find boxes inside the image, and cut the area at its frame.
 
-        Transforms that do not clip boxes (``bbox_clip_border=False``) tell
-        the frame of the image here alone.
-
-        Args:
-            img_shape (tuple[int, int]): Height and width of the image.
-            all_inside (bool): Whether all of the box must be inside. Defaults
-                to False.
-            allowed_border (int): Pixels that a box may reach over the frame.
-                Defaults to 0.
+        For transforms that do not clip boxes (``bbox_clip_border=False``)
+        this is the only method that gets the frame.
 
         Returns:
             BoolTensor: Shape (n, ).

@@ -1,12 +1,11 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 """Geometry of the un-annotated area of an image.
 
-An image is annotated in some rectangles (or wholly). We carry the complement,
-the *un-annotated area*, as a shapely geometry in pixel coordinates where
-pixel (i, j) covers [j, j + 1] x [i, i + 1], or as None where there is none.
-The complement is what composes: the un-annotated area of several images
-joined in one canvas, or blended, is the union of theirs, and growing it by
-an outer cover never calls an un-annotated pixel annotated.
+The area is a shapely geometry in pixels, where pixel (i, j) covers
+[j, j + 1] x [i, i + 1], or None if the whole image is annotated. We keep the
+complement of the annotated regions because it composes: the un-annotated area
+of several images joined or blended in one canvas is the union of theirs, and
+an outer cover of it never calls an un-annotated pixel annotated.
 """
 
 import math
@@ -16,15 +15,15 @@ import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-# Coordinates of the rectangles are multiples of this fraction of a pixel, so
-# that edges which differ by rounding alone do not cut slivers.
+# Coordinates of rectangles are rounded to this fraction of a pixel, so that
+# edges which differ only by rounding do not make slivers.
 _GRID = 2.0**-10
-# Two areas nearer than this (in square pixels) are equal.
+# Areas that differ by less are equal, in square pixels.
 _AREA_TOLERANCE = 1e-6
 
 
 def _keep_polygons(geometry: BaseGeometry) -> Optional[BaseGeometry]:
-    """Drop what has no area: points and lines left by touching borders."""
+    """Drop the points and lines that touching borders leave."""
     if geometry.area <= 0:
         return None
     if geometry.geom_type in ('Polygon', 'MultiPolygon'):
@@ -44,21 +43,19 @@ def check_regions(regions: Iterable[Sequence[float]]) -> np.ndarray:
         np.ndarray: The rectangles, shape (n, 4), float64.
 
     Raises:
-        ValueError: If one is not a rectangle of four finite numbers with
-            x1 < x2 and y1 < y2.
+        ValueError: If a rectangle is not four finite numbers with x1 < x2
+            and y1 < y2.
     """
     regions = list(regions)
     for index, region in enumerate(regions):
         try:
-            x1, y1, x2, y2 = (float(value) for value in region)
-            right = (
-                all(map(math.isfinite, (x1, y1, x2, y2)))
-                and x1 < x2
-                and y1 < y2
-            )
+            x1, y1, x2, y2 = map(float, region)
+            # All comparisons with NaN are false.
+            valid = -math.inf < x1 < x2 < math.inf
+            valid &= -math.inf < y1 < y2 < math.inf
         except (TypeError, ValueError):
-            right = False
-        if not right:
+            valid = False
+        if not valid:
             raise ValueError(
                 f'annotated region {index} is {region!r}, expected '
                 '[x1, y1, x2, y2] in pixels with x1 < x2 and y1 < y2'
@@ -69,42 +66,32 @@ def check_regions(regions: Iterable[Sequence[float]]) -> np.ndarray:
 def unannotated_area(
     regions: Optional[Iterable[Sequence[float]]], img_shape: Tuple[int, int]
 ) -> Optional[BaseGeometry]:
-    """What the annotated regions leave of an image.
+    """Compute the un-annotated area of an image.
 
     Args:
         regions (Iterable[Sequence[float]], optional): Annotated rectangles
             [x1, y1, x2, y2] in pixels, which may overlap and reach over the
             image's edge. None: the whole image is annotated; empty: nothing
-            in it is.
+            is.
         img_shape (tuple[int, int]): Height and width of the image.
 
     Returns:
-        BaseGeometry | None: The un-annotated area, None if there is none.
+        BaseGeometry | None: The area, None if there is none.
 
     Raises:
-        ValueError: From :func:`check_regions`.
+        ValueError: If a region is not valid, see :func:`check_regions`.
     """
     if regions is None:
         return None
     annotated = shapely.union_all(shapely.box(*check_regions(regions).T))
-    height, width = img_shape
-    return _keep_polygons(
-        shapely.box(0, 0, width, height).difference(annotated)
-    )
+    frame = shapely.box(0, 0, *img_shape[::-1])
+    return _keep_polygons(frame.difference(annotated))
 
 
 def cut_area(
     area: Optional[BaseGeometry], img_shape: Tuple[int, int]
 ) -> Optional[BaseGeometry]:
-    """Cut an area at the frame of an image.
-
-    Args:
-        area (BaseGeometry, optional): The area.
-        img_shape (tuple[int, int]): Height and width of the image.
-
-    Returns:
-        BaseGeometry | None: The part inside, None if there is none.
-    """
+    """Keep the part of an area that is inside an image (height, width)."""
     if area is None:
         return None
     height, width = img_shape
@@ -124,11 +111,10 @@ def move_area(
         matrix (np.ndarray): Homography of the coordinates, shape (3, 3).
 
     Returns:
-        BaseGeometry | None: The area's image, None if it has shrunk to
-        nothing.
+        BaseGeometry | None: The mapped area, None if it is empty.
 
     Raises:
-        ValueError: If the homography sends a point of the area to infinity.
+        ValueError: If the homography maps a point of the area to infinity.
     """
     if area is None:
         return None
@@ -138,7 +124,7 @@ def move_area(
         homogeneous = points @ matrix[:, :2].T + matrix[:, 2]
         if (homogeneous[:, 2] <= 0).any():
             raise ValueError(
-                'got a homography that sends un-annotated area to infinity, '
+                'got a homography that maps un-annotated area to infinity, '
                 f'expected one that is finite on the image: {matrix.tolist()}'
             )
         return homogeneous[:, :2] / homogeneous[:, 2:]
@@ -152,14 +138,7 @@ def move_area(
 def join_areas(
     areas: Iterable[Optional[BaseGeometry]],
 ) -> Optional[BaseGeometry]:
-    """Unite areas.
-
-    Args:
-        areas (Iterable[BaseGeometry | None]): The areas.
-
-    Returns:
-        BaseGeometry | None: Their union, None if it is empty.
-    """
+    """Unite areas; the result is None if all of them are."""
     areas = [area for area in areas if area is not None]
     if not areas:
         return None
@@ -169,11 +148,9 @@ def join_areas(
 def _intervals(
     area: BaseGeometry, top: float, bottom: float, x_range: Tuple[float, float]
 ) -> Tuple[list, bool]:
-    """Cover an area inside a horizontal slab by intervals of x.
+    """Cover an area in a horizontal slab by ascending, disjoint intervals.
 
-    Returns:
-        tuple[list[tuple[float, float]], bool]: Intervals, ascending and apart
-        from each other, and whether they are the area itself.
+    Also returns whether the cover is exact.
     """
     piece = _keep_polygons(
         area.intersection(shapely.box(x_range[0], top, x_range[1], bottom))
@@ -200,19 +177,18 @@ def cover_rectangles(
 ) -> np.ndarray:
     """Cover an area by disjoint rectangles.
 
-    The area is cut into horizontal slabs at the height of every corner. Where
-    its edges are upright the rectangles are the area itself; where they slant
-    (after a rotation or a shear) slabs of at most ``step`` pixels are covered
-    from the outside.
+    The area is cut into horizontal slabs at the height of each corner. The
+    cover is exact where all edges are upright. Where they slant (after a
+    rotation or a shear) it is an outer cover by slabs of at most ``step``
+    pixels.
 
     Args:
         area (BaseGeometry, optional): The area.
-        step (float): Greatest height in pixels of a slab with slanting
-            edges. Defaults to 8.
+        step (float): Maximum height in pixels of a slab with slanting edges.
 
     Returns:
-        np.ndarray: Rectangles (x1, y1, x2, y2) in pixels, which touch at
-        most, shape (n, 4), float32.
+        np.ndarray: Rectangles (x1, y1, x2, y2) in pixels, shape (n, 4),
+        float32.
     """
     if area is not None:
         area = _keep_polygons(shapely.set_precision(area, _GRID))
@@ -221,7 +197,7 @@ def cover_rectangles(
     x_range = area.bounds[0::2]
     heights = np.unique(shapely.get_coordinates(area)[:, 1])
     rectangles = []
-    # Rectangles that end at the current slab's top, by their interval of x.
+    # Rectangles that end at the top of the current slab, by interval of x.
     open_rectangles: dict = {}
     for top, bottom in zip(heights[:-1], heights[1:]):
         intervals, exact = _intervals(area, top, bottom, x_range)

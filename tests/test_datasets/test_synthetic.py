@@ -257,7 +257,7 @@ class TestMorphology:
             assert min(chances) >= 0.01
 
     def test_none_has_no_attributes(self):
-        assert sample_codes(np.random.default_rng(0), 'none') == (4,) * 7
+        assert sample_codes(np.random.default_rng(0), 'none') == (-1,) * 7
 
     @pytest.mark.parametrize('attribute', range(7))
     def test_attributes_depend_on_the_class(self, attribute):
@@ -284,7 +284,7 @@ class TestFields:
             for _ in range(2)
         )
         np.testing.assert_array_equal(one.image, two.image)
-        assert one.cells == two.cells
+        assert one.record == two.record
         other = draw_field(
             replace(self.plan, seed=1), 'H_100X_C1', Patient.sample(1, 3), 2
         )
@@ -294,8 +294,10 @@ class TestFields:
         field = draw_field(self.plan, 'L_40X_C2', Patient.sample(0, 3), 2)
         assert field.image.shape == (256, 320, 3)
         assert field.image.dtype == np.uint8
-        assert field.file_name == '3_2_400_APML.png'
-        assert field.region is None
+        assert field.record.file_name == '3_2_400_APML.png'
+        assert (field.record.width, field.record.height) == (320, 256)
+        assert field.record.annotated_regions is None
+        assert field.sparse is None
 
     @pytest.mark.parametrize('class_name', LLD_CLASSES)
     @pytest.mark.parametrize('place', [(100.0, 80.0), (3.0, 157.0)])
@@ -325,7 +327,7 @@ class TestFields:
         for number in range(1, 5):
             field = draw_field(plan, subset, Patient.sample(0, 1), number)
             boxes = np.zeros((320, 400), bool)
-            for cell in field.cells:
+            for cell in field.record.cells:
                 x1, y1, x2, y2 = cell.bbox
                 assert 0 <= x1 < x2 <= 400
                 assert 0 <= y1 < y2 <= 320
@@ -355,7 +357,7 @@ class TestFields:
                     for number in range(1, 7)
                     for cell in draw_field(
                         plan, f'H_{power}_C1', Patient.sample(0, 2), number
-                    ).cells
+                    ).record.cells
                     if 0 < min(cell.bbox) and max(cell.bbox) < side
                 ]
             )
@@ -370,7 +372,7 @@ class TestFields:
                     len(
                         draw_field(
                             plan, f'H_{power}_C1', Patient.sample(0, 1), k
-                        ).cells
+                        ).record.cells
                     )
                     for k in range(1, 4)
                 ]
@@ -388,7 +390,7 @@ class TestFields:
         }
         one = fields.pop('H_100X_C1')
         for field in fields.values():
-            assert field.cells == one.cells
+            assert field.record.cells == one.record.cells
             assert not np.array_equal(field.image, one.image)
 
     def test_microscope_and_camera(self):
@@ -418,9 +420,9 @@ class TestFields:
                 field = draw_field(
                     plan, 'H_40X_C1', Patient.sample(0, 1), number
                 )
-                for cell in field.cells:
+                for cell in field.record.cells:
                     x1, y1, x2, y2 = cell.bbox
-                    if cell.class_name != 'none' and 0 < x1 and x2 < 320:
+                    if cell.category != 'none' and 0 < x1 and x2 < 320:
                         found.append((x2 - x1) / (y2 - y1))
             ratios.append(np.median(found))
         assert ratios[0] == pytest.approx(1, abs=0.06)
@@ -430,15 +432,15 @@ class TestFields:
         plan = FilmPlan(size=(320, 320), cells=6.0, missing=0.3)
         codes = np.array(
             [
-                cell.codes
+                cell.attributes
                 for field in fields_of(
                     replace(plan, test_fields=10), 'H_40X_C1', 'test'
                 )
-                for cell in field.cells
-                if cell.class_name != 'none'
+                for cell in field.record.cells
+                if cell.category != 'none'
             ]
         )
-        assert (codes == 4).mean() == pytest.approx(0.3, abs=0.08)
+        assert (codes == -1).mean() == pytest.approx(0.3, abs=0.08)
 
 
 class TestFilms:
@@ -478,7 +480,8 @@ class TestFilms:
             data_root=str(folder), subset=subset, split=split, test_mode=True
         )
         drawn = {
-            field.file_name: field for field in fields_of(plan, subset, split)
+            field.record.file_name: field
+            for field in fields_of(plan, subset, split)
         }
         assert len(dataset) == len(drawn)
         for index in range(len(dataset)):
@@ -490,12 +493,13 @@ class TestFilms:
             assert info['subset'] == subset
             assert info['diagnosis'] in CLASS_MIX
             assert info['magnification'] == subset.split('_')[1].lower()
-            assert len(info['instances']) == len(field.cells)
-            for item, cell in zip(info['instances'], field.cells):
+            cells = field.record.cells
+            assert len(info['instances']) == len(cells)
+            for item, cell in zip(info['instances'], cells):
                 np.testing.assert_allclose(item['bbox'], cell.bbox, atol=0.01)
                 name = LLD_CLASSES[item['bbox_label']]
-                assert name == cell.class_name
-                assert tuple(item['attributes']) == SCHEMA.clean(cell.codes)
+                assert name == cell.category
+                assert tuple(item['attributes']) == cell.attributes
 
     def test_text_says_the_same_as_json(self, films):
         folder, _, _ = films
@@ -694,14 +698,14 @@ class TestPlan:
         (subset,) = plan.subsets
         few = replace(plan, train_fields=2 * plan.train_patients)
         fields = list(fields_of(few, subset, 'train'))
-        counts = [len(field.cells) for field in fields]
+        counts = [len(field.record.cells) for field in fields]
         assert np.median(counts) > 20
         for field in fields:
-            x1, y1, x2, y2 = field.region
+            [(x1, y1, x2, y2)] = field.sparse.annotated_regions
             height, width = field.image.shape[:2]
             share = (x2 - x1) * (y2 - y1) / (height * width)
             assert share == pytest.approx(0.2, abs=0.005)
-        cells = [cell.class_name for f in fields for cell in f.cells]
+        cells = [cell.category for f in fields for cell in f.record.cells]
         assert set(cells) == set(LLD_CLASSES)
 
     def test_demo_has_every_class_to_learn(self):

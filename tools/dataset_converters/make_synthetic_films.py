@@ -1,8 +1,8 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 """Draw synthetic blood films in the layout of the Large Leukemia Dataset.
 
-For the demo, the tests and the documentation: no score on drawn films says
-anything about real blood.
+For the demo, the tests and the documentation. Scores on drawn films say
+nothing about real blood.
 """
 
 import argparse
@@ -17,15 +17,11 @@ from mmleuk.io.readers import REGION_ORDERS
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line.
-
-    Returns:
-        argparse.Namespace: The arguments; those left out are None.
-    """
+    """Read the command line; arguments left out are None."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog='Arguments left out are those of the preset. Films already '
-        'drawn with the same settings are kept.',
+        epilog='Other arguments replace settings of the preset. Films that '
+        'were drawn with the same settings are kept.',
     )
     parser.add_argument(
         '--out',
@@ -38,7 +34,7 @@ def parse_args() -> argparse.Namespace:
         default='demo',
         help='demo: one subset of 60 + 20 fields; sparse: a 40x subset '
         'annotated in rectangles; sparse40x: the same, 60 + 20 small fields, '
-        'for the benchmark of sparse annotation; docs: a few fields of all '
+        'for the benchmark of sparse labels; docs: a few fields of all '
         'twelve subsets, squeezed as in the release; tests: very few, very '
         'small fields (default: %(default)s)',
     )
@@ -51,7 +47,7 @@ def parse_args() -> argparse.Namespace:
     )
     for split in ('train', 'test'):
         parser.add_argument(
-            f'--{split}-fields', type=int, help=f'{split} fields a subset'
+            f'--{split}-fields', type=int, help=f'{split} fields per subset'
         )
         parser.add_argument(
             f'--{split}-patients', type=int, help=f'{split} patients'
@@ -64,12 +60,12 @@ def parse_args() -> argparse.Namespace:
         help='size of the images in pixels',
     )
     parser.add_argument(
-        '--cells', type=float, help='mean number of white cells a field'
+        '--cells', type=float, help='mean number of white cells per field'
     )
     parser.add_argument(
         '--squeeze',
         type=float,
-        help='width of a round thing over its height; 0.6 as in the release',
+        help='width of a round cell over its height; 0.6 as in the release',
     )
     parser.add_argument(
         '--sparse',
@@ -79,7 +75,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--region-share',
         type=float,
-        help="share of a field in its sparse labels' rectangle",
+        help='share of a field in the rectangle of its sparse labels',
     )
     parser.add_argument(
         '--text',
@@ -92,7 +88,9 @@ def parse_args() -> argparse.Namespace:
         help='order of the rectangle in sparse text labels',
     )
     parser.add_argument(
-        '--missing', type=float, help='chance that an attribute is missing'
+        '--missing',
+        type=float,
+        help='probability that an attribute is missing',
     )
     parser.add_argument(
         '--overwrite',
@@ -103,14 +101,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def make_plan(args: argparse.Namespace) -> FilmPlan:
-    """Put the command line's settings into the preset.
-
-    Args:
-        args (argparse.Namespace): The command line.
-
-    Returns:
-        FilmPlan: The settings.
-    """
+    """Replace settings of the preset by those of the command line."""
     own = ('out', 'preset', 'overwrite')
     given = {
         key: tuple(value) if isinstance(value, list) else value
@@ -121,7 +112,7 @@ def make_plan(args: argparse.Namespace) -> FilmPlan:
 
 
 def main() -> None:
-    """Draw the films and say how many there are."""
+    """Draw the films and print their numbers."""
     args = parse_args()
     start = time.perf_counter()
     try:

@@ -1,16 +1,14 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""Synthetic films for the demo, the tests and the documentation.
+"""Synthetic blood films for the demo, the tests and the documentation.
 
-They look like stained blood films and are labelled like the Large Leukemia
-Dataset, but every cell is drawn by rules of ours. No score on them says
-anything about how a model does on real blood.
+They are labelled like the Large Leukemia Dataset, but every cell is drawn by
+our own rules. Scores on them say nothing about real blood.
 """
 
 from .cells import Sprite, draw_cell
 from .films import (
     PRESETS,
-    Field,
-    FieldCell,
+    DrawnField,
     FilmPlan,
     Patient,
     draw_field,
@@ -22,8 +20,7 @@ from .optics import photograph
 
 __all__ = [
     'CLASS_MIX',
-    'Field',
-    'FieldCell',
+    'DrawnField',
     'FilmPlan',
     'MORPHOLOGY',
     'PRESETS',

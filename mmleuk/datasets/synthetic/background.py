@@ -1,15 +1,24 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""What lies around the white cells: erythrocytes, platelets, dirt."""
+"""Draw erythrocytes, platelets and debris around the white cells."""
 
 from dataclasses import dataclass
-from typing import List, Tuple
+from typing import Tuple
 
 import cv2
 import numpy as np
 from scipy.spatial import cKDTree
+from scipy.spatial.distance import cdist
 
 from .morphology import ERYTHROCYTE_UM
-from .texture import Array, discs, harmonics, noise, polar_grid, soft_inside
+from .texture import (
+    Array,
+    discs,
+    harmonics,
+    noise,
+    polar_grid,
+    soft_inside,
+    turn,
+)
 
 _ERYTHROCYTE = np.array([0.235, 0.330, 0.170], np.float32)
 _PLATELET = np.array([0.62, 0.95, 0.18], np.float32)
@@ -21,11 +30,11 @@ class Blood:
     """A patient's blood and how the film was spread.
 
     Args:
-        crowding (float): Erythrocytes per place of the loosest packing.
+        crowding (float): Probability of an erythrocyte at a lattice point.
         pallor (float): Mean depth of the central pallor.
         anisocytosis (float): Relative spread of the erythrocytes' diameter.
         poikilocytosis (float): Unevenness of their outline.
-        rouleaux (float): Chance that an erythrocyte starts a stack.
+        rouleaux (float): Probability that an erythrocyte starts a stack.
         platelets (float): Platelets per 1000 square micrometres.
         stain (tuple[float, float, float]): Gain of the optical density in R,
             G, B.
@@ -41,14 +50,7 @@ class Blood:
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> 'Blood':
-        """Draw a patient's blood.
-
-        Args:
-            rng (np.random.Generator): Source of chance.
-
-        Returns:
-            Blood: The blood.
-        """
+        """Draw a patient's blood."""
         strength = rng.uniform(0.86, 1.16)
         stain = strength * rng.uniform(0.93, 1.07, 3)
         return cls(
@@ -62,34 +64,19 @@ class Blood:
         )
 
 
-def draw_erythrocyte(
+def _draw_erythrocyte(
     rng: np.random.Generator, blood: Blood, px_per_um: float
 ) -> Array:
-    """Draw one erythrocyte.
-
-    Args:
-        rng (np.random.Generator): Source of chance.
-        blood (Blood): The patient's blood.
-        px_per_um (float): Scale in pixels per micrometre.
-
-    Returns:
-        np.ndarray: (H, W) float32 thickness, 1 for a full cell.
-    """
-    radius = np.float32(
-        ERYTHROCYTE_UM
-        / 2
-        * np.clip(rng.normal(1, blood.anisocytosis), 0.75, 1.3)
-    )
+    """Draw the thickness of one erythrocyte, (H, W) float32."""
+    size = np.clip(rng.normal(1, blood.anisocytosis), 0.75, 1.3)
+    radius = np.float32(ERYTHROCYTE_UM / 2 * size)
     half = int(np.ceil(radius * 1.35 * px_per_um)) + 2
     x, y = polar_grid(half, px_per_um)
     ratio = np.float32(np.sqrt(1 + abs(rng.normal(0, 0.11))))
-    turn = rng.uniform(0, np.pi)
-    c, s = np.float32(np.cos(turn)), np.float32(np.sin(turn))
-    x, y = (x * c + y * s) / ratio, (y * c - x * s) * ratio
-    angle = np.arctan2(y, x)
-    wave = np.clip(
-        harmonics(rng, angle, blood.poikilocytosis, 2, 5), -0.2, 0.2
-    )
+    x, y = turn(x, y, rng.uniform(0, np.pi))
+    x, y = x / ratio, y * ratio
+    wave = harmonics(rng, np.arctan2(y, x), blood.poikilocytosis, 2, 5)
+    wave = np.clip(wave, -0.2, 0.2)
     rho = np.hypot(x, y) / (radius * (1 + wave))
     edge = soft_inside((rho - 1) * radius, max(0.21, 0.6 / px_per_um))
 
@@ -114,18 +101,7 @@ def _erythrocyte_places(
     height_um: float,
     cells: Array,
 ) -> Array:
-    """Centres of erythrocytes that keep clear of the white cells.
-
-    Args:
-        rng (np.random.Generator): Source of chance.
-        blood (Blood): The patient's blood.
-        width_um (float): Width of the field in micrometres.
-        height_um (float): Height of the field in micrometres.
-        cells (np.ndarray): (n, 3) centre and radius of the white cells.
-
-    Returns:
-        np.ndarray: (m, 2) x and y in micrometres.
-    """
+    """Draw (m, 2) centres in um of erythrocytes clear of the white cells."""
     pitch = ERYTHROCYTE_UM * 1.1
     columns = np.arange(-1, width_um / pitch + 2)
     rows = np.arange(-1, height_um / (pitch * 0.87) + 2)
@@ -142,30 +118,23 @@ def _erythrocyte_places(
     stacks = [places]
     for start in places[rng.random(len(places)) < blood.rouleaux]:
         heading, length = rng.uniform(0, 2 * np.pi), rng.integers(2, 6)
-        steps = (
-            np.arange(1, length)[:, None]
-            * ERYTHROCYTE_UM
-            * rng.uniform(0.3, 0.6)
-        )
+        steps = np.arange(1, length)[:, None] * ERYTHROCYTE_UM
+        steps = steps * rng.uniform(0.3, 0.6)
         bend = heading + np.cumsum(rng.normal(0, 0.15, length - 1))
-        stacks.append(
-            start + steps * np.stack([np.cos(bend), np.sin(bend)], 1)
-        )
+        ways = np.stack([np.cos(bend), np.sin(bend)], 1)
+        stacks.append(start + steps * ways)
     if len(stacks) > 1:
         piled = np.concatenate(stacks[1:])
         free = cKDTree(piled).query(places)[0] > 0.75 * ERYTHROCYTE_UM
         places = np.concatenate([places[free], piled])
     if len(cells):
-        away = (
-            np.linalg.norm(places[:, None] - cells[None, :, :2], axis=2)
-            - cells[None, :, 2]
-        )
+        away = cdist(places, cells[:, :2]) - cells[:, 2]
         places = places[away.min(1) > ERYTHROCYTE_UM * 0.40]
     return places
 
 
 def _relax(rng: np.random.Generator, places: Array) -> Array:
-    """Push most close neighbours apart; some overlaps stay."""
+    """Push most close neighbours apart; leave some overlaps."""
     if len(places) < 2:
         return places
     reach = ERYTHROCYTE_UM * np.where(
@@ -190,23 +159,17 @@ def _relax(rng: np.random.Generator, places: Array) -> Array:
     return places
 
 
-def add_patch(canvas: Array, patch: Array, x: int, y: int) -> None:
-    """Add a patch to a canvas, cut at the canvas's border.
-
-    Args:
-        canvas (np.ndarray): (H, W) or (H, W, C), changed in place.
-        patch (np.ndarray): (h, w) or (h, w, C).
-        x (int): Column of the patch's left edge; may lie outside.
-        y (int): Row of the patch's upper edge; may lie outside.
-    """
-    to, of = overlap(canvas.shape, patch.shape, x, y)
+def _add_patch(canvas: Array, patch: Array, centre: Array) -> None:
+    """Add a patch around a centre (x, y) to a canvas, cut at its border."""
+    left, top = np.round(centre - np.array(patch.shape[1::-1]) / 2)
+    to, of = overlap(canvas.shape, patch.shape, int(left), int(top))
     canvas[to] += patch[of]
 
 
 def overlap(
     canvas: Tuple[int, ...], patch: Tuple[int, ...], x: int, y: int
 ) -> Tuple[Tuple[slice, slice], Tuple[slice, slice]]:
-    """Slices of a canvas and of a patch where they overlap.
+    """Find the slices of a canvas and of a patch where they overlap.
 
     Args:
         canvas (tuple[int]): Shape of the canvas.
@@ -236,7 +199,7 @@ def draw_background(
     """Draw a field without its white cells.
 
     Args:
-        rng (np.random.Generator): Source of chance.
+        rng (np.random.Generator): Random generator.
         blood (Blood): The patient's blood.
         shape (tuple[int, int]): Height and width in pixels.
         px_per_um (float): Scale in pixels per micrometre.
@@ -251,12 +214,14 @@ def draw_background(
         rng, blood, width / px_per_um, height / px_per_um, cells
     )
     thickness = np.zeros(shape, np.float32)
-    pool = _erythrocyte_pool(rng, blood, px_per_um, len(places))
+    # A few different ones are enough.
+    pool = [
+        _draw_erythrocyte(rng, blood, px_per_um)
+        for _ in range(min(len(places), 80) or 1)
+    ]
     for centre in places * px_per_um:
-        patch = pool[rng.integers(len(pool))]
-        column, row = np.round(centre - np.array(patch.shape[::-1]) / 2)
-        add_patch(thickness, patch, int(column), int(row))
-    # Two cells on each other are less than twice as dark.
+        _add_patch(thickness, pool[rng.integers(len(pool))], centre)
+    # Two overlapping cells are less than twice as dark.
     thickness = np.where(thickness > 1, 1 + 0.5 * (thickness - 1), thickness)
     density = thickness[..., None] * _ERYTHROCYTE
     _add_platelets(rng, blood, density, px_per_um)
@@ -264,14 +229,6 @@ def draw_background(
     haze = noise(rng, shape, 14 * px_per_um) * rng.uniform(0.002, 0.008)
     grain = noise(rng, shape, 1.2 * px_per_um) * 0.004
     return density + np.maximum(haze + grain, -0.02)[..., None]
-
-
-def _erythrocyte_pool(
-    rng: np.random.Generator, blood: Blood, px_per_um: float, count: int
-) -> List[Array]:
-    """Drawn erythrocytes; few pixels need few different ones."""
-    distinct = min(count, 80) or 1
-    return [draw_erythrocyte(rng, blood, px_per_um) for _ in range(distinct)]
 
 
 def _add_platelets(
@@ -284,9 +241,7 @@ def _add_platelets(
         centre = rng.uniform(0, 1, 2) * (width, height)
         for _ in range(group):
             place = centre + rng.normal(0, 1.3 * px_per_um * (group > 1), 2)
-            patch = _platelet(rng, px_per_um)
-            column, row = np.round(place - np.array(patch.shape[1::-1]) / 2)
-            add_patch(density, patch, int(column), int(row))
+            _add_patch(density, _platelet(rng, px_per_um), place)
 
 
 def _platelet(rng: np.random.Generator, px_per_um: float) -> Array:

@@ -1,13 +1,11 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""Drawing one white blood cell so that its attributes can be seen.
+"""Draw one white blood cell so that its attributes can be seen.
 
-Everything is drawn as optical density (the logarithm of absorbed light, by
-channel R, G, B), so that stain strength, thickness and light combine as they
-do in a film.
+Everything is drawn as optical density (logarithm of absorbed light in R, G,
+B), so that stain, thickness and light combine as they do in a film.
 """
 
-from dataclasses import dataclass
-from typing import Sequence, Tuple
+from typing import NamedTuple, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -31,6 +29,7 @@ from .texture import (
     polar_grid,
     smooth_max,
     soft_inside,
+    turn,
 )
 
 # The scale at which a cell is drawn; lower magnifications are made from it.
@@ -43,8 +42,7 @@ _AUER = np.array([0.40, 1.00, 0.30], np.float32)
 _DIRT = np.array([0.95, 1.20, 0.80], np.float32)
 
 
-@dataclass(frozen=True)
-class Sprite:
+class Sprite(NamedTuple):
     """A drawn cell.
 
     Args:
@@ -56,55 +54,23 @@ class Sprite:
     density: Array
     cover: Array
 
-    def resized(self, scale: float) -> 'Sprite':
-        """Shrink the sprite.
 
-        Args:
-            scale (float): Factor, at most 1.
-
-        Returns:
-            Sprite: The same cell with fewer pixels.
-        """
-        if scale == 1:
-            return self
-        height, width = self.cover.shape
-        size = (max(round(width * scale), 3), max(round(height * scale), 3))
-        return Sprite(
-            cv2.resize(self.density, size, interpolation=cv2.INTER_AREA),
-            cv2.resize(self.cover, size, interpolation=cv2.INTER_AREA),
-        )
-
-    def extent(self) -> Tuple[int, int, int, int]:
-        """Tight box around the cell.
-
-        Returns:
-            tuple[int]: x1, y1, x2, y2 in pixels of the sprite, the last two
-            exclusive.
-        """
-        return mask_extent(self.cover >= 0.5)
-
-
-def mask_extent(mask: Array) -> Tuple[int, int, int, int]:
-    """Tight box around a mask.
+def mask_extent(mask: Array) -> Array:
+    """Find the tight box around a mask.
 
     Args:
-        mask (np.ndarray): (H, W) bool, not all False.
+        mask (np.ndarray): (H, W) bool.
 
     Returns:
-        tuple[int]: x1, y1, x2, y2, the last two exclusive.
+        np.ndarray: x1, y1, x2, y2, the last two exclusive.
 
     Raises:
         ValueError: If the mask is empty.
     """
-    columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
-    if not len(columns):
+    x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    if width == 0:
         raise ValueError('got an empty mask, expected a drawn cell')
-    return (
-        int(columns[0]),
-        int(rows[0]),
-        int(columns[-1]) + 1,
-        int(rows[-1]) + 1,
-    )
+    return np.array([x, y, x + width, y + height])
 
 
 def draw_cell(
@@ -115,14 +81,14 @@ def draw_cell(
 ) -> Sprite:
     """Draw a white blood cell or an artefact.
 
-    Each part has its own chance, so that of two cells with one seed that
-    differ in one attribute only what this attribute says differs.
+    Each part has its own random generator: two cells of one seed that differ
+    in one attribute differ only in what this attribute describes.
 
     Args:
         class_name (str): One of the 14 classes.
         codes (Sequence[int]): Seven attribute codes; ignored for "none".
         seed (int): Seed of this cell.
-        px_per_um (float): Scale in pixels per micrometre. Defaults to 8.
+        px_per_um (float): Scale in pixels per micrometre, at most 8.
 
     Returns:
         Sprite: The cell, with a margin around it.
@@ -140,27 +106,31 @@ def draw_cell(
                 f'expected each below {SCHEMA.sizes}'
             )
         sprite = _draw_typed(MORPHOLOGY[class_name], tuple(codes), seed)
-    return sprite.resized(px_per_um / DRAWN_PX_PER_UM)
+    scale = px_per_um / DRAWN_PX_PER_UM
+    if scale == 1:
+        return sprite
+    height, width = sprite.cover.shape
+    size = (max(round(width * scale), 3), max(round(height * scale), 3))
+    return Sprite(
+        *(
+            cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+            for part in sprite
+        )
+    )
 
 
 def _draw_typed(
     kind: ClassMorphology, codes: Tuple[int, ...], seed: int
 ) -> Sprite:
     size, coarse, irregular, nucleoli, abundant, basophilic, vacuoles = codes
-    children = np.random.SeedSequence(seed).spawn(9)
-    (
-        rng_body,
-        rng_nucleus,
-        rng_chromatin,
-        rng_nucleoli,
-        rng_cytoplasm,
-        rng_granules,
-        rng_vacuoles,
-        rng_tone,
-        rng_rods,
-    ) = (np.random.default_rng(child) for child in children)
+    rngs = [
+        np.random.default_rng(child)
+        for child in np.random.SeedSequence(seed).spawn(9)
+    ]
+    rng_body, rng_nucleus, rng_chromatin, rng_nucleoli, *rngs = rngs
+    rng_cytoplasm, rng_granules, rng_vacuoles, rng_tone, rng_rods = rngs
 
-    radius = np.float32(_between(rng_body, CELL_DIAMETER_UM[size]) / 2)
+    radius = np.float32(rng_body.uniform(*CELL_DIAMETER_UM[size]) / 2)
     half = int((radius * 1.45 + 1) * DRAWN_PX_PER_UM)
     x, y = polar_grid(half, DRAWN_PX_PER_UM)
     soft = np.float32(1.2 / DRAWN_PX_PER_UM)
@@ -188,10 +158,6 @@ def _draw_typed(
     return Sprite(density, cover)
 
 
-def _between(rng: np.random.Generator, bounds: Tuple[float, float]) -> float:
-    return rng.uniform(*bounds)
-
-
 def _body_distance(
     rng: np.random.Generator,
     kind: ClassMorphology,
@@ -201,13 +167,9 @@ def _body_distance(
 ) -> Array:
     """Signed distance in micrometres to the outline of the cell."""
     angle = np.arctan2(y, x)
-    ratio = np.sqrt(rng.uniform(1, 1.06 + 2.2 * kind.roughness))
-    turn = rng.uniform(0, np.pi)
-    c, s = np.float32(np.cos(turn)), np.float32(np.sin(turn))
-    distance = np.hypot(
-        (x * c + y * s) / np.float32(ratio),
-        (y * c - x * s) * np.float32(ratio),
-    )
+    ratio = np.float32(np.sqrt(rng.uniform(1, 1.06 + 2.2 * kind.roughness)))
+    x, y = turn(x, y, rng.uniform(0, np.pi))
+    distance = np.hypot(x / ratio, y * ratio)
     wave = harmonics(rng, angle, kind.roughness, 2, 6)
     wave = np.clip(wave, -0.22, 0.22)
     fine = harmonics(rng, angle, 0.006, 9, 24)
@@ -225,14 +187,11 @@ def _place_nucleus(
     body: Array,
 ) -> Array:
     """Signed distance in micrometres to the outline of the nucleus."""
-    # Drawn whatever the codes are, so that they don't move what follows.
+    # Drawn for all codes, so that what follows does not depend on them.
     shapes = (kind.regular_shapes, kind.irregular_shapes)
     picks = [names[rng.integers(len(names))] for names in shapes]
-    share, lean, heading = (
-        rng.random(),
-        rng.random(),
-        rng.uniform(0, 2 * np.pi),
-    )
+    share, lean = rng.random(), rng.random()
+    heading = rng.uniform(0, 2 * np.pi)
     shape = picks[irregular]
 
     low, high = NUCLEAR_AREA[abundant]
@@ -264,8 +223,8 @@ def _cytoplasm(
     body: Array,
     nucleus: Array,
 ) -> Array:
-    shape = body.shape
-    mottle = 1 + 0.10 * noise(rng, shape, 5) + 0.07 * noise(rng, shape, 2)
+    coarse, fine = noise(rng, body.shape, 5), noise(rng, body.shape, 2)
+    mottle = 1 + 0.10 * coarse + 0.07 * fine
     strength = rng.uniform(0.85, 1.15)
     tint = np.array(kind.cytoplasm, np.float32)
     if basophilic:
@@ -325,10 +284,8 @@ def _nucleoli(
         row, column = np.unravel_index(
             np.argmax(np.where(fits, order, -1)), order.shape
         )
-        away = np.hypot(rows - row, columns - column) / np.float32(
-            DRAWN_PX_PER_UM
-        )
-        away = away + 0.12 * ripple
+        away = np.hypot(rows - row, columns - column)
+        away = away / np.float32(DRAWN_PX_PER_UM) + 0.12 * ripple
         disc = soft_inside(away - size, 0.35)[..., None]
         ring = np.exp(-(((away - size - 0.15) / 0.25) ** 2))[..., None]
         chromatin = chromatin * (1 + 0.28 * ring * (1 - disc))
@@ -340,12 +297,7 @@ def _nucleoli(
 def _scatter(
     rng: np.random.Generator, allowed: Array, count: int
 ) -> Tuple[Array, Array]:
-    """Places at random among the allowed pixels.
-
-    Returns:
-        tuple[np.ndarray, np.ndarray]: (n, 2) x and y in pixels, and n uniform
-        numbers for the sizes.
-    """
+    """Draw (n, 2) places (x, y) among allowed pixels, and n random sizes."""
     places = np.flatnonzero(allowed)
     jitter = rng.uniform(-0.5, 0.5, (count, 2))
     ranks, sizes = rng.random(count), rng.random(count)
@@ -397,15 +349,11 @@ def _auer_rods(
         reach = (
             length * DRAWN_PX_PER_UM * np.array([np.cos(angle), np.sin(angle)])
         )
-        start, end = np.array([x, y]) - reach, np.array([x, y]) + reach
-        cv2.line(
-            canvas,
-            tuple(int(v) for v in start),
-            tuple(int(v) for v in end),
-            255,
-            2,
-            cv2.LINE_AA,
+        start, end = (
+            tuple(map(int, np.array([x, y]) + sign * reach))
+            for sign in (-1, 1)
         )
+        cv2.line(canvas, start, end, 255, 2, cv2.LINE_AA)
     rods = canvas.astype(np.float32) / 255
     rods *= soft_inside(body + 0.3, 0.2)
     return density + rods[..., None] * _AUER
@@ -443,18 +391,12 @@ def _draw_artefact(rng: np.random.Generator) -> Sprite:
 def _warped_patch(
     rng: np.random.Generator, radius: float, ratio: float, ragged: float
 ) -> Tuple[Array, Array]:
-    """Grid and signed distance of a ragged blob.
-
-    Returns:
-        tuple[np.ndarray, np.ndarray]: Distance in micrometres and the
-        coordinate along the blob's long axis, relative to ``radius``.
-    """
+    """Draw the distance in um to a ragged blob, and x / radius along it."""
     half = int(radius * np.sqrt(ratio) * 1.6 * DRAWN_PX_PER_UM) + 6
     x, y = polar_grid(half, DRAWN_PX_PER_UM)
-    turn = rng.uniform(0, np.pi)
-    c, s = np.float32(np.cos(turn)), np.float32(np.sin(turn))
+    u, v = turn(x, y, rng.uniform(0, np.pi))
     stretch = np.float32(np.sqrt(ratio))
-    u, v = (x * c + y * s) / stretch, (y * c - x * s) * stretch
+    u, v = u / stretch, v * stretch
     wave = np.clip(harmonics(rng, np.arctan2(v, u), ragged, 2, 7), -0.4, 0.4)
     blob = np.hypot(u, v) - np.float32(radius) * (1 + wave)
     blob += np.float32(0.35 * ragged * radius) * noise(rng, x.shape, 7)
@@ -462,7 +404,7 @@ def _warped_patch(
 
 
 def _largest_part(blob: Array) -> Array:
-    """Put stray islands outside, so that the box holds one thing."""
+    """Remove stray islands, so that the box holds one blob."""
     count, parts, stats, _ = cv2.connectedComponentsWithStats(
         (blob < 0.3).astype(np.uint8)
     )
@@ -470,6 +412,12 @@ def _largest_part(blob: Array) -> Array:
         return blob
     keep = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
     return np.where((parts != keep) & (parts != 0), 1.0, blob)
+
+
+def _tinted(level: Array, cover: Array, tint: Sequence[float]) -> Sprite:
+    """Stain a shape like a nucleus, in another tint."""
+    density = (level * cover)[..., None].astype(np.float32)
+    return Sprite(density * (_NUCLEUS * np.array(tint, np.float32)), cover)
 
 
 def _smudge(rng: np.random.Generator) -> Sprite:
@@ -493,8 +441,7 @@ def _bare_nucleus(rng: np.random.Generator) -> Sprite:
     )
     cover = soft_inside(blob, 0.35)
     level = rng.uniform(0.85, 1.05) * (1 + 0.05 * noise(rng, blob.shape, 8))
-    tint = _NUCLEUS * np.array([0.9, 0.95, 1.15], np.float32)
-    return Sprite((level * cover)[..., None].astype(np.float32) * tint, cover)
+    return _tinted(level, cover, [0.9, 0.95, 1.15])
 
 
 def _crushed(rng: np.random.Generator) -> Sprite:
@@ -505,9 +452,7 @@ def _crushed(rng: np.random.Generator) -> Sprite:
     cover = soft_inside(blob, 0.5)
     tail = np.clip(0.75 - 0.5 * along, 0.15, 1.2)
     level = 0.75 * tail * (1 + 0.3 * noise(rng, blob.shape, 5))
-    tint = _NUCLEUS * np.array([0.92, 1, 0.85], np.float32)
-    level = np.clip(level, 0.1, 1.2) * cover
-    return Sprite(level[..., None].astype(np.float32) * tint, cover)
+    return _tinted(np.clip(level, 0.1, 1.2), cover, [0.92, 1, 0.85])
 
 
 def _precipitate(rng: np.random.Generator) -> Sprite:

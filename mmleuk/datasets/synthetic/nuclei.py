@@ -1,11 +1,12 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 """Outlines of nuclei as signed distances of about unit radius."""
 
+import functools
 from typing import Callable, Dict
 
 import numpy as np
 
-from .texture import Array, harmonics, noise, smooth_max, smooth_min
+from .texture import Array, harmonics, noise, smooth_max, smooth_min, turn
 
 Outline = Callable[[Array, Array], Array]
 
@@ -25,14 +26,9 @@ def _capsule(
     x: Array, y: Array, start: Array, end: Array, radius: float
 ) -> Array:
     dx, dy = (end - start).astype(np.float32)
-    along = (
-        (x - np.float32(start[0])) * dx + (y - np.float32(start[1])) * dy
-    ) / (dx * dx + dy * dy)
-    along = np.clip(along, 0, 1)
-    return np.hypot(
-        x - np.float32(start[0]) - along * dx,
-        y - np.float32(start[1]) - along * dy,
-    ) - np.float32(radius)
+    x, y = x - np.float32(start[0]), y - np.float32(start[1])
+    along = np.clip((x * dx + y * dy) / (dx * dx + dy * dy), 0, 1)
+    return np.hypot(x - along * dx, y - along * dy) - np.float32(radius)
 
 
 def _arc(
@@ -44,33 +40,35 @@ def _arc(
     ) - np.float32(thickness)
 
 
-def _round(rng: np.random.Generator) -> Outline:
-    ratio, seed = rng.uniform(1, 1.12), rng.integers(2**32)
+def _uneven(
+    rng: np.random.Generator,
+    base: Outline,
+    amount: float,
+    first: int,
+    last: int,
+) -> Outline:
+    """Add waves of the given orders to an outline."""
+    seed = rng.integers(2**32)
 
     def outline(x: Array, y: Array) -> Array:
-        wave = harmonics(
-            np.random.default_rng(seed), np.arctan2(y, x), 0.012, 2, 4
+        rng = np.random.default_rng(seed)
+        return base(x, y) - harmonics(
+            rng, np.arctan2(y, x), amount, first, last
         )
-        return _ellipse(x, y, ratio) - wave
 
     return outline
 
 
-def _oval(rng: np.random.Generator) -> Outline:
-    ratio, seed = rng.uniform(1.15, 1.38), rng.integers(2**32)
-
-    def outline(x: Array, y: Array) -> Array:
-        wave = harmonics(
-            np.random.default_rng(seed), np.arctan2(y, x), 0.012, 2, 4
-        )
-        return _ellipse(x, y, ratio) - wave
-
-    return outline
+def _round(
+    rng: np.random.Generator, low: float = 1, high: float = 1.12
+) -> Outline:
+    base = functools.partial(_ellipse, ratio=rng.uniform(low, high))
+    return _uneven(rng, base, 0.012, 2, 4)
 
 
 def _dented(rng: np.random.Generator) -> Outline:
     """Round with two or three shallow bays and an uneven contour."""
-    base, seed = _round(rng), rng.integers(2**32)
+    base = _uneven(rng, _round(rng), 0.05, 3, 7)
     count = rng.integers(2, 4)
     angles = rng.uniform(0, 2 * np.pi) + np.arange(count) * rng.uniform(
         1.4, 2.3
@@ -81,10 +79,7 @@ def _dented(rng: np.random.Generator) -> Outline:
     ]
 
     def outline(x: Array, y: Array) -> Array:
-        wave = harmonics(
-            np.random.default_rng(seed), np.arctan2(y, x), 0.05, 3, 7
-        )
-        shape = base(x, y) - wave
+        shape = base(x, y)
         for bay in bays:
             shape = smooth_max(shape, -_disc(x, y, *bay), 0.12)
         return shape
@@ -120,15 +115,7 @@ def _cleft(rng: np.random.Generator) -> Outline:
 
 def _folded(rng: np.random.Generator) -> Outline:
     """A nucleus that is creased and lumpy, as in the monocytic line."""
-    cleft, seed = _cleft(rng), rng.integers(2**32)
-
-    def outline(x: Array, y: Array) -> Array:
-        wave = harmonics(
-            np.random.default_rng(seed), np.arctan2(y, x), 0.11, 2, 5
-        )
-        return cleft(x, y) - wave
-
-    return outline
+    return _uneven(rng, _cleft(rng), 0.11, 2, 5)
 
 
 def _kidney(rng: np.random.Generator) -> Outline:
@@ -153,59 +140,49 @@ def _band(rng: np.random.Generator) -> Outline:
     return lambda x, y: _arc(x, y, 0.9, span, thickness)
 
 
-def _lobes(count: int) -> Callable[[np.random.Generator], Outline]:
+def _lobes(rng: np.random.Generator, count: int) -> Outline:
+    """Draw a chain of lobes that turns by a random angle at each."""
+    radius = {2: 0.78, 3: 0.62, 4: 0.54}[count]
+    step = 1.75 * radius
+    heading, turn = 0.0, rng.choice([-1, 1]) * 2 * np.pi / (count + 1.6)
+    centres = [np.zeros(2)]
+    for _ in range(count - 1):
+        heading += turn * rng.uniform(0.6, 1.3)
+        way = np.array([np.cos(heading), np.sin(heading)])
+        centres.append(centres[-1] + step * rng.uniform(0.88, 1.08) * way)
+    centres = np.array(centres) - np.mean(centres, 0)
+    radii = radius * rng.uniform(0.82, 1.15, count)
+    ratios = np.exp(rng.uniform(-0.45, 0.45, count))
+    bridge = rng.uniform(0.14, 0.26)
 
-    def build(rng: np.random.Generator) -> Outline:
-        radius = {2: 0.78, 3: 0.62, 4: 0.54}[count]
-        step = 1.75 * radius
-        # A chain of lobes that turns by a random angle at each.
-        heading, turn = 0.0, rng.choice([-1, 1]) * 2 * np.pi / (count + 1.6)
-        centres = [np.zeros(2)]
-        for _ in range(count - 1):
-            heading += turn * rng.uniform(0.6, 1.3)
-            centres.append(
-                centres[-1]
-                + step
-                * rng.uniform(0.88, 1.08)
-                * np.array([np.cos(heading), np.sin(heading)])
+    def outline(x: Array, y: Array) -> Array:
+        shape = np.full_like(x, 9)
+        for (cx, cy), size, ratio in zip(centres, radii, ratios):
+            lobe = size * _ellipse(
+                (x - np.float32(cx)) / np.float32(size),
+                (y - np.float32(cy)) / np.float32(size),
+                ratio,
             )
-        centres = np.array(centres) - np.mean(centres, 0)
-        radii = radius * rng.uniform(0.82, 1.15, count)
-        ratios = np.exp(rng.uniform(-0.45, 0.45, count))
-        bridge = rng.uniform(0.14, 0.26)
+            shape = smooth_min(shape, lobe, 0.05)
+        for start, end in zip(centres[:-1], centres[1:]):
+            shape = smooth_min(shape, _capsule(x, y, start, end, bridge), 0.16)
+        return shape
 
-        def outline(x: Array, y: Array) -> Array:
-            shape = np.full_like(x, 9)
-            for (cx, cy), size, ratio in zip(centres, radii, ratios):
-                lobe = size * _ellipse(
-                    (x - np.float32(cx)) / np.float32(size),
-                    (y - np.float32(cy)) / np.float32(size),
-                    ratio,
-                )
-                shape = smooth_min(shape, lobe, 0.05)
-            for start, end in zip(centres[:-1], centres[1:]):
-                shape = smooth_min(
-                    shape, _capsule(x, y, start, end, bridge), 0.16
-                )
-            return shape
-
-        return outline
-
-    return build
+    return outline
 
 
 _BUILDERS: Dict[str, Callable[[np.random.Generator], Outline]] = {
     'round': _round,
-    'oval': _oval,
+    'oval': functools.partial(_round, low=1.15, high=1.38),
     'dented': _dented,
     'cleft': _cleft,
     'folded': _folded,
     'kidney': _kidney,
     'horseshoe': _horseshoe,
     'band': _band,
-    'lobes2': _lobes(2),
-    'lobes3': _lobes(3),
-    'lobes4': _lobes(4),
+    'lobes2': functools.partial(_lobes, count=2),
+    'lobes3': functools.partial(_lobes, count=3),
+    'lobes4': functools.partial(_lobes, count=4),
 }
 
 
@@ -217,16 +194,15 @@ def nucleus_distance(
     area: float,
     warp: float,
 ) -> Array:
-    """Signed distance to a nucleus of a wanted area around the origin.
+    """Compute the signed distance to a nucleus around the origin.
 
     Args:
-        rng (np.random.Generator): Source of chance.
-        shape (str): Name of the outline, see ``_BUILDERS``.
+        rng (np.random.Generator): Random generator.
+        shape (str): Name of the outline, a key of ``_BUILDERS``.
         x (np.ndarray): Coordinates in micrometres.
         y (np.ndarray): Coordinates in micrometres.
-        area (float): Area in square micrometres.
-        warp (float): How far the outline is bent out of its ideal form, as a
-            share of the radius.
+        area (float): Area of the nucleus in square micrometres.
+        warp (float): Distortion of the outline as a share of the radius.
 
     Returns:
         np.ndarray: Distance in micrometres (exact near the outline only),
@@ -234,12 +210,12 @@ def nucleus_distance(
     """
     outline = _BUILDERS[shape](rng)
     angle = rng.uniform(0, 2 * np.pi)
-    # The area of an outline of unit size has no formula: it is counted.
+    # The area of an outline of unit size has no formula: count pixels.
     axis = np.linspace(-2.6, 2.6, 79, dtype=np.float32)
     counted = np.mean(outline(*np.meshgrid(axis, axis)) < 0) * 5.2**2
     scale = np.float32(np.sqrt(area / counted))
     grain = 0.75 * scale / (x[0, 1] - x[0, 0])
     x = x + warp * scale * noise(rng, x.shape, grain)
     y = y + warp * scale * noise(rng, y.shape, grain)
-    c, s = np.float32(np.cos(angle)), np.float32(np.sin(angle))
-    return scale * outline((x * c + y * s) / scale, (y * c - x * s) / scale)
+    x, y = turn(x, y, angle)
+    return scale * outline(x / scale, y / scale)

@@ -1,8 +1,7 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""Microscope, camera and magnification: from optical density to pixels."""
+"""Microscope and camera: from optical density to pixels."""
 
-from dataclasses import dataclass
-from typing import Dict, Tuple
+from typing import Dict, NamedTuple, Tuple
 
 import cv2
 import numpy as np
@@ -12,14 +11,13 @@ from mmleuk.datasets.naming import LLD_SUBSETS, normalise_subset
 from .texture import Array, noise
 
 
-@dataclass(frozen=True)
-class Magnification:
+class Magnification(NamedTuple):
     """An objective.
 
     Args:
         code (int): Number in file names, ten times the magnification.
         px_per_um (float): Pixels per micrometre of film.
-        cells (float): Mean number of white cells a field.
+        cells (float): Mean number of white cells per field.
     """
 
     code: int
@@ -27,14 +25,13 @@ class Magnification:
     cells: float
 
 
-@dataclass(frozen=True)
-class Microscope:
+class Microscope(NamedTuple):
     """A microscope.
 
     Args:
         blur_um (float): Standard deviation of its blur at best focus.
         defocus_um (float): Spread of the blur that focusing by hand adds.
-        tilt (float): How much the focus differs over a field.
+        tilt (float): Relative difference of the blur over a field.
         vignette (float): Loss of light in the corners.
         flare (float): Share of stray light, which lowers contrast.
         fringe_px (float): Shift between red and blue in the corners.
@@ -48,14 +45,13 @@ class Microscope:
     fringe_px: float
 
 
-@dataclass(frozen=True)
-class Camera:
+class Camera(NamedTuple):
     """A camera.
 
     Args:
         white (tuple[float, float, float]): Colour of empty film in R, G, B.
         gamma (float): Exponent of its tone curve, 1 = none.
-        saturation (float): 1 = none added or taken.
+        saturation (float): Gain of the colour, 1 = none.
         noise (float): Standard deviation of its noise in grey levels.
         sharpen (float): Strength of its unsharp mask.
     """
@@ -83,7 +79,7 @@ CAMERAS: Dict[str, Camera] = {
 
 
 def parse_subset(subset: str) -> Tuple[Microscope, Magnification, Camera]:
-    """Look up what a subset was taken with.
+    """Look up the equipment of a subset.
 
     Args:
         subset (str): Name such as ``H_100X_C1``, in any casing.
@@ -112,7 +108,7 @@ def photograph(rng: np.random.Generator, density: Array, subset: str) -> Array:
     """Take a picture of a field.
 
     Args:
-        rng (np.random.Generator): Source of chance.
+        rng (np.random.Generator): Random generator.
         density (np.ndarray): (H, W, 3) float32 optical density in R, G, B.
         subset (str): Name such as ``H_100X_C1``.
 
@@ -121,7 +117,7 @@ def photograph(rng: np.random.Generator, density: Array, subset: str) -> Array:
     """
     microscope, magnification, camera = parse_subset(subset)
     light = np.exp(-np.maximum(density, 0))
-    light = _focus(rng, light, microscope, magnification)
+    light = _focus(rng, light, microscope, magnification.px_per_um)
     light = light * (1 - microscope.flare) + microscope.flare
     if microscope.fringe_px:
         light = _fringe(light, microscope.fringe_px)
@@ -136,28 +132,23 @@ def photograph(rng: np.random.Generator, density: Array, subset: str) -> Array:
     image = light * np.array(camera.white, np.float32) * balance
     # Noise of a Bayer sensor is smooth over neighbouring pixels.
     fine = rng.standard_normal(image.shape, dtype=np.float32)
-    image += camera.noise * (
-        0.5 * fine + 1.1 * cv2.GaussianBlur(fine, (0, 0), 0.9)
-    )
-    return np.ascontiguousarray(
-        np.clip(np.round(image), 0, 255).astype(np.uint8)[..., ::-1]
-    )
+    soft = cv2.GaussianBlur(fine, (0, 0), 0.9)
+    image += camera.noise * (0.5 * fine + 1.1 * soft)
+    image = np.clip(np.round(image), 0, 255).astype(np.uint8)
+    return np.ascontiguousarray(image[..., ::-1])
 
 
 def _focus(
     rng: np.random.Generator,
     light: Array,
     microscope: Microscope,
-    magnification: Magnification,
+    px_per_um: float,
 ) -> Array:
-    """Blur a field, in one part of it more than in another."""
+    """Blur a field, more in one part than in another."""
     defocus = abs(rng.normal(0, microscope.defocus_um))
     # A lens of lower power resolves less, but has more depth of focus.
-    resolution = 0.35 / magnification.px_per_um
-    sharp = (
-        np.hypot(microscope.blur_um + 0.5 * defocus, resolution)
-        * magnification.px_per_um
-    )
+    blur_um = np.hypot(microscope.blur_um + 0.5 * defocus, 0.35 / px_per_um)
+    sharp = blur_um * px_per_um
     soft = sharp * (1 + microscope.tilt * rng.uniform(0.3, 1.2))
     where = _ramp(rng, light.shape[:2])[..., None]
     near = cv2.GaussianBlur(light, (0, 0), sharp)
@@ -165,11 +156,16 @@ def _focus(
     return near + where * (far - near)
 
 
-def _ramp(rng: np.random.Generator, shape: Tuple[int, int]) -> Array:
-    """A soft change from 0 to 1 over a field, in a random direction."""
+def _grid(shape: Tuple[int, int]) -> Tuple[Array, Array]:
+    """Make coordinates y and x from -1 to 1."""
     height, width = shape
+    return np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
+
+
+def _ramp(rng: np.random.Generator, shape: Tuple[int, int]) -> Array:
+    """Draw a soft change from 0 to 1 in a random direction."""
     angle = rng.uniform(0, 2 * np.pi)
-    y, x = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
+    y, x = _grid(shape)
     ramp = 0.5 + 0.5 * (x * np.cos(angle) + y * np.sin(angle))
     wobble = noise(rng, shape, max(shape) / 2.5)
     return np.clip(ramp + 0.25 * wobble, 0, 1).astype(np.float32)
@@ -178,9 +174,9 @@ def _ramp(rng: np.random.Generator, shape: Tuple[int, int]) -> Array:
 def _illumination(
     rng: np.random.Generator, shape: Tuple[int, int], microscope: Microscope
 ) -> Array:
-    height, width = shape
+    """Draw the light over a field, darker in the corners."""
     cx, cy = rng.normal(0, 0.2, 2)
-    y, x = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
+    y, x = _grid(shape)
     corner = ((x - cx) ** 2 + (y - cy) ** 2) / 2
     slope = 0.6 * microscope.vignette * (_ramp(rng, shape) - 0.5)
     level = rng.normal(1, 0.012)
@@ -188,21 +184,16 @@ def _illumination(
 
 
 def _fringe(light: Array, shift: float) -> Array:
-    """Lateral chromatic aberration: red and blue differ in scale."""
+    """Scale red and blue differently: lateral chromatic aberration."""
     height, width = light.shape[:2]
     reach = np.hypot(height, width) / 2
+    middle = np.array([[width - 1], [height - 1]]) / 2
     light = light.copy()
     for channel, sign in ((0, 1), (2, -1)):
         scale = 1 + sign * shift / reach
-        matrix = np.array(
-            [
-                [scale, 0, (1 - scale) * (width - 1) / 2],
-                [0, scale, (1 - scale) * (height - 1) / 2],
-            ]
-        )
         light[..., channel] = cv2.warpAffine(
             light[..., channel],
-            matrix,
+            np.hstack([scale * np.eye(2), (1 - scale) * middle]),
             (width, height),
             flags=cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REFLECT,

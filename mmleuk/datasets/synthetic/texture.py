@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""Soft edges, noise and shapes that every part of a film is drawn with."""
+"""Soft edges, noise and shapes of which films are drawn."""
 
 from typing import Tuple
 
@@ -10,58 +10,44 @@ Array = np.ndarray
 
 
 def soft_inside(distance: Array, softness: float) -> Array:
-    """Turn a signed distance into an anti-aliased mask.
+    """Turn a signed distance (negative inside) into a mask in [0, 1].
 
-    Args:
-        distance (np.ndarray): Signed distance, negative inside.
-        softness (float): Half width of the edge in the same unit.
-
-    Returns:
-        np.ndarray: Mask in [0, 1] of the same shape, 0.5 on the edge.
+    ``softness`` is half the width of the edge; the mask is 0.5 on the edge.
     """
     x = np.clip(0.5 - distance / (2 * softness), 0, 1)
     return x * x * (3 - 2 * x)
 
 
 def smooth_min(a: Array, b: Array, blend: float) -> Array:
-    """Union of two signed distances with a rounded joint.
-
-    Args:
-        a (np.ndarray): Signed distance.
-        b (np.ndarray): Signed distance of the same shape.
-        blend (float): Width over which they are blended.
-
-    Returns:
-        np.ndarray: Signed distance of the union.
-    """
+    """Unite two signed distances, blended over a width of ``blend``."""
     share = np.clip(0.5 + 0.5 * (b - a) / blend, 0, 1)
     return b + (a - b) * share - blend * share * (1 - share)
 
 
 def smooth_max(a: Array, b: Array, blend: float) -> Array:
-    """Intersection of two signed distances with a rounded joint."""
+    """Intersect two signed distances, blended over a width of ``blend``."""
     return -smooth_min(-a, -b, blend)
 
 
 def noise(
     rng: np.random.Generator, shape: Tuple[int, int], grain: float
 ) -> Array:
-    """Smooth noise of one grain size.
+    """Draw smooth noise of one grain size.
 
     Args:
-        rng (np.random.Generator): Source of chance.
+        rng (np.random.Generator): Random generator.
         shape (tuple[int, int]): Height and width in pixels.
         grain (float): Distance of independent values in pixels.
 
     Returns:
-        np.ndarray: (H, W) float32 of about zero mean and unit deviation.
+        np.ndarray: (H, W) float32, about zero mean and unit deviation.
     """
     height, width = shape
     grain = max(float(grain), 1.0)
     small = rng.standard_normal(
         (int(height / grain) + 4, int(width / grain) + 4), dtype=np.float32
     )
-    # The origin of the lattice moves, so that it is never seen as a grid.
+    # A random origin of the lattice, so that no grid is seen.
     shift = rng.uniform(1, 2, 2)
     matrix = np.array([[1 / grain, 0, shift[0]], [0, 1 / grain, shift[1]]])
     field = cv2.warpAffine(
@@ -78,17 +64,17 @@ def harmonics(
     rng: np.random.Generator,
     angle: Array,
     amount: float,
-    first: int = 2,
-    last: int = 6,
+    first: int,
+    last: int,
 ) -> Array:
-    """Unevenness of a closed outline as a function of the angle.
+    """Draw the unevenness of a closed outline.
 
     Args:
-        rng (np.random.Generator): Source of chance.
+        rng (np.random.Generator): Random generator.
         angle (np.ndarray): Angles in radians.
         amount (float): Standard deviation of the result.
-        first (int): Lowest order. Defaults to 2.
-        last (int): Highest order. Defaults to 6.
+        first (int): Lowest order of the waves.
+        last (int): Highest order of the waves.
 
     Returns:
         np.ndarray: Relative deviation of the radius, shape of ``angle``.
@@ -106,21 +92,19 @@ def harmonics(
 
 
 def polar_grid(half: int, px_per_um: float) -> Tuple[Array, Array]:
-    """Coordinates of a square patch around its centre.
-
-    Args:
-        half (int): The patch is ``2 * half + 1`` pixels wide.
-        px_per_um (float): Scale.
-
-    Returns:
-        tuple[np.ndarray, np.ndarray]: x and y in micrometres, float32.
-    """
+    """Make coordinates in micrometres of a patch of 2 * half + 1 pixels."""
     axis = np.arange(-half, half + 1, dtype=np.float32) / np.float32(px_per_um)
     return np.meshgrid(axis, axis)
 
 
+def turn(x: Array, y: Array, angle: float) -> Tuple[Array, Array]:
+    """Express coordinates in axes turned by an angle in radians."""
+    c, s = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+    return x * c + y * s, y * c - x * s
+
+
 def discs(shape: Tuple[int, int], centres: Array, radii: Array) -> Array:
-    """Anti-aliased discs, the way granules are drawn.
+    """Draw anti-aliased discs.
 
     Args:
         shape (tuple[int, int]): Height and width in pixels.
@@ -130,8 +114,8 @@ def discs(shape: Tuple[int, int], centres: Array, radii: Array) -> Array:
     Returns:
         np.ndarray: (H, W) float32 coverage in [0, 1].
     """
-    # Drawn four times as large: OpenCV's own anti-aliasing makes discs of
-    # less than three pixels look alike.
+    # Four times as large, because OpenCV's own anti-aliasing makes all discs
+    # below three pixels look alike.
     zoom, shift = 4, 4
     canvas = np.zeros((shape[0] * zoom, shape[1] * zoom), np.uint8)
     points = np.round(((centres + 0.5) * zoom - 0.5) * 2**shift).astype(int)

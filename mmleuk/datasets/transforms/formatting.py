@@ -19,33 +19,29 @@ from mmleuk.structures.regions import cut_area
 
 @TRANSFORMS.register_module()
 class PackLLDInputs(PackDetInputs):
-    """Pack the inputs, with attributes and un-annotated area.
+    """Pack the inputs with attributes and un-annotated area.
 
-    Undoes what :class:`LoadLLDAnnotations` packed and gives a
+    Unpacks the labels of :class:`LoadLLDAnnotations` and returns a
     ``DetDataSample`` with
 
     - ``gt_instances``: ``bboxes`` (n, 4), ``labels`` (n, ) and
       ``attributes`` (n, k), int64, -1 where missing;
     - ``ignored_instances``: the same fields. First the ignored cells
-      (``ignore_flag``), with their labels and attributes; then rectangles
-      with the label ``mmleuk.structures.UNANNOTATED`` and no attributes. The
-      rectangles do not overlap and together cover the un-annotated area of
-      the packed image: exactly after transforms along the axes, from outside
-      after a rotation or a shear. There are none where all of the image is
-      annotated.
+      (``ignore_flag``), then disjoint rectangles that cover the un-annotated
+      area, with the label ``mmleuk.structures.UNANNOTATED`` and no
+      attributes. The cover is exact as long as all edges are upright; after a
+      rotation or a shear it is larger than the area.
 
-    Padding and other fill counts as annotated, like in MMDetection. Without
-    ``gt_bboxes`` (inference) it packs the image and the meta keys alone.
+    As in MMDetection, padding and other fill counts as annotated. Without
+    ``gt_bboxes`` (inference) only the image and the meta keys are packed.
 
     Args:
-        meta_keys (Sequence[str]): Keys of the results that go into the
-            metainfo where they are there. Defaults to MMDetection's, the
-            origin of the image and the geometry of the view. Evaluation and
-            mining also need 'instances' and 'annotated_regions', as the
-            dataset states them.
-        cover_step (float): Where a rotation made edges slant, the height in
-            pixels of the rectangles that cover them. Smaller loses less
-            annotated area and makes more rectangles. Defaults to 8.
+        meta_keys (Sequence[str]): Keys of the results that are copied to the
+            metainfo if they exist. Evaluation and mining also need
+            'instances' and 'annotated_regions'.
+        cover_step (float): Height in pixels of the rectangles along slanting
+            edges. A smaller one loses less annotated area and makes more
+            rectangles.
     """
 
     mapping_table = dict(
@@ -67,7 +63,7 @@ class PackLLDInputs(PackDetInputs):
             'magnification',
             'diagnosis',
             'subset',
-            # Of use to the mining of un-annotated area.
+            # Used by mining.
             'homography_matrix',
             'held_out',
         ),
@@ -91,9 +87,9 @@ class PackLLDInputs(PackDetInputs):
             (:obj:`DetDataSample`).
 
         Raises:
-            TypeError: If a transform has replaced the boxes, so that the
-                regions are lost.
-            KeyError: If the annotations come from another loader.
+            TypeError: If a transform has replaced the boxes and lost the
+                regions.
+            KeyError: If another class has loaded the annotations.
         """
         if 'gt_bboxes' not in results:
             return super().transform(results)
@@ -101,16 +97,14 @@ class PackLLDInputs(PackDetInputs):
         if 'num_attributes' not in results:
             raise KeyError(
                 f'{results.get("img_path")}: no attributes are packed in the '
-                'labels, expected those of LoadLLDAnnotations. Load the '
-                'annotations with it'
+                'labels. Load the annotations with LoadLLDAnnotations'
             )
         if not isinstance(boxes, RegionBoxes):
             raise TypeError(
                 f'{results.get("img_path")}: got boxes of type '
                 f'{type(boxes).__name__}, expected RegionBoxes: a transform '
-                'has made new boxes and lost the annotated regions. Of '
-                "MMDetection's own, RandomErasing and Albu do so: leave them "
-                'out (CutOut erases without touching boxes)'
+                'has made new boxes and lost the annotated regions. Leave out '
+                'RandomErasing and Albu, which do so (CutOut does not)'
             )
         labels, attributes = unpack_labels(
             results['gt_bboxes_labels'], results['num_attributes']

@@ -11,12 +11,10 @@ from mmleuk.structures import is_held_out
 class HoldOutRegions(BaseTransform):
     """Hide the annotated regions of some fields from the loss.
 
-    Such a field has no labels and nothing in it is annotated, as if nobody
-    had looked at it, so that a miner's detections there are like those on any
-    un-annotated area, and its labels can tell what they are worth. Fields
-    that are annotated as a whole stay as they are.
-
-    Stands right behind ``LoadLLDAnnotations``.
+    A held-out field enters training as wholly un-annotated, so that the
+    teacher's detections on it are like those on other un-annotated area and
+    can be calibrated against its hidden labels. Fully annotated fields stay
+    as they are. Place it directly behind ``LoadLLDAnnotations``.
 
     Required Keys:
 
@@ -29,7 +27,7 @@ class HoldOutRegions(BaseTransform):
 
     Args:
         share (float): Expected share of fields to hold out, in [0, 1].
-        seed (int): Draws another set of fields. Defaults to 0.
+        seed (int): Seed of the choice of fields.
     """
 
     def __init__(self, share: float, seed: int = 0) -> None:
@@ -39,14 +37,7 @@ class HoldOutRegions(BaseTransform):
         self.seed = seed
 
     def transform(self, results: dict) -> dict:
-        """Hide the labels of one field if it is held out.
-
-        Args:
-            results (dict): Results of the pipeline.
-
-        Returns:
-            dict: The results.
-        """
+        """Hide the labels of one field if it is held out."""
         boxes = results['gt_bboxes']
         results['held_out'] = boxes.unannotated is not None and is_held_out(
             results['img_path'], self.share, self.seed

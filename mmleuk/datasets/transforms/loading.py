@@ -10,15 +10,15 @@ from mmleuk.structures import MISSING, pack_labels, unannotated_area
 class LoadLLDAnnotations(LoadAnnotations):
     """Load boxes, classes, attributes and annotated regions of an image.
 
-    Stands where a pipeline of MMDetection has ``LoadAnnotations`` and goes
-    together with :class:`PackLLDInputs`. In between go MMDetection's own
-    transforms, which know of boxes and labels alone. So the attributes ride
-    in the labels (see :func:`mmleuk.structures.pack_labels`) and the
-    regions on the boxes (see :class:`mmleuk.structures.RegionBoxes`).
+    Replaces ``LoadAnnotations`` of MMDetection in a pipeline that ends with
+    :class:`PackLLDInputs`. MMDetection's transforms in between only know
+    boxes and labels: the labels carry the attributes
+    (:func:`mmleuk.structures.pack_labels`), the boxes carry the regions
+    (:class:`mmleuk.structures.RegionBoxes`).
 
-    The regions are in the coordinates of the boxes. A test pipeline that
-    loads annotations after ``Resize`` leaves both in the original image's
-    pixels, as MMDetection does for boxes.
+    Regions are in the coordinates of the boxes. As in MMDetection, a test
+    pipeline that loads annotations after ``Resize`` leaves both in pixels of
+    the original image.
 
     Required Keys:
 
@@ -29,30 +29,28 @@ class LoadLLDAnnotations(LoadAnnotations):
       - bbox_label (int)
       - ignore_flag (int)
       - attributes (Sequence[int], optional): One code per attribute, -1 where
-        missing. Without it all are missing.
+        missing.
 
     - annotated_regions (list[list[float]], optional): Rectangles
-      [x1, y1, x2, y2] in pixels. None or absent: all of the image is
-      annotated; empty: nothing in it is.
+      [x1, y1, x2, y2] in pixels. None or absent: the whole image is
+      annotated; empty: nothing is.
 
     Added Keys:
 
     - gt_bboxes (RegionBoxes[torch.float32])
-    - gt_bboxes_labels (np.int64): Packed, of use to PackLLDInputs alone.
+    - gt_bboxes_labels (np.int64): Packed labels, see PackLLDInputs.
     - gt_ignore_flags (bool)
     - num_attributes (int)
 
     Args:
         num_attributes (int): Number of attributes in the dataset's schema.
-            Defaults to 7.
-        with_bbox (bool): Must be True, as in MMDetection's configs.
+        with_bbox (bool): Must be True.
         with_label (bool): Must be True.
         **kwargs: Further arguments of MMDetection's ``LoadAnnotations``,
-            without masks and without another type of box.
+            except masks and another type of box.
 
     Raises:
-        ValueError: If an argument asks for less or more than boxes and
-            labels.
+        ValueError: If an argument asks for anything but boxes and labels.
     """
 
     def __init__(
@@ -68,31 +66,21 @@ class LoadLLDAnnotations(LoadAnnotations):
             box_type=kwargs.pop('box_type', 'region_hbox'),
             **kwargs,
         )
-        if (
-            not (
-                self.with_bbox
-                and self.with_label
-                and self.box_type == 'region_hbox'
-            )
-            or self.with_mask
-        ):
+        got = {
+            name: getattr(self, name)
+            for name in ('with_bbox', 'with_label', 'with_mask', 'box_type')
+        }
+        if list(got.values()) != [True, True, False, 'region_hbox']:
             raise ValueError(
-                f'got with_bbox={with_bbox}, with_label={with_label}, '
-                f'with_mask={self.with_mask}, box_type={self.box_type!r}, '
-                'expected boxes with labels, without masks, and no box_type: '
-                'attributes and regions ride on them'
+                f'got {got}, expected boxes with labels, without masks, and '
+                'no box_type: boxes and labels carry regions and attributes'
             )
-        # Fails here, not in a worker, where the schema is too long.
+        # A schema that is too long fails here, not in a worker.
         pack_labels(np.zeros(0), np.zeros((0, num_attributes)))
         self.num_attributes = num_attributes
 
     def _load_bboxes(self, results: dict) -> None:
-        """Load boxes, ignore flags and un-annotated area.
-
-        Raises:
-            ValueError: If a region is no rectangle. The message names the
-                image.
-        """
+        """Load boxes, ignore flags and un-annotated area."""
         super()._load_bboxes(results)
         img_shape = results.get('ori_shape')
         if img_shape is None:
@@ -103,22 +91,14 @@ class LoadLLDAnnotations(LoadAnnotations):
             )
         except ValueError as error:
             raise ValueError(
-                f'{results.get("img_path")}: {error}. Mend the annotation file'
+                f'{results.get("img_path")}: {error}. Correct the label file'
             ) from error
 
     def _load_labels(self, results: dict) -> None:
-        """Load labels and attributes, packed together.
-
-        Raises:
-            ValueError: If the attributes of an instance do not fit the
-                schema. The message names the image and the instance.
-        """
+        """Load labels and attributes, packed together."""
         super()._load_labels(results)
-        attributes = np.full(
-            (len(results['gt_bboxes_labels']), self.num_attributes),
-            MISSING,
-            np.int64,
-        )
+        shape = len(results['gt_bboxes_labels']), self.num_attributes
+        attributes = np.full(shape, MISSING, np.int64)
         for index, instance in enumerate(results.get('instances', [])):
             codes = instance.get('attributes')
             if codes is None:

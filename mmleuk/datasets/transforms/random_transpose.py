@@ -11,12 +11,11 @@ from mmleuk.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class RandomTranspose(BaseTransform):
-    """Mirror an image at its diagonal, width and height exchanged.
+    """Exchange width and height of an image at random.
 
-    Cells have no upright position. With flips along both axes this gives all
-    eight orientations that need no new pixels: what MMDetection's
-    ``RandomFlip`` leaves out are the turns by a right angle. Boxes stay exact,
-    while those of ``Rotate`` grow.
+    Cells have no upright orientation. Together with horizontal and vertical
+    flips this gives all eight orientations without resampling. Boxes stay
+    exact, while those of ``Rotate`` grow.
 
     Required Keys:
 
@@ -27,7 +26,7 @@ class RandomTranspose(BaseTransform):
     homography_matrix.
 
     Args:
-        prob (float): Probability. Defaults to 0.5.
+        prob (float): Probability.
     """
 
     _matrix = np.array([[0, 1, 0], [1, 0, 0], [0, 0, 1]], dtype=np.float32)
@@ -44,14 +43,7 @@ class RandomTranspose(BaseTransform):
     # A pipeline without labels has plain arrays for boxes.
     @autocast_box_type()
     def transform(self, results: dict) -> dict:
-        """Transpose one image, or leave it.
-
-        Args:
-            results (dict): Results of the pipeline.
-
-        Returns:
-            dict: The results.
-        """
+        """Transpose one image with the given probability."""
         if not self._is_drawn():
             return results
         image = np.ascontiguousarray(np.swapaxes(results['img'], 0, 1))

@@ -15,11 +15,10 @@ from .windows import annotated_parts, cut_window
 class RegionCrop(BaseTransform):
     """Crop an image to one of its annotated regions.
 
-    The image then holds nothing that is not annotated (where the region is a
-    rectangle), so that plain MMDetection can learn from it. Boxes are clipped
-    at the border. An image that is annotated as a whole stays as it is; one
-    without any annotated area gives None, upon which the dataset takes
-    another one.
+    A crop to a rectangle has no un-annotated area, so that plain MMDetection
+    can learn from it. Boxes are clipped at the border. A fully annotated
+    image stays as it is. An image without annotated area gives None: the
+    dataset draws another one.
 
     Required Keys:
 
@@ -32,7 +31,7 @@ class RegionCrop(BaseTransform):
 
     Args:
         min_visible (float): Cells of which a smaller share of the box is left
-            become ignored instances. Defaults to 0.
+            become ignored instances.
     """
 
     def __init__(self, min_visible: float = 0.0) -> None:

@@ -6,26 +6,26 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mmleuk.registry import TRANSFORMS
+from mmleuk.structures import RegionBoxes
+from mmleuk.structures.matching import center_in_regions
 
 from .windows import Window, annotated_parts, cut_window
 
 
 @TRANSFORMS.register_module()
 class CachedRegionMosaic(BaseTransform):
-    """Fill one canvas with windows around the annotated regions of several.
+    """Join windows around the annotated regions of several fields.
 
-    Where a fifth of each field is labelled, four fifths of what a network
-    computes on it teach nothing. Here a grid of windows, each of another
-    field and placed around an annotated region of it, makes one image of the
-    size of a field, most of it annotated. Nothing is scaled, since the size
-    of a cell is evidence. A window shows what lies around its region, which
-    stays un-annotated, and goes out of the region's way rather than cut a
-    labelled cell: the box of half a cell is no lesson for whole ones. But
-    where cells lie close, many of a field are cut by its edge, and hardly any
-    of a region. With ``cut_at_edges`` the edges of the canvas cut some, too.
+    With a fifth of each field labelled, four fifths of the computation on a
+    field yield no loss. A canvas of windows, each around an annotated region
+    of another field, is mostly annotated. Nothing is scaled, because the size
+    of a cell is evidence. A window also shows the un-annotated surroundings
+    of its region and is shifted so that it does not cut labelled cells, whose
+    half boxes would be misleading. In full fields the image border does cut
+    cells; with ``cut_at_edges`` the border of the canvas does so, too.
 
-    Like ``CachedMosaic`` of MMDetection, the other fields come from a cache
-    of those seen before. None is shown twice once the cache has enough.
+    As in ``CachedMosaic`` of MMDetection, the other fields come from a cache
+    of earlier ones, without repetition once the cache is large enough.
 
     Required Keys:
 
@@ -34,21 +34,21 @@ class CachedRegionMosaic(BaseTransform):
     - gt_bboxes_labels (np.int64)
     - gt_ignore_flags (bool)
 
-    Modified Keys: those, img_shape. Removed: homography_matrix, since there
-    is none for the whole canvas.
+    Modified Keys: those, img_shape. Removed: homography_matrix, because the
+    canvas has none.
 
     Args:
         img_scale (tuple[int, int]): Width and height of the canvas in pixels.
-        grid (tuple[int, int]): Windows across and down. Defaults to (2, 2).
-        cut_at_edges (bool): Whether the edges of the canvas, in contrast to
-            those between windows, may cut labelled cells. Defaults to False.
+        grid (tuple[int, int]): Number of columns and rows of windows.
+        cut_at_edges (bool): Whether the border of the canvas may cut labelled
+            cells. Borders between windows never do.
         min_visible (float): Cells of which a smaller share of the box lies in
-            a window become ignored instances. Defaults to 0.5.
-        margin (int): Pixels around a cell that a window shows, too, where the
-            field has them. Defaults to 4.
-        max_cached_images (int): Most fields in the cache. Defaults to 40.
+            a window become ignored instances.
+        margin (int): Pixels around a labelled cell that a window also shows,
+            inside the field.
+        max_cached_images (int): Maximum number of fields in the cache.
         pad_val (int): Value of pixels that no window fills, where a field is
-            smaller than a window. Defaults to 114.
+            smaller than a window.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class CachedRegionMosaic(BaseTransform):
             results (dict): Results of the pipeline.
 
         Returns:
-            dict | None: The canvas, None if nothing of the image is
+            dict | None: The canvas, None if nothing in the image is
             annotated.
         """
         parts = annotated_parts(results)
@@ -90,7 +90,7 @@ class CachedRegionMosaic(BaseTransform):
             return None
         self.cache.append(results)
         if len(self.cache) > self.max_cached_images:
-            # The new one is last and stays.
+            # The last one, which is new, stays.
             self.cache.pop(random.randrange(len(self.cache) - 1))
 
         width, height = self.img_scale
@@ -107,59 +107,38 @@ class CachedRegionMosaic(BaseTransform):
         canvas = np.full(
             (height, width, 3), self.pad_val, dtype=results['img'].dtype
         )
-        boxes, labels, flags = [], [], []
+        views = []
         for index, source in enumerate(chosen):
             row, column = divmod(index, self.grid[0])
             x1, x2 = columns[column : column + 2]
             y1, y2 = rows[row : row + 2]
-            edges = self._edges(column, row)
+            is_edge = [
+                [column == 0, column == self.grid[0] - 1],
+                [row == 0, row == self.grid[1] - 1],
+            ]
+            edges = np.array(is_edge) & self.cut_at_edges
             window = self._place(source, x2 - x1, y2 - y1, edges)
             view = cut_window(source, window, self.min_visible)
             view_height, view_width = view['img_shape']
             canvas[y1 : y1 + view_height, x1 : x1 + view_width] = view['img']
             view['gt_bboxes'].translate_([x1, y1])
-            boxes.append(view['gt_bboxes'])
-            labels.append(view['gt_bboxes_labels'])
-            flags.append(view['gt_ignore_flags'])
+            views.append(view)
 
         mosaic = dict(results)
         mosaic.pop('homography_matrix', None)
         mosaic['img'] = canvas
         mosaic['img_shape'] = canvas.shape[:2]
-        mosaic['gt_bboxes'] = type(boxes[0]).cat(boxes)
-        mosaic['gt_bboxes_labels'] = np.concatenate(labels)
-        mosaic['gt_ignore_flags'] = np.concatenate(flags)
+        mosaic['gt_bboxes'] = RegionBoxes.cat(
+            [view['gt_bboxes'] for view in views]
+        )
+        for key in ('gt_bboxes_labels', 'gt_ignore_flags'):
+            mosaic[key] = np.concatenate([view[key] for view in views])
         return mosaic
-
-    def _edges(self, column: int, row: int) -> np.ndarray:
-        """Find the sides of a window that may cut labelled cells.
-
-        Args:
-            column (int): Its column in the grid.
-            row (int): Its row in the grid.
-
-        Returns:
-            np.ndarray: bool, shape (2, 2): of each axis, the low side and the
-            high side.
-        """
-        place, last = np.array([column, row]), np.array(self.grid) - 1
-        is_edge = np.stack([place == 0, place == last], axis=1)
-        return is_edge & self.cut_at_edges
 
     def _place(
         self, results: dict, width: int, height: int, edges: np.ndarray
     ) -> Window:
-        """Place a window on an annotated region and its cells.
-
-        Args:
-            results (dict): Results of one field.
-            width (int): Width of the window in pixels.
-            height (int): Height of the window in pixels.
-            edges (np.ndarray): From :meth:`_edges`.
-
-        Returns:
-            tuple[int, int, int, int]: The window, inside the image.
-        """
+        """Place a window inside an image, on a region and its cells."""
         parts = annotated_parts(results)
         img_height, img_width = results['img_shape'][:2]
         if parts is None:
@@ -178,26 +157,16 @@ class CachedRegionMosaic(BaseTransform):
     def _choose_cells(
         self, results: dict, part: np.ndarray, width: int, height: int
     ) -> np.ndarray:
-        """Choose labelled cells that one window holds whole.
+        """Choose labelled cells of a region that fit into a window.
 
-        Args:
-            results (dict): Results of one field.
-            part (np.ndarray): The annotated region, (x1, y1, x2, y2).
-            width (int): Width of the window in pixels.
-            height (int): Height of the window in pixels.
-
-        Returns:
-            np.ndarray: Bounds of as many cells of the region as fit, in a
-            random order, with their margin; from infinity to minus infinity
-            where there is none.
+        Returns their joint bounds with the margin, from infinity to minus
+        infinity if there is none.
         """
         boxes = results['gt_bboxes'].tensor.numpy()
         boxes = boxes[~results['gt_ignore_flags']].astype(float)
-        centers = (boxes[:, :2] + boxes[:, 2:]) / 2
-        is_in = (centers >= part[:2]) & (centers <= part[2:])
-        boxes = boxes[is_in.all(axis=1)]
-        # Whole pixels hold a cell that lies between them. A window that is
-        # too small for the margin shows as much of it as it can.
+        boxes = boxes[center_in_regions(boxes, part[None])]
+        # Sizes in whole pixels. A window too small for the margin shows as
+        # much of it as fits.
         sizes = np.ceil(boxes[:, 2:]) - np.floor(boxes[:, :2])
         margins = np.clip(([width, height] - sizes) // 2, 0, self.margin)
         boxes += np.concatenate([-margins, margins], axis=1)
@@ -220,20 +189,11 @@ class CachedRegionMosaic(BaseTransform):
         length: int,
         img_length: int,
     ) -> Tuple[int, int]:
-        """Draw an interval on one axis.
+        """Draw an interval of the image on one axis.
 
-        Args:
-            region (np.ndarray): Interval that it holds or lies in, as far as
-                the cells allow.
-            cells (np.ndarray): Interval that it holds, no longer than
-                itself.
-            edges (np.ndarray): Whether its low and its high end may cut
-                cells, and the region as far as its middle.
-            length (int): Its length in pixels.
-            img_length (int): Length of the image in pixels.
-
-        Returns:
-            tuple[int, int]: The interval, in the image.
+        It contains ``cells``, and contains or lies in ``region`` as far as
+        the cells allow. An end that is one of the ``edges`` may cut cells,
+        and the region up to its middle.
         """
         starts = sorted((region[0], region[1] - length))
         lowest, highest = np.ceil(cells[1]) - length, np.floor(cells[0])

@@ -1,16 +1,14 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""Windows of an image: where its annotated regions are, and cutting one out.
+"""Find the annotated regions of a transformed image and cut windows out.
 
-The annotated regions ride on the boxes as their complement (see
-:class:`mmleuk.structures.RegionBoxes`), so that they are found here after any
-other transform.
+The boxes carry the complement of the regions through all transforms, see
+:class:`mmleuk.structures.RegionBoxes`.
 """
 
 from typing import Optional, Tuple
 
 import numpy as np
 import shapely
-from shapely.geometry.base import BaseGeometry
 
 from mmleuk.structures import RegionBoxes
 from mmleuk.structures.regions import cut_area
@@ -23,16 +21,14 @@ def annotated_parts(results: dict) -> Optional[np.ndarray]:
     """Find the connected parts of the annotated area of an image.
 
     Args:
-        results (dict): Results of a pipeline, with 'gt_bboxes' of
-            :class:`RegionBoxes` and 'img_shape'.
+        results (dict): Results of a pipeline.
 
     Returns:
         np.ndarray | None: Bounds (x1, y1, x2, y2) of each part in pixels,
-        shape (n, 4); n is 0 where nothing is annotated. None if the whole
-        image is annotated.
+        shape (n, 4). None if the whole image is annotated.
 
     Raises:
-        TypeError: If the boxes carry no regions.
+        TypeError: If the boxes are no :class:`RegionBoxes`.
     """
     boxes = results['gt_bboxes']
     if not isinstance(boxes, RegionBoxes):
@@ -41,12 +37,10 @@ def annotated_parts(results: dict) -> Optional[np.ndarray]:
             f'{type(boxes).__name__}, expected RegionBoxes. Load the '
             'annotations with LoadLLDAnnotations'
         )
-    unannotated: Optional[BaseGeometry] = cut_area(
-        boxes.unannotated, results['img_shape'][:2]
-    )
+    height, width = results['img_shape'][:2]
+    unannotated = cut_area(boxes.unannotated, (height, width))
     if unannotated is None:
         return None
-    height, width = results['img_shape'][:2]
     annotated = shapely.box(0, 0, width, height).difference(unannotated)
     parts = [part for part in shapely.get_parts(annotated) if part.area >= 1]
     return shapely.bounds(np.asarray(parts, dtype=object)).reshape(-1, 4)
@@ -61,7 +55,7 @@ def cut_window(
         results (dict): Results of a pipeline; they stay as they are.
         window (tuple[int, int, int, int]): The window, inside the image.
         min_visible (float): Cells of which a smaller share of the box lies
-            inside become ignored instances. Defaults to 0.
+            inside become ignored instances.
 
     Returns:
         dict: New results, without the cells that lie outside.
