@@ -4,6 +4,7 @@ from typing import Iterator, Optional
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmleuk.engine.dataset_wrappers import unwrap_dataset
 from mmleuk.registry import HOOKS
 from mmleuk.structures import AttributeSchema, TypeProfile
 
@@ -63,30 +64,11 @@ class TypeProfileHook(Hook):
 
 
 def _distinct_images(dataset) -> Iterator[dict]:
-    """Go through the labels of a dataset, inside any wrappers.
-
-    Semi-supervised training reads the same images twice: each counts once.
-
-    Args:
-        dataset (Dataset): A dataset or a wrapper of mmengine or mmdet.
-
-    Yields:
-        dict: ``data_info`` of an image.
-    """
+    """Go through the labels; an image that is read twice counts once."""
     seen = set()
-    for part in _unwrap(dataset):
+    for part in unwrap_dataset(dataset):
         for index in range(len(part)):
             info = part.get_data_info(index)
             if info['img_path'] not in seen:
                 seen.add(info['img_path'])
                 yield info
-
-
-def _unwrap(dataset) -> Iterator:
-    if hasattr(dataset, 'datasets'):
-        for part in dataset.datasets:
-            yield from _unwrap(part)
-    elif hasattr(dataset, 'dataset'):
-        yield from _unwrap(dataset.dataset)
-    else:
-        yield dataset
