@@ -4,7 +4,7 @@
 One round of self-training. A config of it says how::
 
     self_training = dict(
-        labeller='crop_lite0_fpn_pbc-fields-sparse.py',
+        labeller='crop-attr-faster-rcnn_lite0_fpn_pbc-fields-sparse.py',
         labeller_share=1 / 3,
         score_thr=0.85,
         iou_thr=0.5,

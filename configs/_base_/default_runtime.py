@@ -2,15 +2,17 @@ _base_ = ['mmdet::_base_/default_runtime.py']
 
 default_hooks = dict(
     logger=dict(interval=10),
-    # Keeps the disk small; --resume needs the last one alone.
+    # --resume needs the last one only.
     checkpoint=dict(
         type='mmleuk.AtomicCheckpointHook', interval=1, max_keep_ckpts=1
     ),
-    # A run that was interrupted goes on as if it had not been.
+    # A resumed run draws the same random numbers as an uninterrupted one.
     epoch_seed=dict(type='mmleuk.EpochSeedHook'),
-    # The step with a loss that is NaN or inf is left out. So many may be:
+    # Steps with a loss of NaN or inf are skipped; more than that end the run.
     loss_guard=dict(type='mmleuk.LossGuardHook', max_skipped=0),
-    # What inference explains a cell's type by.
+    # Classes and attributes of data and model have to agree.
+    schema_check=dict(type='mmleuk.SchemaCheckHook'),
+    # How often types have attribute values: inference explains types by it.
     type_profile=dict(type='mmleuk.TypeProfileHook'),
     visualization=dict(type='mmleuk.LLDVisualizationHook'),
 )

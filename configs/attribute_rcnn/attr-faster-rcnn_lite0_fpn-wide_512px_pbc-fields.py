@@ -1,5 +1,7 @@
 _base_ = ['./attr-faster-rcnn_lite0_fpn_pbc-fields.py']
 
+from mmleuk.configs import resized
+
 # What the setting for two CPU cores leaves out: larger fields, MMDetection's
 # own widths, and a backbone that trains as a whole.
 scale = (512, 512)
@@ -18,10 +20,9 @@ model = dict(
     ),
 )
 
-train_pipeline = [*_base_.train_pipeline]
-train_pipeline[3] = dict(type='Resize', scale=scale, keep_ratio=True)
-test_pipeline = [*_base_.test_pipeline]
-test_pipeline[1] = dict(type='Resize', scale=scale, keep_ratio=True)
+train_pipeline = resized(_base_.train_pipeline, scale)
+test_pipeline = resized(_base_.test_pipeline, scale)
+tta_pipeline = resized(_base_.tta_pipeline, scale)
 
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))

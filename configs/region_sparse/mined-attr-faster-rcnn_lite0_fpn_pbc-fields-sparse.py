@@ -1,2 +1,7 @@
-_base_ = '../baselines/ignore_lite0_fpn_pbc-fields-sparse.py'
-exec(open('{{ fileDirname }}/../_base_/methods/mined.py').read())
+_base_ = '../baselines/ignore-attr-faster-rcnn_lite0_fpn_pbc-fields-sparse.py'
+
+from mmleuk.configs import mined
+
+model, train_pipeline, train_dataloader, param_scheduler, custom_hooks = mined(
+    _base_
+)

@@ -1,2 +1,8 @@
-_base_ = '../baselines/ignore_lite0_fpn_synthetic-sparse.py'
-exec(open('{{ fileDirname }}/../_base_/methods/mined.py').read())
+_base_ = '../baselines/ignore-attr-faster-rcnn_lite0_fpn_synthetic-sparse.py'
+
+from mmleuk.configs import mined
+
+# Films have cells that are cut by the edge of the field.
+model, train_pipeline, train_dataloader, param_scheduler, custom_hooks = mined(
+    _base_, cut_at_edges=True
+)

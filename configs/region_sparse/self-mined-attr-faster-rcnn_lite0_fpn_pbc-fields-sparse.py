@@ -1,2 +1,5 @@
-_base_ = '../baselines/ignore_lite0_fpn_pbc-fields-sparse.py'
-exec(open('{{ fileDirname }}/../_base_/methods/self-mined.py').read())
+_base_ = '../baselines/ignore-attr-faster-rcnn_lite0_fpn_pbc-fields-sparse.py'
+
+from mmleuk.configs import self_mined
+
+model = self_mined(_base_)

@@ -7,19 +7,27 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
+from mmleuk import configs
+
 CONFIG_DIR = Path(__file__).parents[2] / 'configs'
-METHODS = [path.stem for path in CONFIG_DIR.glob('_base_/methods/*.py')]
+METHODS = [
+    name.replace('_', '-') for name in configs.__all__ if name != 'resized'
+]
 # Full and sparse labels, number of train fields, size of the stored fields.
 DATA = [
     ('pbc-fields', 'pbc-fields-sparse', 87, (720, 726)),
     ('bccd-fields', 'bccd-fields-sparse', 150, (640, 480)),
     ('synthetic', 'synthetic-sparse', 60, (400, 400)),
 ]
+# Annotated rectangles that have the pixels of a field.
+CROPS_IN_A_FIELD = 5
 EACH_DATA_SET = pytest.mark.parametrize('full, sparse, fields, size', DATA)
 
 
 def load(method, data):
-    (path,) = CONFIG_DIR.glob(f'*/{method}*_lite0_fpn_{data}.py')
+    (path,) = CONFIG_DIR.glob(
+        f'*/{method}-attr-faster-rcnn_lite0_fpn_{data}.py'
+    )
     return Config.fromfile(path)
 
 
@@ -74,7 +82,7 @@ def test_all_methods_see_as_many_pixels(full, sparse, fields, size):
             steps = epochs * math.ceil(fields / batch_size)
             assert own.train_cfg.max_iters == steps
             continue
-        factor = own.get('crops_in_a_field', 1)
+        factor = CROPS_IN_A_FIELD if method == 'crop' else 1
         assert own.train_dataloader.batch_size == batch_size * factor
         assert own.train_cfg.max_epochs == epochs * factor
         last = own.param_scheduler[-1]
@@ -113,9 +121,8 @@ def test_all_methods_teach_the_same_roi_head(full, sparse, fields, size):
         own_numbers, own_settings = roi_budget(cfg)
         assert own_settings == settings
         if method == 'crop':
-            crops = cfg.crops_in_a_field
             assert all(
-                own * crops >= number
+                own * CROPS_IN_A_FIELD >= number
                 for own, number in zip(own_numbers, numbers)
             )
         else:
@@ -125,14 +132,12 @@ def test_all_methods_teach_the_same_roi_head(full, sparse, fields, size):
 @EACH_DATA_SET
 def test_labels_are_released_after_they_judged(full, sparse, fields, size):
     cfg = load('mined', sparse)
-    assert 0 < cfg.judging_epochs < cfg.burn_in_epochs < cfg.max_epochs
     (hook,) = find(cfg, 'RegionMiningHook')
-    assert hook['begin'] == cfg.burn_in_epochs
-    # The teacher that is judged never saw the labels that judge it.
-    assert hook['release'] == cfg.judging_epochs
+    assert 0 < hook['release'] < hook['begin'] < cfg.train_cfg.max_epochs
+    # The teacher is judged before it sees the labels that judge it.
     released, mining = find(cfg, 'PipelineSwitchHook')
-    assert released['switch_epoch'] == cfg.judging_epochs
-    assert mining['switch_epoch'] == cfg.burn_in_epochs
+    assert released['switch_epoch'] == hook['release']
+    assert mining['switch_epoch'] == hook['begin']
     held_back = 'mmleuk.HoldOutRegions'
     assert held_back in [step['type'] for step in cfg.train_pipeline]
     for switch in (released, mining):
@@ -147,6 +152,6 @@ def test_the_labeller_learns_from_crops_of_the_same_data(
     cfg = load('self-training', sparse)
     path = CONFIG_DIR / 'baselines' / cfg.self_training.labeller
     labeller = Config.fromfile(path)
-    assert labeller.crops_in_a_field == 5
+    assert find(labeller, 'RegionCrop')
     own = cfg.train_dataloader.dataset
     assert labeller.train_dataloader.dataset.data_root == own.data_root

@@ -53,6 +53,9 @@ test_dataloader = val_dataloader
 train_cfg = dict(max_epochs=60)
 del _dataset
 """
+CROP = """
+train_dataloader['dataset']['pipeline'] = [dict(type='mmleuk.RegionCrop')]
+"""
 
 
 @pytest.fixture
@@ -73,16 +76,19 @@ def folder(tmp_path, monkeypatch, benchmark):
     (tmp_path / 'tools' / 'test.py').write_text(TEST)
     configs = tmp_path / 'configs' / 'baselines'
     configs.mkdir(parents=True)
-    (configs / 'full_lite0_fpn_pbc-fields.py').write_text(
+    (configs / 'full-attr-faster-rcnn_lite0_fpn_pbc-fields.py').write_text(
         CONFIG.replace('{train}', 'train')
     )
-    (configs / 'crop_lite0_fpn_pbc-fields-sparse.py').write_text(
-        CONFIG.replace('{train}', 'train_sparse') + 'crops_in_a_field = 5\n'
-    )
-    (configs / 'self-training_lite0_fpn_pbc-fields-sparse.py').write_text(
+    (
+        configs / 'crop-attr-faster-rcnn_lite0_fpn_pbc-fields-sparse.py'
+    ).write_text(CONFIG.replace('{train}', 'train_sparse') + CROP)
+    (
+        configs
+        / 'self-training-attr-faster-rcnn_lite0_fpn_pbc-fields-sparse.py'
+    ).write_text(
         CONFIG.replace('{train}', 'train_sparse')
         + 'self_training = dict(labeller='
-        + "'crop_lite0_fpn_pbc-fields-sparse.py')\n"
+        + "'crop-attr-faster-rcnn_lite0_fpn_pbc-fields-sparse.py')\n"
     )
     return tmp_path
 
@@ -151,7 +157,7 @@ def test_matrix(run, folder):
 def test_a_run_gets_data_budget_and_seed(run, folder):
     run('--shares', '0.1', '--seeds', '3', '--methods', 'crop')
     work_dir = folder / 'out' / 'runs/pbc/crop/share_0.1/seed_3'
-    config = 'crop_lite0_fpn_pbc-fields-sparse.py'
+    config = 'crop-attr-faster-rcnn_lite0_fpn_pbc-fields-sparse.py'
     cfg = Config.fromfile(work_dir / 'config' / config)
     assert cfg.randomness == dict(seed=3)
     ann_file = cfg.train_dataloader.dataset.ann_file
@@ -166,7 +172,7 @@ def test_self_training_has_a_tool_and_a_labeller(run, folder):
     work_dir = folder / 'out' / 'runs/pbc/self-training/share_0.1/seed_3'
     log = (work_dir / 'stdout.log').read_text()
     assert '--resume' not in log
-    config = 'self-training_lite0_fpn_pbc-fields-sparse.py'
+    config = 'self-training-attr-faster-rcnn_lite0_fpn_pbc-fields-sparse.py'
     cfg = Config.fromfile(work_dir / 'config' / config)
     labeller = Config.fromfile(
         work_dir / 'config' / cfg.self_training.labeller
@@ -246,7 +252,8 @@ def test_results_of_changed_configs_do_not_mix(run, folder, finished):
     if not finished:
         (folder / 'stop').touch()
     run(*SMALL, 'crop')
-    config = folder / 'configs/baselines/crop_lite0_fpn_pbc-fields-sparse.py'
+    name = 'crop-attr-faster-rcnn_lite0_fpn_pbc-fields-sparse.py'
+    config = folder / 'configs' / 'baselines' / name
     config.write_text(config.read_text() + 'lr = 0.1\n')
     message = run(*SMALL, 'crop')
     assert 'sparse.py is there with another content' in message
@@ -306,7 +313,7 @@ def test_nothing_to_report(run):
 
 def test_missing_configs_are_named_before_anything_runs(run, folder):
     message = run('--methods', 'crop', 'naive', 'mined', '--seeds', '1')
-    assert 'there are no configs configs/baselines/naive_lite0' in message
+    assert 'there are no configs configs/baselines/naive-attr-' in message
     assert 'configs/region_sparse/mined-attr-faster-rcnn' in message
     assert not results(folder)
 

@@ -192,6 +192,9 @@ def make_dataset(ann_file='json_labels/train_sparse.json', **kwargs):
     )
 
 
+CROP = [dict(type='mmleuk.RegionCrop')]
+
+
 def make_config(train, **kwargs):
     evaluation = dict(
         dataset=make_dataset('json_labels/val.json', test_mode=True)
@@ -297,7 +300,7 @@ class TestUseAnnotations:
 
 class TestUseBudget:
     def test_smaller_crops(self, data, annotations):
-        cfg = make_config(make_dataset(), crops_in_a_field=5)
+        cfg = make_config(make_dataset(pipeline=CROP))
         cfg.train_cfg.max_epochs = 60
         cfg.param_scheduler = [
             dict(type='LinearLR', by_epoch=False, end=100),
@@ -307,10 +310,9 @@ class TestUseBudget:
         assert cfg.train_dataloader.batch_size == 80
         assert cfg.train_cfg.max_epochs == 240
         assert [item.end for item in cfg.param_scheduler] == [100, 240]
-        assert cfg.crops_in_a_field == 20
 
     def test_the_share_that_configs_are_meant_for(self, data, annotations):
-        cfg = make_config(make_dataset(), crops_in_a_field=5)
+        cfg = make_config(make_dataset(pipeline=CROP))
         before = cfg.to_dict()
         data.use_budget(cfg, annotations(), 0.2)
         assert cfg.to_dict() == before

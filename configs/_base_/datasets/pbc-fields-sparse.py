@@ -1,9 +1,6 @@
 # The train fields of pbc_fields, each annotated in one rectangle of a fifth of
 # its area.
 _base_ = './pbc-fields.py'
-# No cell is cut by the edge of its field.
-cells_at_edges = False
-min_visible = 0.5
 
 train_dataloader = dict(
     dataset=dict(

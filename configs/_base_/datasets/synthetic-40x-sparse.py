@@ -1,9 +1,6 @@
 # The train fields of synthetic-40x.py, each annotated in one rectangle of a
 # fifth of its area.
 _base_ = './synthetic-40x.py'
-# Films hold cells that are cut by the edge of the field.
-cells_at_edges = True
-min_visible = 0.5
 
 train_dataloader = dict(
     dataset=dict(

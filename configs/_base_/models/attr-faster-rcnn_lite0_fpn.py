@@ -17,6 +17,8 @@ model = dict(
             num_outs=3,
         ),
     ),
+    # MMCV's NMS and RoIAlign have no bfloat16 kernels: in such mixed precision
+    # this head and the RoI extractors work in float32.
     rpn_head=dict(type='mmleuk.BF16RPNHead'),
     roi_head=dict(
         type='mmleuk.AttributeRoIHead',

@@ -3,6 +3,8 @@ _base_ = ['mmdet::_base_/models/faster-rcnn_r50_fpn.py']
 num_classes = 14
 
 model = dict(
+    # MMCV's NMS and RoIAlign have no bfloat16 kernels: in such mixed precision
+    # this head and the RoI extractors work in float32.
     rpn_head=dict(type='mmleuk.BF16RPNHead'),
     roi_head=dict(
         type='mmleuk.AttributeRoIHead',

@@ -3,6 +3,7 @@ from .atomic_checkpoint_hook import AtomicCheckpointHook
 from .epoch_seed_hook import EpochSeedHook
 from .loss_guard_hook import LossGuardHook
 from .region_mining_hook import RegionMiningHook
+from .schema_check_hook import SchemaCheckHook
 from .type_profile_hook import TypeProfileHook
 from .visualization_hook import LLDVisualizationHook
 
@@ -12,5 +13,6 @@ __all__ = [
     'LLDVisualizationHook',
     'LossGuardHook',
     'RegionMiningHook',
+    'SchemaCheckHook',
     'TypeProfileHook',
 ]

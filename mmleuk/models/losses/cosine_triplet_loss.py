@@ -9,21 +9,18 @@ from mmleuk.registry import MODELS
 class CosineTripletLoss(nn.Module):
     r"""Triplet loss of cosine similarities, with the hardest references.
 
-    For each anchor, of the references of its class the least similar one is
-    the positive, and of those of other classes the most similar one is the
-    negative (batch-hard, `In Defense of the Triplet Loss
-    <https://arxiv.org/abs/1703.07737>`_, section 2):
+    The positive of an anchor is the least similar reference of its class, the
+    negative the most similar one of another class (batch-hard, `In
+    Defense of the Triplet Loss <https://arxiv.org/abs/1703.07737>`_):
 
     .. math::
         \max(0, \cos(a, n) - \cos(a, p) + \mathrm{margin})
 
-    The loss is the mean over the anchors that have both. It is zero where
-    none has.
+    The loss is the mean over the anchors that have both, zero if none has.
 
     Args:
-        margin (float): By how much the positive is to be more similar than
-            the negative. Defaults to 0.05.
-        loss_weight (float): Factor of the loss. Defaults to 1.
+        margin (float): Least difference of the similarities.
+        loss_weight (float): Factor of the loss.
     """
 
     def __init__(self, margin: float = 0.05, loss_weight: float = 1.0) -> None:

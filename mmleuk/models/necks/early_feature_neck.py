@@ -9,16 +9,15 @@ from mmleuk.registry import MODELS
 
 
 class FeaturePyramid(tuple):
-    """The outputs of a neck, with backbone features kept beside them.
+    """Outputs of a neck with backbone features as an attribute.
 
-    It is the plain tuple of the neck's levels wherever MMDetection handles
-    it. A two-stage detector hands a RoI head what its neck returns and nothing
-    else, so that this is the one way on which backbone features reach a RoI
-    head without a detector class of its own.
+    To MMDetection it is the plain tuple of the levels. A two-stage detector
+    passes only the outputs of its neck to the RoI head, so this takes backbone
+    features there without a detector class of our own.
 
     Attributes:
-        early (tuple[Tensor]): Backbone features, finest first, each of shape
-            (N, C, H, W).
+        early (tuple[Tensor]): Backbone features, finest first, each (N, C, H,
+            W).
     """
 
     early: Tuple[Tensor, ...]
@@ -33,11 +32,11 @@ class FeaturePyramid(tuple):
 
 @MODELS.register_module()
 class EarlyFeatureNeck(BaseModule):
-    """Wrap a neck and keep the first backbone features beside its outputs.
+    """Wrap a neck and keep the finest backbone features with its outputs.
 
     Args:
         neck (dict): Config of the neck.
-        num_early (int): Number of backbone features to keep, from the finest.
+        num_early (int): Number of backbone features to keep.
         init_cfg (dict | list[dict], optional): Initialisation config.
     """
 
@@ -50,8 +49,8 @@ class EarlyFeatureNeck(BaseModule):
         super().__init__(init_cfg=init_cfg)
         if num_early < 1:
             raise ValueError(
-                f'got num_early={num_early}, expected at least 1; use the '
-                'inner neck itself where no early feature is wanted'
+                f'got num_early={num_early}, expected at least 1; without '
+                'early features, use the inner neck itself'
             )
         self.neck = MODELS.build(neck)
         self.num_early = num_early
@@ -60,8 +59,8 @@ class EarlyFeatureNeck(BaseModule):
         """Run the wrapped neck.
 
         Args:
-            inputs (tuple[Tensor]): Backbone features, finest first, each of
-                shape (N, C, H, W).
+            inputs (tuple[Tensor]): Backbone features, finest first, each (N,
+                C, H, W).
 
         Returns:
             FeaturePyramid: The levels of the neck, with ``early`` features.

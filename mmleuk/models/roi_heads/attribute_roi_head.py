@@ -18,27 +18,22 @@ from mmleuk.structures import MISSING
 class AttributeRoIHeadMixin:
     """Attribute branches for a RoI head of MMDetection.
 
-    In training the branches learn from the positive RoIs that the (last) box
-    stage sampled. In testing they read the final boxes, after NMS and before
-    these are scaled back to the original image.
+    In training the branches learn from the positive RoIs of the last box
+    stage. In tests they classify the final boxes, after NMS.
 
     Args:
         attribute_head (dict): Config of the attribute head.
         attribute_roi_extractor (dict, optional): Config of its RoI extractor.
-            None shares that of the (last) box stage.
-        attribute_source (str): What its RoI extractor pools: 'neck' the
-            levels of the neck, 'early' the backbone features that
-            :class:`EarlyFeatureNeck` keeps, 'early+neck' first these, then the
+            None shares that of the last box stage.
+        attribute_source (str): Features to pool: 'neck', the levels of the
+            neck; 'early', the backbone features that
+            :class:`EarlyFeatureNeck` keeps; 'early+neck', these and then the
             levels of the neck.
         attribute_rois (str): RoIs to learn from: 'positive', the sampled
-            positive RoIs, or 'gt', the labelled boxes themselves.
+            positive RoIs, or 'gt', the labelled boxes.
         attribute_max_rois (int, optional): Most positive RoIs of an image to
-            learn from, drawn at random. The RoIs of one cell overlap, so that
-            a few tell nearly as much as all, at a fraction of the cost. None
-            takes all.
-        attribute_grad_scale (float): Factor of the attribute gradient into
-            the shared features: 0 leaves these to the detector alone, 1 trains
-            both alike.
+            learn from, drawn at random; None takes all. RoIs of one cell
+            overlap, so a few of them suffice.
     """
 
     def __init__(
@@ -49,7 +44,6 @@ class AttributeRoIHeadMixin:
         attribute_source: str = 'neck',
         attribute_rois: str = 'positive',
         attribute_max_rois: Optional[int] = None,
-        attribute_grad_scale: float = 1.0,
         **kwargs,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -66,7 +60,6 @@ class AttributeRoIHeadMixin:
         self.attribute_source = attribute_source
         self.attribute_rois = attribute_rois
         self.attribute_max_rois = attribute_max_rois
-        self.attribute_grad_scale = attribute_grad_scale
         self.attribute_head = MODELS.build(attribute_head)
         self.shares_roi_extractor = attribute_roi_extractor is None
         if not self.shares_roi_extractor:
@@ -80,22 +73,19 @@ class AttributeRoIHeadMixin:
         self._sampling_results = None
 
     def bbox_loss(self, *args) -> dict:
-        """Run the box loss and note which RoIs it learned from.
+        """Compute the box loss and keep its sampling results.
 
-        ``loss`` of MMDetection's RoI heads keeps the sampling results to
-        itself; this call is the one place where it hands them out. They are
-        noted for the rest of that same ``loss``.
-
-        Where a batch has no RoI to learn from (nothing in it is annotated)
-        the parent has no ``loss_cls``; a zero that reaches the classifier
-        stands in for it, as DDP wants it.
+        MMDetection's ``loss`` hands them to this method only; the attribute
+        loss of the same step needs them.
 
         Args:
-            *args: Those of the parent, the last of which is the list of
+            *args: Arguments of the parent; the last is the list of
                 :obj:`SamplingResult`.
 
         Returns:
-            dict: What the parent returns.
+            dict: Results of the parent. Where the batch has no RoI to learn
+            from, ``loss_cls`` is added: a zero that reaches the classifier,
+            as DDP requires.
         """
         self._sampling_results = args[-1]
         results = super().bbox_loss(*args)
@@ -157,8 +147,8 @@ class AttributeRoIHeadMixin:
                 drawn = torch.randperm(len(rois), device=rois.device)
                 drawn = drawn[: self.attribute_max_rois]
                 boxes.append(rois[drawn])
-                # Cells that a sampler found itself stand behind the labelled
-                # ones, and their attributes are not known.
+                # Cells that the sampler mined itself come after the labelled
+                # ones; their attributes are not known.
                 found = sampled.num_gts - len(codes)
                 codes = pad(codes, (0, 0, 0, found), value=MISSING)
                 targets.append(codes[sampled.pos_assigned_gt_inds[drawn]])
@@ -193,18 +183,11 @@ class AttributeRoIHeadMixin:
         boxes: List[Tensor],
         batch_img_metas: List[dict],
     ) -> Tensor:
-        """Compute the logits of boxes in pixels of the network's input.
+        """Compute the logits (sum of n_i, sum of values) of boxes (n_i, 4).
 
-        Args:
-            x (tuple[Tensor]): Levels of the neck, each (N, C, H, W).
-            boxes (list[Tensor]): Boxes of each image, (n_i, 4).
-            batch_img_metas (list[dict]): Their meta information. A box side
-                is divided by ``scale_factor`` (1 where there is none) to give
-                pixels of the original image; a resize in the data
-                preprocessor is not part of it.
-
-        Returns:
-            Tensor: Logits, shape (sum of n_i, sum of values).
+        Boxes are in pixels of the network's input. ``scale_factor`` of an
+        image turns their sides into pixels of the original image; a resize in
+        the data preprocessor is not part of it.
         """
         if self.attribute_source != 'neck':
             if not hasattr(x, 'early'):
@@ -220,9 +203,6 @@ class AttributeRoIHeadMixin:
         )
         if self.shares_roi_extractor and self.with_shared_head:
             feats = self.shared_head(feats)
-        if self.attribute_grad_scale != 1 and feats.requires_grad:
-            scale = self.attribute_grad_scale
-            feats = feats * scale + feats.detach() * (1 - scale)
         scale_factors = rois.new_tensor(
             [meta.get('scale_factor', (1, 1))[:2] for meta in batch_img_metas]
         )
@@ -240,15 +220,15 @@ class AttributeRoIHeadMixin:
         rescale: bool = False,
         **kwargs,
     ) -> InstanceList:
-        """Detect cells and name their attributes.
+        """Detect cells and classify their attributes.
 
         Args:
             x (tuple[Tensor]): Levels of the neck, each (N, C, H, W).
             batch_img_metas (list[dict]): Meta information of the images.
             rpn_results_list (list[:obj:`InstanceData`]): Proposals.
-            rcnn_test_cfg (:obj:`ConfigDict`): ``test_cfg`` of the R-CNN. If
-                None, the parent returns raw scores of all proposals, which
-                get no attributes.
+            rcnn_test_cfg (:obj:`ConfigDict`): ``test_cfg`` of the R-CNN. With
+                None, the parent returns raw scores of all proposals, without
+                attributes.
             rescale (bool): Whether to return boxes in original pixels.
             **kwargs: Other arguments of the parent.
 
@@ -257,23 +237,16 @@ class AttributeRoIHeadMixin:
             ``scores``, ``labels`` and the fields of
             :meth:`BaseAttributeHead.predict`.
         """
-        if rcnn_test_cfg is None:
-            return super().predict_bbox(
-                x,
-                batch_img_metas,
-                rpn_results_list,
-                rcnn_test_cfg,
-                rescale,
-                **kwargs,
-            )
         results_list = super().predict_bbox(
             x,
             batch_img_metas,
             rpn_results_list,
             rcnn_test_cfg,
-            rescale=False,
+            rescale=rescale and rcnn_test_cfg is None,
             **kwargs,
         )
+        if rcnn_test_cfg is None:
+            return results_list
         boxes = [get_box_tensor(results.bboxes) for results in results_list]
         logits = self._attribute_forward(x, boxes, batch_img_metas)
         fields = self.attribute_head.predict(logits)
@@ -312,16 +285,12 @@ class AttributeRoIHeadMixin:
 
 @MODELS.register_module()
 class AttributeRoIHead(AttributeRoIHeadMixin, StandardRoIHead):
-    """:class:`StandardRoIHead` that also names attributes of each cell.
-
-    See :class:`AttributeRoIHeadMixin` for its arguments.
-    """
+    """:class:`StandardRoIHead` with :class:`AttributeRoIHeadMixin`."""
 
 
 @MODELS.register_module()
 class CascadeAttributeRoIHead(AttributeRoIHeadMixin, CascadeRoIHead):
-    """:class:`CascadeRoIHead` that also names attributes of each cell.
+    """:class:`CascadeRoIHead` with :class:`AttributeRoIHeadMixin`.
 
-    The branches learn from the RoIs of the last stage that had any. See
-    :class:`AttributeRoIHeadMixin` for the arguments.
+    The branches learn from the RoIs of the last stage that had any.
     """

@@ -15,15 +15,13 @@ from mmleuk.structures import LLD_ATTRIBUTES, AttributeSchema
 class AttributeTTAModel(DetTTAModel):
     """Merge detections of several views, attributes included.
 
-    Boxes, scores and labels are merged by the parent. The attribute
-    probabilities of a merged box are the score-weighted mean of those of all
-    detections of its class, in all views, that overlap it by ``iou_thr`` or
-    more: it is the same cell seen several times, and the box that survived the
-    NMS is only one of these looks.
+    The parent merges boxes, scores and labels. The attribute probabilities of
+    a merged box are the score-weighted mean over the detections of its class,
+    in all views, that overlap it by ``iou_thr`` or more.
 
     Args:
-        attributes (Sequence[dict]): The schema. Defaults to LLD's seven.
-        iou_thr (float): Least overlap of detections of one cell.
+        attributes (Sequence[dict]): The schema, LLD's by default.
+        iou_thr (float): Least IoU of detections of one cell.
         tta_cfg (dict): ``nms`` and ``max_per_img`` of the parent.
         **kwargs: Other arguments of the parent.
     """
@@ -42,15 +40,7 @@ class AttributeTTAModel(DetTTAModel):
     def _merge_single_sample(
         self, data_samples: List[DetDataSample]
     ) -> DetDataSample:
-        """Merge the predictions of the views of one image.
-
-        Args:
-            data_samples (list[:obj:`DetDataSample`]): One a view, with boxes
-                in original pixels of the view's own (maybe flipped) image.
-
-        Returns:
-            :obj:`DetDataSample`: The merged prediction.
-        """
+        """Merge the predictions of the views of one image."""
         views = [sample.pred_instances for sample in data_samples]
         boxes = self.merge_aug_bboxes(
             [view.bboxes for view in views],

@@ -6,18 +6,17 @@ from torch import Tensor
 
 
 def attribute_fields(probs: Tensor, sizes: Sequence[int]) -> Dict[str, Tensor]:
-    """Name what follows from the probabilities of all attribute values.
+    """Make the fields of ``pred_instances`` from attribute probabilities.
 
     Args:
-        probs (Tensor): Probabilities, those of one attribute beside those of
-            the next, shape (n, sum of values).
+        probs (Tensor): Probabilities of all values, attribute after attribute,
+            shape (n, sum of values).
         sizes (Sequence[int]): Number of values of each attribute.
 
     Returns:
-        dict[str, Tensor]: The fields of ``pred_instances``:
-        ``attribute_labels`` (n, num_attributes) int64, the likeliest code of
-        each attribute; ``attribute_scores`` (n, num_attributes), its
-        probability; ``attribute_probs``, as given.
+        dict[str, Tensor]: ``attribute_labels`` (n, num_attributes) int64, the
+        most probable code of each attribute; ``attribute_scores``
+        (n, num_attributes), its probability; ``attribute_probs``, as given.
     """
     best = [branch.max(dim=1) for branch in probs.split(tuple(sizes), dim=1)]
     return dict(

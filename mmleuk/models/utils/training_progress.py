@@ -3,14 +3,13 @@ from mmengine.logging import MessageHub
 
 
 def training_progress() -> float:
-    """Tell which share of the training is done.
+    """Get the share of the training that is done.
 
-    Read from what ``RuntimeInfoHook``, a default hook of MMEngine's runner,
-    writes to the current message hub before each iteration.
+    ``RuntimeInfoHook``, a default hook of MMEngine's runner, writes it to the
+    current message hub before each iteration.
 
     Returns:
-        float: Share in [0, 1). 0 where no runner is training: a model alone
-        is at the start of its training.
+        float: Share in [0, 1), 0 if no runner is training.
     """
     hub = MessageHub.get_current_instance()
     if hub.get_info('loop_stage') != 'train':

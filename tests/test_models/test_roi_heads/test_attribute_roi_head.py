@@ -279,28 +279,6 @@ def test_boxes_are_those_of_the_parent(cascade):
         assert (one.labels == other.labels).all()
 
 
-@pytest.mark.parametrize('scale', [0.0, 0.25, 1.0])
-def test_gradient_into_the_features_scales(scale):
-    grads = []
-    for grad_scale in (1.0, scale):
-        torch.manual_seed(0)
-        head = MODELS.build(
-            head_cfg(attribute_rois='gt', attribute_grad_scale=grad_scale)
-        )
-        sample = make_sample(3)
-        feats = tuple(f.requires_grad_() for f in make_features(1))
-        losses = head.attribute_loss(feats, [None], [sample])
-        losses['loss_attribute'].backward()
-        grads.append(feats[0].grad)
-        own = head.attribute_head.fc_attribute.weight.grad
-        assert own.abs().sum() > 0
-    assert grads[0].abs().sum() > 0
-    torch.testing.assert_close(
-        grads[1] if grads[1] is not None else torch.zeros_like(grads[0]),
-        grads[0] * scale,
-    )
-
-
 @pytest.mark.parametrize('cascade', [False, True])
 def test_extractor_can_be_shared(cascade):
     head = MODELS.build(head_cfg(cascade, attribute_roi_extractor=None))

@@ -58,13 +58,13 @@ from mmleuk.engine.write_once import write_once
 # Configs by method; each has one for every data set.
 FULL = 'full'
 METHODS = {
-    FULL: 'baselines/full_lite0_fpn',
-    'naive': 'baselines/naive_lite0_fpn',
-    'ignore': 'baselines/ignore_lite0_fpn',
-    'crop': 'baselines/crop_lite0_fpn',
-    'self-training': 'baselines/self-training_lite0_fpn',
-    'sla-det': 'baselines/sla-det_lite0_fpn',
-    'soft-teacher': 'baselines/soft-teacher_lite0_fpn',
+    FULL: 'baselines/full-attr-faster-rcnn_lite0_fpn',
+    'naive': 'baselines/naive-attr-faster-rcnn_lite0_fpn',
+    'ignore': 'baselines/ignore-attr-faster-rcnn_lite0_fpn',
+    'crop': 'baselines/crop-attr-faster-rcnn_lite0_fpn',
+    'self-training': 'baselines/self-training-attr-faster-rcnn_lite0_fpn',
+    'sla-det': 'baselines/sla-det-attr-faster-rcnn_lite0_fpn',
+    'soft-teacher': 'baselines/soft-teacher-attr-faster-rcnn_lite0_fpn',
     'mosaic': 'region_sparse/mosaic-attr-faster-rcnn_lite0_fpn',
     'self-mined': 'region_sparse/self-mined-attr-faster-rcnn_lite0_fpn',
     'mined': 'region_sparse/mined-attr-faster-rcnn_lite0_fpn',

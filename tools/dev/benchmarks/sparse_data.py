@@ -23,8 +23,8 @@ CUT_SEED = 0
 # settings on.
 NUM_PARTS = 4
 
-# Setting of configs that train on crops.
-CROPS = 'crops_in_a_field'
+# Transform of configs that train on crops.
+CROP = 'mmleuk.RegionCrop'
 DATASET_TYPE = 'LLDDataset'
 # Parts of a config that training reads, besides its dataloaders.
 TRAINING = ('custom_hooks', 'model', 'train_cfg')
@@ -284,9 +284,8 @@ def use_budget(cfg: Config, annotations: Annotations, share: float) -> None:
 
     What a config states is meant for ``READY_SHARE`` of all fields:
 
-    - One that trains on crops of the annotated rectangles says by
-      ``crops_in_a_field`` how many of them have a field's pixels. Of smaller
-      rectangles more make a batch, and more epochs the same training.
+    - One that trains on crops of the annotated rectangles needs more of
+      smaller ones for a batch, and more epochs for the same training.
     - One that counts its steps, not epochs, takes fewer where fields are held
       out.
 
@@ -295,11 +294,11 @@ def use_budget(cfg: Config, annotations: Annotations, share: float) -> None:
         annotations (Annotations): Its annotation files.
         share (float): Annotated share of each field.
     """
-    if CROPS in cfg:
-        factor = 1 / share / cfg[CROPS]
-        loader = cfg.train_dataloader
+    loader = cfg.train_dataloader
+    pipeline = loader.dataset.get('pipeline', [])
+    if CROP in [transform['type'] for transform in pipeline]:
+        factor = READY_SHARE / share
         loader.batch_size = round(loader.batch_size * factor)
         scale_schedule(cfg, factor, units=['epochs'])
-        cfg[CROPS] = round(1 / share, 3)
     if annotations.choosing and 'max_iters' in cfg.train_cfg:
         scale_schedule(cfg, 1 - 1 / NUM_PARTS, units=['iterations'])

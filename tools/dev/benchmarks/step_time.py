@@ -36,7 +36,9 @@ from torch import Tensor
 from mmleuk.engine.checkpoint_loaders import load_checkpoints_safely
 from mmleuk.structures import is_held_out
 
-IGNORE = 'configs/baselines/ignore_lite0_fpn_pbc-fields-sparse.py'
+IGNORE = (
+    'configs/baselines/ignore-attr-faster-rcnn_lite0_fpn_pbc-fields-sparse.py'
+)
 SELF_MINED = (
     'configs/region_sparse/'
     'self-mined-attr-faster-rcnn_lite0_fpn_pbc-fields-sparse.py'
@@ -236,7 +238,7 @@ def main() -> None:
     hook = HOOKS.build(find_mining_hook(cfg))
     num_epochs = cfg.train_cfg.max_epochs
     passes = sum(
-        1 if hook.is_of_all_fields(epoch) else cfg.hold_out.share
+        1 if hook.is_of_all_fields(epoch) else cfg.model.miner.hold_out.share
         for epoch in filter(hook.is_due, range(num_epochs))
     )
     share = seconds_a_field * cfg.train_dataloader.batch_size / step

@@ -1,6 +1,7 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 from abc import ABCMeta, abstractmethod
-from typing import Dict, Mapping, Optional, Sequence
+from functools import partial
+from typing import Dict, Optional, Sequence
 
 import torch
 from mmcv.cnn import ConvModule
@@ -12,6 +13,7 @@ from mmdet.utils import (
 )
 from mmengine.model import BaseModule
 from torch import Tensor, nn
+from torch.nn.functional import softmax
 
 from mmleuk.models.utils import attribute_fields
 from mmleuk.registry import MODELS
@@ -21,21 +23,17 @@ from mmleuk.structures import LLD_ATTRIBUTES, MISSING, AttributeSchema
 class BaseAttributeHead(BaseModule, metaclass=ABCMeta):
     """Targets, loss and predictions of the attribute branches.
 
-    A subclass turns RoI features into one row of logits, the branches side by
-    side in the order of the schema.
+    A subclass turns RoI features into one row of logits: those of all
+    branches, in the order of the schema.
 
     Args:
         attributes (Sequence[dict]): The schema, see
-            :class:`~mmleuk.structures.AttributeSchema`. The number and the
-            width of the branches follow it.
-        loss_attribute (dict): Config of the loss of one branch. It is called
-            with ``(logits, target, weight=, avg_factor=)``. If it has a
-            method ``get_activation``, that turns logits into probabilities,
-            otherwise a softmax does.
+            :class:`~mmleuk.structures.AttributeSchema`. It sets the number and
+            the width of the branches.
+        loss_attribute (dict): Config of the loss of one branch, called with
+            ``(logits, target, weight=, avg_factor=)``. Its ``get_activation``
+            turns logits into probabilities, or a softmax if it has none.
         loss_weight (float): Factor of the mean over the branches.
-        value_weights (Mapping[str, Sequence[float]], optional): Weights of the
-            values of an attribute by its name, for rare values. Attributes
-            that are not named weigh all values alike.
         init_cfg (dict | list[dict], optional): Initialisation config.
     """
 
@@ -44,38 +42,12 @@ class BaseAttributeHead(BaseModule, metaclass=ABCMeta):
         attributes: Sequence[dict],
         loss_attribute: ConfigType,
         loss_weight: float = 1.0,
-        value_weights: Optional[Mapping[str, Sequence[float]]] = None,
         init_cfg: OptMultiConfig = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         self.schema = AttributeSchema(attributes)
         self.loss_attribute = MODELS.build(loss_attribute)
         self.loss_weight = loss_weight
-        self._init_value_weights(value_weights or {})
-
-    def _init_value_weights(
-        self, value_weights: Mapping[str, Sequence[float]]
-    ) -> None:
-        """Register the weights as a (num_attributes, max size) buffer."""
-        unknown = sorted(set(value_weights) - set(self.schema.names))
-        if unknown:
-            raise ValueError(
-                f'value_weights names {unknown}, expected names of the '
-                f'schema: {list(self.schema.names)}'
-            )
-        table = torch.ones(len(self.schema), max(self.schema.sizes))
-        for row, attribute in zip(table, self.schema):
-            weights = value_weights.get(attribute.name)
-            if weights is None:
-                continue
-            if len(weights) != len(attribute.values):
-                raise ValueError(
-                    f'value_weights of {attribute.name!r} has '
-                    f'{len(weights)} numbers, expected one for each of '
-                    f'{attribute.values}'
-                )
-            row[: len(weights)] = torch.tensor(weights, dtype=row.dtype)
-        self.register_buffer('value_weights', table, persistent=False)
 
     @abstractmethod
     def forward(self, x: Tensor, box_sizes: Tensor) -> Tensor:
@@ -93,12 +65,11 @@ class BaseAttributeHead(BaseModule, metaclass=ABCMeta):
     def loss(self, logits: Tensor, targets: Tensor) -> Dict[str, Tensor]:
         """Compute the loss over the cells whose attribute is known.
 
-        Each branch averages over the RoIs where its attribute is known, the
-        loss is the mean over the branches that know any; in a distributed run
-        over those of all processes, so that one with few labels does not make
-        much of them. Nothing here depends on a count known to the host, and
-        without a label the loss is a zero that reaches every parameter, as DDP
-        wants it.
+        The loss of a branch is the mean over the RoIs where its attribute is
+        known; the total is the mean over the branches that know any, in a
+        distributed run on any process. Without a label it is a zero that
+        reaches every parameter, as DDP requires. No count is copied to the
+        host.
 
         Args:
             logits (Tensor): Logits, shape (n, sum of values).
@@ -107,13 +78,12 @@ class BaseAttributeHead(BaseModule, metaclass=ABCMeta):
 
         Returns:
             dict[str, Tensor]: ``loss_attribute`` and ``acc_attribute``, the
-            share in percent of known codes that the branches name right.
+            percentage of known codes that are predicted.
         """
         logits = logits.float()
         known = targets != MISSING
         codes = targets.clamp(min=0)
-        columns = torch.arange(len(self.schema), device=codes.device)
-        weights = self.value_weights[columns, codes] * known
+        weights = known.type_as(logits)
         # The mean over processes: DDP takes that of their gradients.
         totals = reduce_mean(weights.sum(dim=0))
         losses, correct = [], []
@@ -145,14 +115,12 @@ class BaseAttributeHead(BaseModule, metaclass=ABCMeta):
             logits (Tensor): Logits, shape (n, sum of values).
 
         Returns:
-            dict[str, Tensor]: ``attribute_probs`` (n, sum of values) float32,
-            each branch summing to one; ``attribute_labels``
-            (n, num_attributes) int64, the likeliest code of each;
-            ``attribute_scores`` (n, num_attributes) float32, its probability.
+            dict[str, Tensor]: See :func:`attribute_fields`. The probabilities
+            of a branch sum to one.
         """
-        activate = getattr(self.loss_attribute, 'get_activation', None)
-        if activate is None:
-            activate = _softmax
+        activate = getattr(
+            self.loss_attribute, 'get_activation', partial(softmax, dim=-1)
+        )
         probs = [
             activate(branch)
             for branch in logits.float().split(self.schema.sizes, dim=1)
@@ -160,20 +128,15 @@ class BaseAttributeHead(BaseModule, metaclass=ABCMeta):
         return attribute_fields(torch.cat(probs, dim=1), self.schema.sizes)
 
 
-def _softmax(logits: Tensor) -> Tensor:
-    return logits.softmax(dim=-1)
-
-
 @MODELS.register_module()
 class AttributeHead(BaseAttributeHead):
     """A shared trunk and one linear layer, split into the branches.
 
-    The trunk is a few 3 x 3 convolutions, pooled over the RoI by their mean
-    and maximum (texture is judged over the whole cell, a nucleolus or a
-    vacuole is a single spot), then fully connected layers. RoIAlign takes the
-    size of a cell away, so that the sides of the box are put back beside the
-    pooled features. Classes are no input: attributes are there to explain the
-    class and may not be read off it.
+    The trunk is a few 3 x 3 convolutions, pooled over the RoI by mean and
+    maximum (texture covers the whole cell, a nucleolus or a vacuole is one
+    spot), then fully connected layers. RoIAlign removes the size of a cell, so
+    the sides of the box are added to the pooled features. The class is no
+    input: attributes are meant to explain it.
 
     Args:
         attributes (Sequence[dict]): The schema. Defaults to LLD's seven.
@@ -182,19 +145,15 @@ class AttributeHead(BaseAttributeHead):
         conv_channels (int): Channels of each.
         num_fcs (int): Number of fully connected layers before the last.
         fc_channels (int): Channels of each.
-        dropout (float): Share of trunk features dropped in training before
-            the last layer.
-        box_size_unit (float, optional): Pixels of the original image that
-            count as one unit of a box's side, about the side of a common
-            cell; None leaves the sides out.
+        dropout (float): Dropout before the last layer.
+        box_size_unit (float, optional): Unit of the sides of a box in pixels
+            of the original image, about the side of a common cell. None
+            leaves the sides out.
         conv_cfg (dict, optional): Config of the convolutions.
-        norm_cfg (dict, optional): Config of their normalisation. Layers that
-            normalise over the batch don't fit, since its RoIs may be few or
-            none.
+        norm_cfg (dict, optional): Config of their normalisation. It must not
+            be one over the batch, which may have no RoI.
         loss_attribute (dict): Config of the loss of one branch.
         loss_weight (float): Factor of the mean over the branches.
-        value_weights (Mapping[str, Sequence[float]], optional): Weights of
-            values by attribute name.
         init_cfg (dict | list[dict], optional): Initialisation config.
     """
 
@@ -214,7 +173,6 @@ class AttributeHead(BaseAttributeHead):
             type='mmdet.CrossEntropyLoss', use_sigmoid=False
         ),
         loss_weight: float = 1.0,
-        value_weights: Optional[Mapping[str, Sequence[float]]] = None,
         init_cfg: OptMultiConfig = dict(
             type='Normal', std=0.01, override=dict(name='fc_attribute')
         ),
@@ -223,7 +181,6 @@ class AttributeHead(BaseAttributeHead):
             attributes=attributes,
             loss_attribute=loss_attribute,
             loss_weight=loss_weight,
-            value_weights=value_weights,
             init_cfg=init_cfg,
         )
         self.box_size_unit = box_size_unit
@@ -251,16 +208,7 @@ class AttributeHead(BaseAttributeHead):
         self.fc_attribute = nn.Linear(channels, self.schema.num_values)
 
     def forward(self, x: Tensor, box_sizes: Tensor) -> Tensor:
-        """Compute the logits of all branches.
-
-        Args:
-            x (Tensor): RoI features, shape (n, C, h, w).
-            box_sizes (Tensor): Width and height of each RoI in pixels of the
-                original image, shape (n, 2).
-
-        Returns:
-            Tensor: Logits, shape (n, sum of values).
-        """
+        """See :meth:`BaseAttributeHead.forward`."""
         x = self.convs(x)
         pooled = [x.mean(dim=(2, 3)), x.amax(dim=(2, 3))]
         if self.box_size_unit is not None:

@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-from typing import Mapping, Optional, Sequence, Tuple
+from typing import Sequence, Tuple
 
 from mmcv.cnn import ConvModule
 from mmdet.utils import ConfigType, OptMultiConfig
@@ -15,12 +15,12 @@ from .attribute_head import BaseAttributeHead
 class AttriDetHead(BaseAttributeHead):
     """The attribute head of AttriDet, to compare with.
 
-    After Rehman et al., *A Large-Scale Multi Domain Leukemia Dataset for the
+    From Rehman et al., *A Large-Scale Multi Domain Leukemia Dataset for the
     White Blood Cells Detection with Morphological Attributes for
-    Explainability* (MICCAI 2024): blocks of a convolution and a pooling on
-    early features of the backbone, then a multi-layer perceptron. It is meant
-    for :class:`AttributeRoIHead` with ``attribute_source='early'`` and
-    ``attribute_rois='gt'``.
+    Explainability* (MICCAI 2024): blocks of convolution and pooling on early
+    features of the backbone, then fully connected layers. Use it with
+    ``attribute_source='early'`` and ``attribute_rois='gt'`` of
+    :class:`AttributeRoIHead`.
 
     Args:
         in_channels (int): Channels of the RoI features.
@@ -32,8 +32,6 @@ class AttriDetHead(BaseAttributeHead):
         dropout (float): Share of hidden features dropped in training.
         loss_attribute (dict): Config of the loss of one branch.
         loss_weight (float): Factor of the mean over the branches.
-        value_weights (Mapping[str, Sequence[float]], optional): Weights of
-            values by attribute name.
         init_cfg (dict | list[dict], optional): Initialisation config.
     """
 
@@ -47,14 +45,12 @@ class AttriDetHead(BaseAttributeHead):
         dropout: float = 0.5,
         loss_attribute: ConfigType = dict(type='mmleuk.AsymmetricLoss'),
         loss_weight: float = 1.0,
-        value_weights: Optional[Mapping[str, Sequence[float]]] = None,
         init_cfg: OptMultiConfig = None,
     ) -> None:
         super().__init__(
             attributes=attributes,
             loss_attribute=loss_attribute,
             loss_weight=loss_weight,
-            value_weights=value_weights,
             init_cfg=init_cfg,
         )
         height, width = roi_feat_size
@@ -84,13 +80,5 @@ class AttriDetHead(BaseAttributeHead):
         )
 
     def forward(self, x: Tensor, box_sizes: Tensor) -> Tensor:
-        """Compute the logits of all branches.
-
-        Args:
-            x (Tensor): RoI features, shape (n, C, *roi_feat_size).
-            box_sizes (Tensor): Not used: the authors' head does not see them.
-
-        Returns:
-            Tensor: Logits, shape (n, sum of values).
-        """
+        """See :meth:`BaseAttributeHead.forward`; box sizes are not used."""
         return self.fcs(self.convs(x))

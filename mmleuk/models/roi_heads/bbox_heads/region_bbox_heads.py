@@ -10,26 +10,24 @@ from mmleuk.registry import MODELS
 
 
 class RegionBBoxHeadMixin:
-    """Box head that learns boxes from mined cells less than from labelled.
+    """Box head that learns boxes less from mined cells than from labelled.
 
-    What a mined cell is can be judged; its box is the teacher's own, and whom
-    it teaches repeats the teacher's error. So a mined cell teaches the types,
-    and its box counts ``mined_box_weight`` of a labelled one's.
+    The type of a mined cell is calibrated, its box is not: regressing to it
+    would copy the teacher's localisation error. A mined cell counts
+    ``mined_box_weight`` of a labelled one in the box loss.
 
-    MMDetection's box loss is a mean over all RoIs. Those of mined cells are
-    among them, so that the more is mined the less weight would be left to
-    boxes; the others of the batch make up for it, up to ``max_box_weight``
-    each.
+    MMDetection's box loss is a mean over all RoIs, those of mined cells
+    included, so the more is mined, the less weight is left for boxes. The
+    weights of the other RoIs are raised to make up for it, up to
+    ``max_box_weight`` each.
 
-    Mined is what :class:`SparseRegionSampler` gives a chance below 1. With
-    any other sampler all cells count alike.
+    Mined are cells to which :class:`SparseRegionSampler` gives a probability
+    below 1. With any other sampler all cells count alike.
 
     Args:
         *args: Arguments of the head.
-        mined_box_weight (float): Weight of a mined cell in the box loss, in
-            [0, 1]. Defaults to 0.
-        max_box_weight (float): Greatest weight of a labelled cell there, 1 or
-            more: where few are left, they get no more. Defaults to 4.
+        mined_box_weight (float): Weight of a mined cell, in [0, 1].
+        max_box_weight (float): Greatest weight of a labelled cell, 1 or more.
         **kwargs: Arguments of the head.
 
     Raises:
@@ -72,7 +70,7 @@ class RegionBBoxHeadMixin:
 
         Returns:
             tuple: Labels (n, ), their weights (n, ), box targets (n, 4) and
-            their weights (n, 4): tensors, or else lists of one an image.
+            their weights (n, 4): tensors, or lists with one for each image.
         """
         targets = super().get_targets(
             sampling_results, rcnn_train_cfg, concat=False
@@ -81,12 +79,12 @@ class RegionBBoxHeadMixin:
         total = sum(weights.sum() for weights in box_weights)
         for result, weights in zip(sampling_results, box_weights):
             if hasattr(result, 'pos_chances'):
-                # Positives stand in front.
+                # Positives come first.
                 own = weights[: len(result.pos_chances)]
                 is_mined = result.pos_chances < 1
                 own *= 1 - is_mined[:, None] * (1 - self.mined_box_weight)
         left = sum(weights.sum() for weights in box_weights)
-        # No weights at all are 0 whatever they are multiplied by.
+        # If nothing is left, the factor does not matter.
         factor = total / left.clamp(min=torch.finfo(left.dtype).tiny)
         for weights in box_weights:
             weights *= factor.clamp(max=self.max_box_weight)
@@ -97,7 +95,4 @@ class RegionBBoxHeadMixin:
 
 @MODELS.register_module()
 class RegionShared2FCBBoxHead(RegionBBoxHeadMixin, Shared2FCBBoxHead):
-    """:class:`Shared2FCBBoxHead` for cells some of which are mined.
-
-    See :class:`RegionBBoxHeadMixin` for its arguments.
-    """
+    """:class:`Shared2FCBBoxHead` with :class:`RegionBBoxHeadMixin`."""

@@ -12,13 +12,13 @@ from mmleuk.registry import MODELS
 
 
 class RobustRoIExtractorMixin:
-    """Let a RoI extractor take features of any type and memory layout.
+    """RoI extractor for features of any type and memory layout.
 
     MMCV's RoIAlign has no bfloat16 kernel, neither on the CPU nor in CUDA, so
-    that plain extractors fail under ``--amp`` with bfloat16. And it reads
-    channels-last features as if they were contiguous, which fails in silence.
-    Here the first are pooled in float32 and the second made contiguous;
-    others are passed as they are.
+    plain extractors fail in mixed precision of that type. It also reads
+    channels-last features as if they were contiguous, which gives wrong
+    features without an error. The former are pooled in float32, the latter
+    made contiguous.
     """
 
     def forward(
@@ -30,18 +30,18 @@ class RobustRoIExtractorMixin:
         """Pool RoI features.
 
         Args:
-            feats (tuple[Tensor]): Features, each of shape (N, C, H, W).
-            rois (Tensor): RoIs ``(batch index, x1, y1, x2, y2)`` in pixels of
-                the network's input, shape (n, 5).
+            feats (tuple[Tensor]): Features, each (N, C, H, W).
+            rois (Tensor): RoIs ``(batch index, x1, y1, x2, y2)``, (n, 5).
             roi_scale_factor (float, optional): Factor of the RoIs' sides.
 
         Returns:
             Tensor: RoI features, shape (n, C, *output_size).
         """
         feats = tuple(
-            (
-                feat.float() if feat.dtype == torch.bfloat16 else feat
-            ).contiguous()
+            feat.to(
+                torch.float32 if feat.dtype == torch.bfloat16 else feat.dtype,
+                memory_format=torch.contiguous_format,
+            )
             for feat in feats
         )
         return super().forward(feats, rois.type_as(feats[0]), roi_scale_factor)

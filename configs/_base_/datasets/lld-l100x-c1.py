@@ -1,7 +1,0 @@
-_base_ = './lld.py'
-
-subset = 'L_100X_C1'
-
-train_dataloader = dict(dataset=dict(subset=subset))
-val_dataloader = dict(dataset=dict(subset=subset))
-test_dataloader = val_dataloader

@@ -1,0 +1,5 @@
+_base_ = './ignore-attr-faster-rcnn_lite0_fpn_pbc-fields-sparse.py'
+
+from mmleuk.configs import naive
+
+model = naive(_base_)

@@ -1,0 +1,7 @@
+_base_ = './ignore-attr-faster-rcnn_lite0_fpn_synthetic-sparse.py'
+
+from mmleuk import configs
+
+self_training = configs.self_training(
+    labeller='crop-attr-faster-rcnn_lite0_fpn_synthetic-sparse.py'
+)

@@ -1,2 +1,0 @@
-_base_ = './ignore_lite0_fpn_pbc-fields-sparse.py'
-exec(open('{{ fileDirname }}/../_base_/methods/sla-det.py').read())

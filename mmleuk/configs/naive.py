@@ -1,0 +1,21 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+import copy
+
+from mmengine.config import ConfigDict
+
+from .parts import training_parts
+
+
+def naive(base: ConfigDict) -> dict:
+    """Take all that is not annotated for background.
+
+    Args:
+        base (:obj:`ConfigDict`): The base, with `RegionMaxIoUAssigner`.
+
+    Returns:
+        dict: ``model``.
+    """
+    model = copy.deepcopy(base.model)
+    for part in training_parts(model):
+        part.assigner.bg_coverage_thr = 0
+    return model

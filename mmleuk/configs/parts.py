@@ -1,0 +1,129 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+"""Find and change parts of a base config by what they are, not by index."""
+
+import copy
+from typing import List, Optional, Tuple
+
+from mmengine.config import ConfigDict
+
+
+def find(items: List[dict], name: str) -> int:
+    """Find the only item of a type, such as a transform of a pipeline.
+
+    Args:
+        items (list[dict]): Configs.
+        name (str): The type, without its scope.
+
+    Returns:
+        int: Its index.
+
+    Raises:
+        ValueError: If there isn't exactly one.
+    """
+    names = [item['type'].split('.')[-1] for item in items]
+    if names.count(name) != 1:
+        raise ValueError(
+            f'the base has {names}, expected exactly one {name} among them'
+        )
+    return names.index(name)
+
+
+def insert(
+    pipeline: List[dict],
+    transform: dict,
+    before: Optional[str] = None,
+    after: Optional[str] = None,
+) -> List[dict]:
+    """Copy a pipeline and insert a transform before or after another type."""
+    index = find(pipeline, before) if before else find(pipeline, after) + 1
+    return [*pipeline[:index], transform, *pipeline[index:]]
+
+
+def resized(pipeline: List[dict], scale: Tuple[int, int]) -> List[dict]:
+    """Copy a pipeline with another scale of every ``Resize`` in it.
+
+    Args:
+        pipeline (list[dict]): Configs of transforms, nested ones included.
+        scale (tuple[int, int]): Greatest width and height in pixels.
+
+    Returns:
+        list[dict]: The copy.
+    """
+    if isinstance(pipeline, list):
+        return [resized(item, scale) for item in pipeline]
+    if pipeline['type'] == 'Resize':
+        return dict(pipeline, scale=scale)
+    if 'transforms' in pipeline:
+        return dict(
+            pipeline, transforms=resized(pipeline['transforms'], scale)
+        )
+    return pipeline
+
+
+def inner_dataset(dataset: ConfigDict) -> ConfigDict:
+    """Config of the dataset inside of wrappers such as ``RepeatDataset``."""
+    return inner_dataset(dataset.dataset) if 'dataset' in dataset else dataset
+
+
+def with_pipeline(dataset: ConfigDict, pipeline: List[dict]) -> ConfigDict:
+    """Copy the config of a dataset, wrappers kept, with another pipeline."""
+    dataset = copy.deepcopy(dataset)
+    inner_dataset(dataset).pipeline = pipeline
+    return dataset
+
+
+def train_pipeline_of(base: ConfigDict) -> List[dict]:
+    """Copy the pipeline of the training dataset."""
+    return copy.deepcopy(inner_dataset(base.train_dataloader.dataset).pipeline)
+
+
+def warmups(base: ConfigDict) -> List[ConfigDict]:
+    """List the schedulers that warm up: those of the type ``LinearLR``."""
+    schedulers = _as_list(base.param_scheduler)
+    return [item for item in schedulers if item.type == 'LinearLR']
+
+
+def rcnn_stages(detector: ConfigDict) -> List[ConfigDict]:
+    """Training settings of each stage of the RoI head."""
+    return _as_list(detector.train_cfg.rcnn)
+
+
+def training_parts(detector: ConfigDict) -> List[ConfigDict]:
+    """Settings of all that has an assigner and a sampler in training."""
+    if 'roi_head' not in detector:
+        return [detector.train_cfg]
+    return [detector.train_cfg.rpn, *rcnn_stages(detector)]
+
+
+def bbox_heads(detector: ConfigDict) -> List[ConfigDict]:
+    """Configs of the box heads: one for each stage."""
+    return _as_list(detector.get('roi_head', detector).bbox_head)
+
+
+def use_region_bbox_heads(detector: ConfigDict) -> None:
+    """Let the RoI head regress boxes of labelled cells only, in place."""
+    for head in bbox_heads(detector):
+        if head.type != 'Shared2FCBBoxHead':
+            raise ValueError(
+                f'the base has a {head.type}, expected Shared2FCBBoxHead: '
+                'only of that there is a form that tells mined cells from '
+                'labelled ones'
+            )
+        head.type = 'mmleuk.RegionShared2FCBBoxHead'
+
+
+def check_roi_head(base: ConfigDict, max_stages: int = 9) -> None:
+    """Raise an error if the base has no RoI head, or one of more stages."""
+    num_stages = len(bbox_heads(base.model)) if 'roi_head' in base.model else 0
+    if not 1 <= num_stages <= max_stages:
+        raise ValueError(
+            f'the base has the detector {base.model.type}, expected one with '
+            'a RoI head'
+            + (' of one stage' if max_stages == 1 else '')
+            + ': this method works on no other'
+        )
+
+
+def _as_list(value) -> list:
+    """A list of what may be a single one."""
+    return value if isinstance(value, list) else [value]

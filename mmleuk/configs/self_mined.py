@@ -1,0 +1,32 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+import copy
+
+from mmengine.config import ConfigDict
+
+from .parts import check_roi_head, rcnn_stages, use_region_bbox_heads
+
+
+def self_mined(
+    base: ConfigDict, warmup: float = 0.4, score_thr: float = 0.9
+) -> dict:
+    """Learn from the own high scores of the RoI head on un-annotated area.
+
+    Args:
+        base (:obj:`ConfigDict`): The base, a two-stage detector.
+        warmup (float): Share of the training before that: the model has to be
+            good enough to believe its own scores.
+        score_thr (float): Least score of a mined cell.
+
+    Returns:
+        dict: ``model``.
+    """
+    check_roi_head(base)
+    model = copy.deepcopy(base.model)
+    use_region_bbox_heads(model)
+    for stage in rcnn_stages(model):
+        stage.sampler.update(
+            type='mmleuk.SparseRegionSampler',
+            warmup=warmup,
+            self_mining=dict(score_thr=score_thr),
+        )
+    return model

@@ -1,0 +1,160 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+import copy
+from typing import List, Tuple
+
+from mmengine.config import ConfigDict
+
+from .parts import check_roi_head, find, train_pipeline_of, warmups
+
+BRANCHES = ['sup', 'unsup_teacher', 'unsup_student']
+# Transforms of the base that the un-labelled views have, too: the one scale
+# and the orientations of all methods.
+GEOMETRY = ('Resize', 'RandomFlip', 'mmleuk.RandomTranspose')
+# What RandAugment chooses from, by MMDetection.
+COLORS = 'ColorTransform AutoContrast Equalize Sharpness Posterize'
+COLORS += ' Solarize Color Contrast Brightness'
+SHAPES = 'Rotate ShearX ShearY TranslateX TranslateY'
+META_KEYS = 'img_id img_path ori_shape img_shape scale_factor flip'
+META_KEYS += ' flip_direction homography_matrix'
+
+
+def soft_teacher(
+    base: ConfigDict,
+    max_iters: int,
+    num_unsup: int = 2,
+    burn_in: float = 1 / 3,
+    unsup_weight: float = 2.0,
+    momentum: float = 0.05,
+) -> Tuple[dict, dict, dict, list, dict, dict, list]:
+    """Train by MMDetection's Soft Teacher on the detector of a config.
+
+    The labelled images are the sparse fields, the un-labelled ones the same
+    fields without labels. In each step the student learns from as many images
+    as with every other method: in burn-in from labelled ones alone, then from
+    ``num_unsup`` un-labelled ones in the place of as many.
+
+    Args:
+        base (:obj:`ConfigDict`): The base, a two-stage detector.
+        max_iters (int): Steps of the training. They are counted since the
+            sampler of the data is infinite.
+        num_unsup (int): Un-labelled images of a step.
+        burn_in (float): Share of the training that learns from labelled
+            images alone: before, the teacher finds next to nothing.
+        unsup_weight (float): Weight of the un-labelled loss. 2 is that of
+            Soft Teacher where a batch has as many labelled images as others;
+            MMDetection's 4 is for one to four.
+        momentum (float): Share of the student in each update of the teacher.
+            MMDetection's 0.001 suits 180,000 steps; in a few hundred, three
+            quarters of the last teacher would still be the first one. 0.05
+            forgets within 5 % of the training; no score was looked at to
+            choose it.
+
+    Returns:
+        tuple: ``model``, ``train_dataloader``, ``train_cfg``,
+        ``param_scheduler``, ``default_hooks``, ``log_processor`` and
+        ``custom_hooks``.
+    """
+    check_roi_head(base, max_stages=1)
+    base = copy.deepcopy(base)
+    detector, loader = base.model, base.train_dataloader
+    # What a step of the burn-in needs, and what one after it needs.
+    batch_size = loader.batch_size + num_unsup
+    model = dict(
+        _delete_=True,
+        type='mmleuk.AttributeSoftTeacher',
+        detector=detector,
+        data_preprocessor=dict(
+            type='MultiBranchDataPreprocessor',
+            data_preprocessor=detector.data_preprocessor,
+        ),
+        semi_train_cfg=dict(
+            freeze_teacher=True,
+            burn_in=burn_in,
+            num_sup=loader.batch_size - num_unsup,
+            sup_weight=1.0,
+            unsup_weight=unsup_weight,
+            # The rest is MMDetection's.
+            pseudo_label_initial_score_thr=0.5,
+            rpn_pseudo_thr=0.9,
+            cls_pseudo_thr=0.9,
+            reg_pseudo_thr=0.02,
+            jitter_times=10,
+            jitter_scale=0.06,
+            min_pseudo_bbox_wh=(1e-2, 1e-2),
+        ),
+        semi_test_cfg=dict(predict_on='teacher'),
+    )
+    sup, unsup = _pipelines(train_pipeline_of(base))
+    train_dataloader = dict(
+        _delete_=True,
+        batch_size=batch_size,
+        num_workers=loader.num_workers,
+        persistent_workers=loader.persistent_workers,
+        sampler=dict(
+            type='GroupMultiSourceSampler',
+            batch_size=batch_size,
+            source_ratio=[loader.batch_size, num_unsup],
+        ),
+        dataset=dict(
+            type='ConcatDataset',
+            datasets=[
+                dict(loader.dataset, pipeline=sup),
+                dict(loader.dataset, pipeline=unsup),
+            ],
+        ),
+    )
+    cosine = dict(
+        type='CosineAnnealingLR',
+        by_epoch=False,
+        begin=0,
+        end=max_iters,
+        T_max=max_iters,
+    )
+    return (
+        model,
+        train_dataloader,
+        dict(
+            _delete_=True,
+            type='IterBasedTrainLoop',
+            max_iters=max_iters,
+            val_interval=max_iters,
+        ),
+        [*warmups(base), cosine],
+        dict(checkpoint=dict(by_epoch=False, interval=max_iters)),
+        dict(by_epoch=False),
+        [
+            *base.get('custom_hooks', []),
+            dict(type='MeanTeacherHook', momentum=momentum, skip_buffer=False),
+        ],
+    )
+
+
+def _pipelines(pipeline: List[dict]) -> Tuple[list, list]:
+    """Pipelines of a labelled and of an un-labelled image."""
+    end = find(pipeline, 'PackLLDInputs')
+    branch = dict(type='MultiBranch', branch_field=BRANCHES)
+    sup = [*pipeline[:end], dict(branch, sup=pipeline[end])]
+    view = [item for item in pipeline if item['type'] in GEOMETRY]
+    pack_view = dict(type='PackDetInputs', meta_keys=META_KEYS.split())
+    augment = dict(
+        type='RandomOrder',
+        transforms=[
+            dict(
+                type='RandAugment',
+                aug_space=[[dict(type=name)] for name in names.split()],
+                aug_num=1,
+            )
+            for names in (COLORS, SHAPES)
+        ],
+    )
+    erase = dict(type='RandomErasing', n_patches=(1, 5), ratio=(0, 0.2))
+    unsup = [
+        pipeline[find(pipeline, 'LoadImageFromFile')],
+        dict(type='LoadEmptyAnnotations'),
+        dict(
+            branch,
+            unsup_teacher=[*view, pack_view],
+            unsup_student=[*view, augment, erase, pack_view],
+        ),
+    ]
+    return sup, unsup

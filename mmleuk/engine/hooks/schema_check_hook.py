@@ -1,0 +1,108 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+import re
+from typing import Any, Iterator, List, Optional, Tuple
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from torch import nn
+
+from mmleuk.datasets.wrappers import unwrap_datasets
+from mmleuk.registry import HOOKS
+from mmleuk.structures import AttributeSchema
+
+# Modules whose `num_classes` is the number of classes of the data.
+_CLASSIFIERS = re.compile(r'(^|\.)(bbox_head(\.\d+)?|miner)$')
+
+
+@HOOKS.register_module()
+class SchemaCheckHook(Hook):
+    """Check before the first step that data and model have one schema.
+
+    Classes and attributes are stated by the dataset (``metainfo``) and again
+    by the model: as ``num_classes`` of the box heads and of the miner, and as
+    ``attributes`` of the attribute head, of the miner and of the model that
+    merges test-time augmentations. All datasets have to state the same
+    classes in the same order, as many as the model has; and the same
+    attributes and values as the model, in its order. A dataset without
+    attributes fits any model.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def __init__(self) -> None:
+        # Where classes were stated first, and the classes.
+        self._stated: Optional[Tuple[str, tuple]] = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Check the data to train on and to validate on."""
+        self._check(runner, 'train')
+        if runner.val_loop is not None:
+            self._check(runner, 'val')
+
+    def before_val(self, runner: Runner) -> None:
+        """Check the data to validate on."""
+        self._check(runner, 'val')
+
+    def before_test(self, runner: Runner) -> None:
+        """Check the data to test on."""
+        self._check(runner, 'test')
+
+    def _check(self, runner: Runner, part: str) -> None:
+        """Check the data of one part against the model and other parts."""
+        name = f'{part}_dataloader'
+        for dataset in unwrap_datasets(getattr(runner, name).dataset):
+            self._check_classes(name, dataset.metainfo, runner.model)
+            self._check_attributes(name, dataset.metainfo, runner.model)
+
+    def _check_classes(self, name: str, metainfo: dict, model) -> None:
+        """Raise an error if the classes aren't those of data and model."""
+        classes = tuple(metainfo.get('classes', ()))
+        if not classes:
+            return
+        self._stated = self._stated or (name, classes)
+        if classes != self._stated[1]:
+            raise ValueError(
+                f'the dataset of {name} has the classes {classes}, expected '
+                f'those of {self._stated[0]} in the same order: '
+                f'{self._stated[1]}. Give both the same `class_map`, or '
+                '`metainfo=dict(classes=...)`'
+            )
+        for where, number in _model_values(model, 'num_classes', int):
+            if _CLASSIFIERS.search(where) and number != len(classes):
+                raise ValueError(
+                    f'{where} of the model has num_classes={number}, expected '
+                    f'{len(classes)}, the classes of the dataset of {name}: '
+                    f'{classes}. Set num_classes={len(classes)} in the '
+                    "model's config, or choose the classes of the data by "
+                    '`class_map` or `metainfo=dict(classes=...)`'
+                )
+
+    def _check_attributes(self, name: str, metainfo: dict, model) -> None:
+        """Raise an error if the attributes aren't those of the model."""
+        if not metainfo.get('attributes'):
+            return
+        expected = _values(AttributeSchema(metainfo['attributes']))
+        for where, schema in _model_values(model, 'schema', AttributeSchema):
+            if _values(schema) != expected:
+                raise ValueError(
+                    f'{where or "the model"} has the attributes '
+                    f'{_values(schema)}, expected those of the dataset of '
+                    f'{name} in the same order: {expected}. Give '
+                    f'{where or "tta_model"} in the config `attributes=` what '
+                    "the dataset has as `metainfo['attributes']`"
+                )
+
+
+def _values(schema: AttributeSchema) -> List[tuple]:
+    """Attributes and values of a schema: titles are up to the data."""
+    return [(attribute.name, attribute.values) for attribute in schema]
+
+
+def _model_values(
+    model: nn.Module, key: str, kind: type
+) -> Iterator[Tuple[str, Any]]:
+    """Go through all modules that have an attribute of this type."""
+    for where, module in model.named_modules():
+        value = getattr(module, key, None)
+        if isinstance(value, kind):
+            yield where, value

@@ -1,0 +1,163 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from mmdet.registry import MODELS
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
+from mmengine.dataset import BaseDataset, ConcatDataset, RepeatDataset
+from mmengine.model import BaseModel
+from torch import nn
+
+from mmleuk.engine.hooks import SchemaCheckHook
+from mmleuk.models.test_time_augs import AttributeTTAModel
+from mmleuk.structures import LLD_ATTRIBUTES
+
+CONFIGS = Path(__file__).parents[3] / 'configs'
+ATTRIBUTES = [
+    dict(name='cytoplasm', values=('scanty', 'abundant')),
+    dict(name='vacuoles', values=('absent', 'prominent')),
+]
+CLASSES = ('blast', 'other', 'none')
+
+
+class Fields(BaseDataset):
+    def __init__(self, classes=CLASSES, attributes=ATTRIBUTES):
+        metainfo = dict(classes=classes, attributes=attributes)
+        super().__init__(metainfo=metainfo, lazy_init=True)
+
+
+class Detector(BaseModel):
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        raise NotImplementedError
+
+
+def make_model(num_classes=3, attributes=ATTRIBUTES):
+    register_all_modules()
+    head = dict(type='Shared2FCBBoxHead', in_channels=4, fc_out_channels=4)
+    model = Detector()
+    model.rpn_head = MODELS.build(dict(type='RPNHead', in_channels=4))
+    model.roi_head = nn.Module()
+    model.roi_head.bbox_head = MODELS.build(
+        dict(head, num_classes=num_classes)
+    )
+    model.roi_head.attribute_head = MODELS.build(
+        dict(type='mmleuk.AttributeHead', attributes=attributes)
+    )
+    return model
+
+
+def make_runner(model, train=None, val=None, test=None):
+    def loader(dataset):
+        return SimpleNamespace(dataset=dataset)
+
+    return SimpleNamespace(
+        model=model,
+        train_dataloader=loader(train),
+        val_dataloader=loader(val),
+        test_dataloader=loader(test),
+        val_loop=None if val is None else SimpleNamespace(),
+    )
+
+
+@pytest.mark.parametrize(
+    'attributes',
+    [
+        ATTRIBUTES,
+        [dict(ATTRIBUTES[0], title='Plasma', json_key='C'), ATTRIBUTES[1]],
+        None,
+    ],
+)
+def test_what_fits(attributes):
+    """Titles are up to the data, and data without attributes fit."""
+    fields = Fields(attributes=attributes)
+    runner = make_runner(make_model(), fields, fields, fields)
+    hook = SchemaCheckHook()
+    hook.before_train(runner)
+    hook.before_val(runner)
+    hook.before_test(runner)
+
+
+@pytest.mark.parametrize('num_classes', [2, 5])
+@pytest.mark.parametrize('part', ['train', 'val', 'test'])
+def test_other_number_of_classes(part, num_classes):
+    fields = dict(train=Fields(attributes=None), val=None)
+    runner = make_runner(make_model(num_classes), **{**fields, part: Fields()})
+    message = (
+        f'roi_head.bbox_head of the model has num_classes={num_classes}, '
+        f'expected 3, .* of {part}_dataloader: .*Set num_classes=3'
+    )
+    hook = SchemaCheckHook()
+    with pytest.raises(ValueError, match=message):
+        getattr(hook, f'before_{part}')(runner)
+
+
+@pytest.mark.parametrize(
+    'classes', [('other', 'blast', 'none'), ('blast', 'other')]
+)
+def test_other_classes_in_validation_are_found_before_training(classes):
+    runner = make_runner(make_model(), Fields(), Fields(classes))
+    with pytest.raises(
+        ValueError, match='val_dataloader has the classes .*tr'
+    ):
+        SchemaCheckHook().before_train(runner)
+
+
+@pytest.mark.parametrize(
+    'attributes',
+    [
+        ATTRIBUTES[::-1],
+        ATTRIBUTES[:1],
+        LLD_ATTRIBUTES,
+        [dict(ATTRIBUTES[0], values=('abundant', 'scanty')), ATTRIBUTES[1]],
+    ],
+)
+@pytest.mark.parametrize('part', ['train', 'test'])
+def test_other_attributes(attributes, part):
+    """Another order would train and score, and mean something else."""
+    runner = make_runner(make_model(attributes=attributes), **{part: Fields()})
+    message = 'roi_head.attribute_head has the attributes .*cytoplasm.*same or'
+    hook = SchemaCheckHook()
+    with pytest.raises(ValueError, match=message):
+        getattr(hook, f'before_{part}')(runner)
+
+
+@pytest.mark.parametrize(
+    'wrap',
+    [
+        lambda fields: RepeatDataset(fields, times=2, lazy_init=True),
+        lambda fields: ConcatDataset([fields, fields], lazy_init=True),
+    ],
+)
+def test_inside_wrappers(wrap):
+    runner = make_runner(make_model(5), wrap(Fields()))
+    with pytest.raises(ValueError, match='expected 3'):
+        SchemaCheckHook().before_train(runner)
+
+
+def test_the_model_that_merges_views():
+    model = AttributeTTAModel(
+        attributes=LLD_ATTRIBUTES,
+        module=make_model(),
+        tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=5),
+    )
+    runner = make_runner(model, test=Fields())
+    with pytest.raises(ValueError, match='the model has .*Give tta_model'):
+        SchemaCheckHook().before_test(runner)
+
+
+@pytest.mark.parametrize(
+    'miner', [dict(num_classes=5), dict(attributes=ATTRIBUTES)]
+)
+def test_the_miner(miner):
+    name = 'mined-attr-faster-rcnn_lite0_fpn_pbc-fields-sparse.py'
+    cfg = Config.fromfile(CONFIGS / 'region_sparse' / name)
+    model = nn.Module()
+    register_all_modules()
+    fields = Fields(tuple('abcdefghijklmn'), LLD_ATTRIBUTES)
+    model.miner = MODELS.build(cfg.model.miner)
+    SchemaCheckHook().before_train(make_runner(model, fields))
+    model.miner = MODELS.build(dict(cfg.model.miner, **miner))
+    with pytest.raises(ValueError, match='miner'):
+        SchemaCheckHook().before_train(make_runner(model, fields))
