@@ -306,6 +306,7 @@ def encode_mask(compressed):
             (5, 6, 20, 30),
         ),
         (dict(bbox=None, segmentation=[[5, 6, 9, 9, 5, 9]]), (5, 6, 9, 9)),
+        (dict(segmentation=[5, 6, 9, 9, 5, 9]), (5, 6, 9, 9)),
         (dict(bbox=[20, 30, -5, -10]), (15, 20, 20, 30)),
     ],
 )
@@ -324,6 +325,9 @@ def test_box_of_a_segmentation(exports, annotation, box):
         [],
         [[5, 6, 20]],
         [['x', 6, 20, 6]],
+        [[5, 6, 20, 6]],
+        [[10**400, 6, 20, 6]],
+        [[5, 6, 9, 9, 5, 9], 7],
         [[float('nan'), 6, 20, 6]],
         dict(size=[0, 64], counts='abc'),
         dict(size=[48, 64]),
@@ -348,6 +352,13 @@ def test_cells_of_coco_without_a_place_are_no_background(
     assert exports.report.dropped == {
         'annotations without a box of four numbers': 1
     }
+
+
+def test_cells_without_a_place_in_a_repeated_entry(exports):
+    content = coco(dict(bbox=[30, 10, 9, 9]), {}, names=('a.png', 'a.png'))
+    content['annotations'][1]['image_id'] = 1
+    (field,) = exports.read('coco', content)
+    assert field.annotated_regions == NOTHING
 
 
 def save_phone_picture(path, size=(64, 48), orientation=6):
@@ -428,6 +439,15 @@ def test_two_names_of_one_file_are_refused(exports):
     write_images(exports.images, {'val/a.png': (64, 48)})
     first, second = exports.read('coco', content)
     assert (first.file_name, second.file_name) == ('a.png', 'val/a.png')
+
+
+def test_one_impossible_name_of_coco_is_a_missing_image(exports):
+    content = coco(names=('a.png', 'b.jpg', 'x\0.png'))
+    content['images'][1].pop('width')
+    fields = exports.read('coco', content)
+    assert [field.file_name for field in fields] == ['a.png', 'b.jpg']
+    kind = 'annotated images that are not there dropped'
+    assert exports.report.issues.counts[kind] == 1
 
 
 def test_errors_say_what_was_tried(exports):
