@@ -8,25 +8,13 @@ read, and an image is found wherever the export states a part of its path.
 import numpy as np
 import pytest
 from converter_fields import write_images
-from labelling_exports import CVAT, VOC, rectangle, task
+from labelling_exports import CVAT, VOC, rectangle, shape, task
 from PIL import Image
 from pycocotools import mask as coco_mask
 
 from mmleuk.io.errors import AnnotationError
 
 WHOLE, NOTHING = None, ()
-
-
-def shape(kind, label='monocyte', **value):
-    """A result of Label Studio for an image of 64 x 48 pixels."""
-    return dict(
-        id=kind,
-        type=f'{kind}labels',
-        original_width=64,
-        original_height=48,
-        image_rotation=0,
-        value={**value, f'{kind}labels': [label]},
-    )
 
 
 def cvat(*elements, name='a.png', size=(64, 48), more=''):

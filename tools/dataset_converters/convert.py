@@ -116,9 +116,10 @@ def add_labels(parser: argparse.ArgumentParser) -> None:
         '--unmarked',
         choices=UNMARKED,
         default='auto',
-        help='what an image without an annotated region is (cvat, '
-        'label_studio, voc); auto: not annotated if some image has one, '
-        'else annotated as a whole (default: %(default)s)',
+        help='how an image without an annotated region counts (cvat, '
+        'label_studio, voc): whole, annotated in full; nothing, not '
+        'annotated; auto, not annotated if some image has a region, else in '
+        'full (default: %(default)s)',
     )
     reading.add_argument(
         '--region-order',

@@ -318,8 +318,10 @@ def _decode_brush(result: dict, size: Size) -> Optional[Box]:
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
     mask = np.concatenate(runs)[:total].reshape(height, width, 4)[..., 3] > 0
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if not rows.size:
+    rows, columns = (
+        np.flatnonzero(mask.any(axis)).tolist() for axis in (1, 0)
+    )
+    if not rows:
         return None
     return (
         columns[0] / width * size[0],
