@@ -7,11 +7,12 @@ read, and an image is found wherever the export states a part of its path.
 
 import numpy as np
 import pytest
-from converter_fields import write_images
+from converter_fields import SCHEMA, write_images
 from labelling_exports import CVAT, VOC, rectangle, shape, task
 from PIL import Image
 from pycocotools import mask as coco_mask
 
+from mmleuk.io import ConversionError, ReadSettings, convert
 from mmleuk.io.errors import AnnotationError
 
 WHOLE, NOTHING = None, ()
@@ -111,6 +112,7 @@ def test_shape_and_labels_may_be_two_results(exports):
     [
         shape('keypoint', x=50, y=50, width=1),
         shape('brush', format='rle', rle=encode_brush(MASK)[:20]),
+        shape('brush', format='rle', rle=encode_brush(MASK)[:-1]),
         shape('brush', format='rle', rle=encode_brush(MASK[:40])),
         shape('brush', format='rle', rle=encode_brush(MASK & False)),
         shape('brush', format='rle', rle='words'),
@@ -385,6 +387,16 @@ def test_pictures_whose_exif_was_removed(exports, source_format):
     if source_format == 'coco':
         content['images'][0].update(width=48, height=64)
     assert exports.read(source_format, content) == []
+    path = exports.write('export', content)
+    with pytest.raises(ConversionError, match='no image that can be used.*wa'):
+        convert(
+            str(path),
+            str(exports.folder / 'out.json'),
+            source_format,
+            'sparse_json',
+            ReadSettings(str(exports.images), SCHEMA),
+        )
+    exports.read(source_format, content)
     kind = 'images left out, their width and height are stated the other way'
     assert any(key.startswith(kind) for key in exports.report.issues.counts)
     assert exports.report.dropped == {'annotations of dropped images': 1}

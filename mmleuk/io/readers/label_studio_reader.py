@@ -299,6 +299,8 @@ def _decode_brush(result: dict, size: Size) -> Optional[Box]:
         def read(count: int) -> int:
             nonlocal position
             position += count
+            if position > len(bits):
+                raise ValueError
             return int(bits[position - count : position], 2)
 
         total, depth = read(32), read(5) + 1
