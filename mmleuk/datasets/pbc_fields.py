@@ -34,7 +34,7 @@ from mmleuk.io.issue_log import IssueLog
 from mmleuk.io.readers.yolo_reader import YoloReader, find_class_names
 from mmleuk.io.source_files import MAX_BYTES, read_bytes
 from mmleuk.io.writers.json_writers import write_lld_json
-from mmleuk.structures import LLD_ATTRIBUTES, MISSING, AttributeSchema
+from mmleuk.structures import LLD_SCHEMA, MISSING
 from mmleuk.structures.metainfo import LLD_CLASSES
 from mmleuk.structures.record import CellRecord, FieldRecord, normalise_name
 
@@ -113,7 +113,7 @@ def read_wbcatt(
 
     Args:
         paths (Sequence[str]): CSV files, such as ``pbc_attr_v1_train.csv``.
-        max_bytes (int): Largest file to read. Defaults to ``MAX_BYTES``.
+        max_bytes (int): Largest file to read.
 
     Returns:
         dict[str, tuple]: Class and codes of LLD's schema, by image name.
@@ -123,7 +123,7 @@ def read_wbcatt(
             an image is in two rows that differ.
         FileNotFoundError: If a file is not there.
     """
-    schema = AttributeSchema(LLD_ATTRIBUTES)
+    schema = LLD_SCHEMA
     names = AttributeNames(schema, WBCATT_ATTRIBUTES)
     cells: Dict[str, Tuple[str, Tuple[int, ...]]] = {}
     needed = {'img_name', 'label', *WBCATT_ATTRIBUTES}
@@ -199,7 +199,7 @@ def read_tiles(
         split (str): ``'train'``, ``'val'`` or ``'test'``.
         wbcatt (Mapping): From :func:`read_wbcatt`.
         report (ConversionReport): Where boxes are counted.
-        max_bytes (int): Largest file to read. Defaults to ``MAX_BYTES``.
+        max_bytes (int): Largest file to read.
 
     Returns:
         list[Tile]: Sorted by name in PBC.
@@ -220,7 +220,7 @@ def read_tiles(
             'Check data.yaml',
         )
     fields = YoloReader(
-        AttributeSchema(LLD_ATTRIBUTES),
+        LLD_SCHEMA,
         images,
         issues=report.issues,
         classes=classes,
@@ -404,7 +404,7 @@ def make_pbc_fields(
         split (str): ``'train'``, ``'val'`` or ``'test'``, as of TXL-PBC.
         seed (int): Same seed, same fields. Defaults to 0.
         per_class (int): See :func:`choose_tiles`. Defaults to 0.
-        max_bytes (int): Largest file to read. Defaults to ``MAX_BYTES``.
+        max_bytes (int): Largest file to read.
 
     Returns:
         tuple[ConversionReport, Counter]: What went in and came out; cells by
@@ -442,7 +442,5 @@ def make_pbc_fields(
         )
         for number, group in enumerate(groups)
     ]
-    write_lld_json(
-        fields, labels, AttributeSchema(LLD_ATTRIBUTES), LLD_CLASSES
-    )
+    write_lld_json(fields, labels, LLD_SCHEMA, LLD_CLASSES)
     return report, count_types(fields)
