@@ -1,18 +1,17 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""Every fault of data that is looked for, and what becomes of it.
+"""The faults of data that are looked for, and what is done about them.
 
-This is the one list: readers count by it, the report and the table in
-docs/dataset.md are made from it, and
-:mod:`mmleuk.datasets.checks.fault_trials` tries each of its entries.
+Readers count by this list; the report of a check and the table in
+docs/dataset.md are made from it; the tests inject each of its entries.
 """
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Dict, List, Optional
+from typing import Dict, Optional
 
 
 class Outcome(str, Enum):
-    """What becomes of a record with a fault."""
+    """What happens to a record with a fault."""
 
     REPAIRED = 'repaired'
     MASKED = 'masked'
@@ -22,7 +21,7 @@ class Outcome(str, Enum):
     REPORTED = 'reported'
 
 
-# What each outcome means, for people.
+# What each outcome means, in words.
 OUTCOMES = {
     Outcome.REPAIRED: 'corrected, or kept as the text says; nothing is lost',
     Outcome.MASKED: 'that one attribute of that cell counts as missing',
@@ -38,15 +37,15 @@ class Fault:
     """A kind of fault.
 
     Args:
-        text (str): What was found and done, in the plural, as the log has it.
-        outcome (Outcome): What becomes of the record.
+        text (str): What was found and done, in the plural, for the log.
+        outcome (Outcome): What happens to the record.
         found (str): Examples of what is found, for the table in the docs.
-        removes (str, optional): What of the input one count takes away:
+        removes (str, optional): Unit of which one count removes one:
             ``'images'``, ``'annotations'``, ``'regions'`` or ``'label
-            files'``. Defaults to None, nothing.
+            files'``.
         limited_to_half_of (str, optional): Unit (e.g. ``'annotations'``) of
             which at most half may have this fault; beyond that the file is
-            rejected. Defaults to None, no limit.
+            rejected. None sets no limit.
         fix (str): What to do about the data.
     """
 
@@ -65,14 +64,12 @@ FAULTS: Dict[str, Fault] = {}
 
 
 def _fault(text: str, outcome: Outcome, found: str, **kwargs) -> Fault:
-    """Add a kind to the list."""
-    fault = Fault(text, outcome, found, **kwargs)
-    FAULTS[text] = fault
-    return fault
+    """Add a fault to the list."""
+    return FAULTS.setdefault(text, Fault(text, outcome, found, **kwargs))
 
 
 def _dropped(text: str, found: str, unit: str, **kwargs) -> Fault:
-    """Add a kind whose records are dropped."""
+    """Add a fault whose records are dropped."""
     return _fault(text, Outcome.DROPPED, found, removes=unit, **kwargs)
 
 
@@ -413,7 +410,7 @@ NOTHING_LEFT = _fault(
     fix='Check `patients`, `class_map` and `filter_cfg`',
 )
 
-# What only the check of a whole data set, and of its pixels, can see.
+# Found only by the check of a whole data set and its pixels.
 CORRUPT_PIXELS = _fault(
     'images that can not be decoded',
     Outcome.REPORTED,
@@ -452,18 +449,17 @@ def fault_table() -> str:
     """Write the list as a table in Markdown.
 
     Returns:
-        str: The table, one row a kind, as docs/dataset.md holds it.
+        str: The table of docs/dataset.md, one row a fault.
     """
-    star = ('', '\\*')
-    rows: List[str] = [
+    rows = [
         '| outcome | what is found | as the log and the report call it |',
         '| --- | --- | --- |',
     ]
-    rows += [
-        f'| {fault.outcome.value}{star[bool(fault.limited_to_half_of)]} '
-        f'| {fault.found} | {fault.text} |'
-        for outcome in Outcome
-        for fault in FAULTS.values()
-        if fault.outcome is outcome
-    ]
+    for fault in sorted(
+        FAULTS.values(), key=lambda fault: list(Outcome).index(fault.outcome)
+    ):
+        star = '\\*' if fault.limited_to_half_of else ''
+        rows.append(
+            f'| {fault.outcome.value}{star} | {fault.found} | {fault.text} |'
+        )
     return '\n'.join(rows)
