@@ -1,5 +1,7 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""Fields of typed cells with attributes, from two public data sets.
+"""Make fields of typed cells with attributes from two public data sets.
+
+Used by ``convert.py pbc-fields``.
 
 TXL-PBC (https://github.com/lugan113/TXL-PBC_Dataset, MIT) has boxes on
 images of, among others, the PBC set (doi:10.17632/snkd93bnjr, CC BY 4.0).
@@ -123,8 +125,7 @@ def read_wbcatt(
             an image is in two rows that differ.
         FileNotFoundError: If a file is not there.
     """
-    schema = LLD_SCHEMA
-    names = AttributeNames(schema, WBCATT_ATTRIBUTES)
+    names = AttributeNames(LLD_SCHEMA, WBCATT_ATTRIBUTES)
     cells: Dict[str, Tuple[str, Tuple[int, ...]]] = {}
     needed = {'img_name', 'label', *WBCATT_ATTRIBUTES}
     for path in paths:
@@ -168,7 +169,7 @@ def read_wbcatt(
                 f'{path}, {record}',
                 IssueLog(),
             )
-            cell = category, schema.clean(codes)
+            cell = category, LLD_SCHEMA.clean(codes)
             if cells.setdefault(row['img_name'], cell) != cell:
                 raise AnnotationError(
                     path,
@@ -190,9 +191,9 @@ def read_tiles(
 ) -> List[Tile]:
     """Read the images of TXL-PBC that WBCAtt has attributes of.
 
-    The white cell nearest to the middle of an image is the one that WBCAtt
-    speaks of. Others are ignored cells of the class "none". Erythrocytes and
-    platelets are dropped.
+    WBCAtt describes the white cell nearest to the middle of an image. Others
+    become ignored cells of the class "none". Erythrocytes and platelets are
+    dropped.
 
     Args:
         root (str): Folder with ``images/<split>`` and ``labels/<split>``.
@@ -402,8 +403,8 @@ def make_pbc_fields(
         wbcatt (Sequence[str]): CSV files of WBCAtt.
         target (str): Folder to write to.
         split (str): ``'train'``, ``'val'`` or ``'test'``, as of TXL-PBC.
-        seed (int): Same seed, same fields. Defaults to 0.
-        per_class (int): See :func:`choose_tiles`. Defaults to 0.
+        seed (int): Same seed, same fields.
+        per_class (int): See :func:`choose_tiles`.
         max_bytes (int): Largest file to read.
 
     Returns:
