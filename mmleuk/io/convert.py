@@ -191,8 +191,8 @@ def convert(
 
     Raises:
         AnnotationError: If a record can't be understood.
-        ConversionError: If the target does not have a class, can't hold
-            something, or can't be written.
+        ConversionError: If no image can be used, or the target does not have
+            a class, can't hold something, or can't be written.
         FileNotFoundError: If annotations or images are not there.
     """
     exist = osp.exists(source) and osp.exists(target)
@@ -202,6 +202,11 @@ def convert(
         )
     report = ConversionReport()
     fields = read_fields(source, source_format, settings, report)
+    if not fields:
+        raise ConversionError(
+            f'{source}: there is no image that can be used. '
+            f'{report.issues.summary()}'
+        )
     writer_class = TARGET_FORMATS[target_format]
     classes = [normalise_name(name) for name in classes]
     known = classes

@@ -73,6 +73,18 @@ def rectangle(key, label, x, y, width, height, **more):
     )
 
 
+def shape(kind, label='monocyte', **value):
+    """A result of Label Studio for an image of 64 x 48 pixels."""
+    return dict(
+        id=kind,
+        type=f'{kind}labels',
+        original_width=64,
+        original_height=48,
+        image_rotation=0,
+        value={**value, f'{kind}labels': [label]},
+    )
+
+
 def choice(key, name, *values):
     """A per-region choice of Label Studio."""
     place = dict(x=0, y=0, width=1, height=1, rotation=0)

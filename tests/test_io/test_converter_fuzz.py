@@ -7,7 +7,14 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from labelling_exports import CVAT, LABEL_STUDIO, VOC, Exports
+from labelling_exports import (
+    CVAT,
+    LABEL_STUDIO,
+    VOC,
+    Exports,
+    shape,
+    task,
+)
 
 from mmleuk.io.errors import AnnotationError
 
@@ -144,10 +151,26 @@ COCO = dict(
             attributes={'Cell Size': 'small', 'ignored': False},
         ),
         dict(id=2, image_id=2, category_id=1, bbox=[1, 1, 9, 9], nucleolus=1),
+        dict(id=3, image_id=1, category_id=1, segmentation=[[1, 1, 5, 9]]),
+        dict(
+            id=4,
+            image_id=1,
+            category_id=1,
+            segmentation=dict(size=[48, 64], counts=[9, 9, 3054]),
+        ),
     ],
     categories=[dict(id=1, name='monocyte')],
 )
-SOUND = dict(label_studio=LABEL_STUDIO, coco=COCO)
+SHAPES = task(
+    'a.png',
+    shape('ellipse', x=50, y=50, radiusX=9, radiusY=9, rotation=9),
+    shape('polygon', points=[[5, 5], [9, 5], [9, 9]]),
+    shape('vector', vertices=[dict(x=5, y=5), dict(x=9, y=9)]),
+    # 12288 bytes: one run of all of them, all 255.
+    shape('brush', rle=[0, 0, 48, 0, 57, 27, 255, 47, 255, 255]),
+    number=3,
+)
+SOUND = dict(label_studio=[*LABEL_STUDIO[1:], SHAPES], coco=COCO)
 PLACES = {name: list(places(value))[1:] for name, value in SOUND.items()}
 
 

@@ -7,26 +7,15 @@ read, and an image is found wherever the export states a part of its path.
 
 import numpy as np
 import pytest
-from converter_fields import write_images
-from labelling_exports import CVAT, VOC, rectangle, task
+from converter_fields import SCHEMA, write_images
+from labelling_exports import CVAT, VOC, rectangle, shape, task
 from PIL import Image
 from pycocotools import mask as coco_mask
 
+from mmleuk.io import ConversionError, ReadSettings, convert
 from mmleuk.io.errors import AnnotationError
 
 WHOLE, NOTHING = None, ()
-
-
-def shape(kind, label='monocyte', **value):
-    """A result of Label Studio for an image of 64 x 48 pixels."""
-    return dict(
-        id=kind,
-        type=f'{kind}labels',
-        original_width=64,
-        original_height=48,
-        image_rotation=0,
-        value={**value, f'{kind}labels': [label]},
-    )
 
 
 def cvat(*elements, name='a.png', size=(64, 48), more=''):
@@ -123,6 +112,7 @@ def test_shape_and_labels_may_be_two_results(exports):
     [
         shape('keypoint', x=50, y=50, width=1),
         shape('brush', format='rle', rle=encode_brush(MASK)[:20]),
+        shape('brush', format='rle', rle=encode_brush(MASK)[:-1]),
         shape('brush', format='rle', rle=encode_brush(MASK[:40])),
         shape('brush', format='rle', rle=encode_brush(MASK & False)),
         shape('brush', format='rle', rle='words'),
@@ -306,6 +296,7 @@ def encode_mask(compressed):
             (5, 6, 20, 30),
         ),
         (dict(bbox=None, segmentation=[[5, 6, 9, 9, 5, 9]]), (5, 6, 9, 9)),
+        (dict(segmentation=[5, 6, 9, 9, 5, 9]), (5, 6, 9, 9)),
         (dict(bbox=[20, 30, -5, -10]), (15, 20, 20, 30)),
     ],
 )
@@ -324,6 +315,9 @@ def test_box_of_a_segmentation(exports, annotation, box):
         [],
         [[5, 6, 20]],
         [['x', 6, 20, 6]],
+        [[5, 6, 20, 6]],
+        [[10**400, 6, 20, 6]],
+        [[5, 6, 9, 9, 5, 9], 7],
         [[float('nan'), 6, 20, 6]],
         dict(size=[0, 64], counts='abc'),
         dict(size=[48, 64]),
@@ -348,6 +342,13 @@ def test_cells_of_coco_without_a_place_are_no_background(
     assert exports.report.dropped == {
         'annotations without a box of four numbers': 1
     }
+
+
+def test_cells_without_a_place_in_a_repeated_entry(exports):
+    content = coco(dict(bbox=[30, 10, 9, 9]), {}, names=('a.png', 'a.png'))
+    content['annotations'][1]['image_id'] = 1
+    (field,) = exports.read('coco', content)
+    assert field.annotated_regions == NOTHING
 
 
 def save_phone_picture(path, size=(64, 48), orientation=6):
@@ -386,6 +387,16 @@ def test_pictures_whose_exif_was_removed(exports, source_format):
     if source_format == 'coco':
         content['images'][0].update(width=48, height=64)
     assert exports.read(source_format, content) == []
+    path = exports.write('export', content)
+    with pytest.raises(ConversionError, match='no image that can be used.*wa'):
+        convert(
+            str(path),
+            str(exports.folder / 'out.json'),
+            source_format,
+            'sparse_json',
+            ReadSettings(str(exports.images), SCHEMA),
+        )
+    exports.read(source_format, content)
     kind = 'images left out, their width and height are stated the other way'
     assert any(key.startswith(kind) for key in exports.report.issues.counts)
     assert exports.report.dropped == {'annotations of dropped images': 1}
@@ -428,6 +439,15 @@ def test_two_names_of_one_file_are_refused(exports):
     write_images(exports.images, {'val/a.png': (64, 48)})
     first, second = exports.read('coco', content)
     assert (first.file_name, second.file_name) == ('a.png', 'val/a.png')
+
+
+def test_one_impossible_name_of_coco_is_a_missing_image(exports):
+    content = coco(names=('a.png', 'b.jpg', 'x\0.png'))
+    content['images'][1].pop('width')
+    fields = exports.read('coco', content)
+    assert [field.file_name for field in fields] == ['a.png', 'b.jpg']
+    kind = 'annotated images that are not there dropped'
+    assert exports.report.issues.counts[kind] == 1
 
 
 def test_errors_say_what_was_tried(exports):

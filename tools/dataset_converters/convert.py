@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, Sequence, Tuple
 
-from mmleuk.datasets.pbc_fields import make_pbc_fields
+from make_pbc_fields import make_pbc_fields
+
 from mmleuk.io import (
     SOURCE_FORMATS,
     TARGET_FORMATS,
@@ -42,20 +43,16 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     commands = parser.add_subparsers(dest='command', required=True)
-    add_labels(commands.add_parser('labels', help='convert annotations'))
-    add_setup(commands.add_parser('setup', help='set up a labelling tool'))
-    add_pbc_fields(
+    _add_labels(commands.add_parser('labels', help='convert annotations'))
+    _add_setup(commands.add_parser('setup', help='set up a labelling tool'))
+    _add_pbc_fields(
         commands.add_parser('pbc-fields', help='TXL-PBC + WBCAtt to fields')
     )
     return parser.parse_args()
 
 
-def add_names(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that name classes, attributes and regions.
-
-    Args:
-        parser (ArgumentParser): Where to add them.
-    """
+def _add_names(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that name classes, attributes and regions."""
     parser.add_argument(
         '--metainfo',
         metavar='JSON',
@@ -70,12 +67,8 @@ def add_names(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_labels(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command ``labels``.
-
-    Args:
-        parser (ArgumentParser): Where to add them.
-    """
+def _add_labels(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command ``labels``."""
     parser.add_argument('source', help='file or folder to read')
     parser.add_argument('target', help='file or folder to write')
     parser.add_argument(
@@ -93,7 +86,7 @@ def add_labels(parser: argparse.ArgumentParser) -> None:
         help='format of the target',
     )
     parser.add_argument('--images', required=True, help='folder of the images')
-    add_names(parser)
+    _add_names(parser)
     parser.add_argument(
         '--class-map',
         metavar='JSON',
@@ -116,9 +109,10 @@ def add_labels(parser: argparse.ArgumentParser) -> None:
         '--unmarked',
         choices=UNMARKED,
         default='auto',
-        help='what an image without an annotated region is (cvat, '
-        'label_studio, voc); auto: not annotated if some image has one, '
-        'else annotated as a whole (default: %(default)s)',
+        help='how an image without an annotated region counts (cvat, '
+        'label_studio, voc): whole, annotated in full; nothing, not '
+        'annotated; auto, not annotated if some image has a region, else in '
+        'full (default: %(default)s)',
     )
     reading.add_argument(
         '--region-order',
@@ -183,23 +177,15 @@ def add_labels(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_setup(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command ``setup``.
-
-    Args:
-        parser (ArgumentParser): Where to add them.
-    """
+def _add_setup(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command ``setup``."""
     parser.add_argument('tool', choices=SETUPS, help='labelling tool')
     parser.add_argument('target', help='file to write')
-    add_names(parser)
+    _add_names(parser)
 
 
-def add_pbc_fields(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command ``pbc-fields``.
-
-    Args:
-        parser (ArgumentParser): Where to add them.
-    """
+def _add_pbc_fields(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command ``pbc-fields``."""
     parser.add_argument('txl_pbc', help='folder with images/ and labels/')
     parser.add_argument('target', help='folder to write')
     parser.add_argument(
@@ -220,19 +206,8 @@ def add_pbc_fields(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--seed', type=int, default=0)
 
 
-def load_json_argument(text: str) -> Any:
-    """Load an argument that is JSON, or a file of it.
-
-    Args:
-        text (str): The argument.
-
-    Returns:
-        Any: The value.
-
-    Raises:
-        ValueError: If it is neither.
-        FileNotFoundError: If it is no JSON and no file of that name is there.
-    """
+def _load_json_argument(text: str) -> Any:
+    """Load an argument that is JSON, or a file of it."""
     if text.lstrip().startswith('{'):
         try:
             return json.loads(text)
@@ -241,54 +216,31 @@ def load_json_argument(text: str) -> Any:
     return load_bounded_json(text)
 
 
-def load_map(text: str, what: str) -> Dict[str, Any]:
-    """Load an argument that is a JSON object, or a file of it.
-
-    Args:
-        text (str): The argument.
-        what (str): Its name, for the message.
-
-    Returns:
-        dict: The object.
-
-    Raises:
-        ValueError: If it is none.
-        FileNotFoundError: If no file of that name is there.
-    """
-    value = load_json_argument(text)
+def _load_map(text: str, what: str) -> Dict[str, Any]:
+    """Load an argument that is a JSON object, or a file of it."""
+    value = _load_json_argument(text)
     if not isinstance(value, dict):
         raise ValueError(f'{what} is {text[:80]!r}, expected a JSON object')
     return value
 
 
-def load_names(
+def _load_names(
     args: argparse.Namespace,
 ) -> Tuple[Sequence[str], AttributeSchema, Any]:
-    """Load classes, attributes and the class map.
-
-    Args:
-        args (Namespace): The arguments.
-
-    Returns:
-        tuple: Classes of the target, the schema, the class map.
-
-    Raises:
-        ValueError: If an argument is not as expected.
-        FileNotFoundError: If a file is not there.
-    """
+    """Load classes, attributes and the class map."""
     class_map = getattr(args, 'class_map', None)
     classes: Sequence[str] = LLD_CLASSES
     if class_map in CLASS_MAPS:
         classes = ClassMap(class_map).classes()
     elif class_map is not None:
-        class_map = load_map(class_map, '--class-map')
+        class_map = _load_map(class_map, '--class-map')
         try:
             ClassMap(class_map)
         except TypeError as error:
             raise ValueError(f'--class-map: {error}') from None
     attributes: Any = LLD_ATTRIBUTES
     if args.metainfo is not None:
-        metainfo = load_map(args.metainfo, '--metainfo')
+        metainfo = _load_map(args.metainfo, '--metainfo')
         classes = metainfo.get('classes', classes)
         attributes = metainfo.get('attributes', attributes)
         if not (
@@ -309,16 +261,12 @@ def load_names(
     return classes, schema, class_map
 
 
-def convert_labels(args: argparse.Namespace) -> None:
-    """Run the command ``labels``.
-
-    Args:
-        args (Namespace): The arguments.
-    """
-    classes, schema, class_map = load_names(args)
+def _convert_labels(args: argparse.Namespace) -> None:
+    """Run the command ``labels``."""
+    classes, schema, class_map = _load_names(args)
     attribute_map = None
     if args.attribute_map is not None:
-        attribute_map = load_map(args.attribute_map, '--attribute-map')
+        attribute_map = _load_map(args.attribute_map, '--attribute-map')
     settings = ReadSettings(
         images=args.images,
         schema=schema,
@@ -359,13 +307,9 @@ def convert_labels(args: argparse.Namespace) -> None:
     print(f'{args.target}: {chr(10).join(report.lines())}')
 
 
-def write_setup(args: argparse.Namespace) -> None:
-    """Run the command ``setup``.
-
-    Args:
-        args (Namespace): The arguments.
-    """
-    classes, schema, _ = load_names(args)
+def _write_setup(args: argparse.Namespace) -> None:
+    """Run the command ``setup``."""
+    classes, schema, _ = _load_names(args)
     text = SETUPS[args.tool](schema, classes, args.region_label)
     write_text(Path(args.target), text)
     print(
@@ -374,12 +318,8 @@ def write_setup(args: argparse.Namespace) -> None:
     )
 
 
-def write_pbc_fields(args: argparse.Namespace) -> None:
-    """Run the command ``pbc-fields``.
-
-    Args:
-        args (Namespace): The arguments.
-    """
+def _write_pbc_fields(args: argparse.Namespace) -> None:
+    """Run the command ``pbc-fields``."""
     for split in args.splits:
         report, types = make_pbc_fields(
             args.txl_pbc,
@@ -399,9 +339,9 @@ def main() -> None:
     """Run a command."""
     args = parse_args()
     commands = {
-        'labels': convert_labels,
-        'setup': write_setup,
-        'pbc-fields': write_pbc_fields,
+        'labels': _convert_labels,
+        'setup': _write_setup,
+        'pbc-fields': _write_pbc_fields,
     }
     try:
         commands[args.command](args)

@@ -3,14 +3,20 @@ import math
 from dataclasses import replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-import numpy as np
 from pycocotools import mask as coco_mask
 
 from mmleuk.io.attribute_names import AttributeNames
-from mmleuk.io.repair import RawCell
+from mmleuk.io.repair import MIN_SIDE, RawCell
+from mmleuk.io.source_files import find_name_fault
 from mmleuk.structures.record import FieldRecord
 
-from .lld_json import MAX_SIDE, NESTED_KEY, SparseJsonReader, is_numbers
+from .lld_json import (
+    MAX_SIDE,
+    NESTED_KEY,
+    SparseJsonReader,
+    is_numbers,
+    to_floats,
+)
 
 
 class CocoReader(SparseJsonReader):
@@ -37,11 +43,11 @@ class CocoReader(SparseJsonReader):
 
     def read(self, source: str) -> List[FieldRecord]:
         """Read one JSON file, see :meth:`BaseReader.read`."""
-        self._without_box: Dict[str, str] = {}
+        self._without_box: Dict[Optional[str], str] = {}
         fields = super().read(source)
         self.names.check()
         for index, field in enumerate(fields):
-            record = self._without_box.get(str(field.image_id))
+            record = self._without_box.get(field.file_name)
             if record is not None:
                 fields[index] = replace(field, annotated_regions=())
                 self.issues.add(
@@ -58,14 +64,16 @@ class CocoReader(SparseJsonReader):
         for index, image in enumerate(images):
             if isinstance(image, dict):
                 stated = image.get('file_name')
-                if isinstance(stated, str) and stated:
+                if isinstance(stated, str) and not find_name_fault(stated):
                     if stated not in found:
                         found[stated] = self.images.find(
                             stated, f'{source}, image entry {index}'
                         )
                     image = {**image, 'file_name': found[stated]}
             entries.append(image)
-        return super()._read_images(entries, source)
+        grouped, names = super()._read_images(entries, source)
+        self._files = {str(key): name for key, name in names.items()}
+        return grouped, names
 
     def _read_cell(
         self, annotation: dict, *args, **kwargs
@@ -86,7 +94,8 @@ class CocoReader(SparseJsonReader):
             annotation[NESTED_KEY] = dict(zip(self.schema.names, codes))
         cell = super()._read_cell(annotation, *args, **kwargs)
         if cell is None or not all(map(math.isfinite, cell.bbox)):
-            self._without_box[str(annotation.get('image_id'))] = record
+            file_name = self._files.get(str(annotation.get('image_id')))
+            self._without_box[file_name] = record
             return cell
         x1, y1, x2, y2 = cell.bbox
         # A negative width or height exchanges corners.
@@ -97,27 +106,33 @@ class CocoReader(SparseJsonReader):
 def _find_box(segmentation: object) -> Optional[List[float]]:
     """Find the box (x, y, width, height) of polygons or an encoded mask."""
     if isinstance(segmentation, list):
-        polygons = [
-            np.array(part, float)
-            for part in segmentation
-            if isinstance(part, list) and is_numbers(part, len(part))
-        ]
-        numbers = np.concatenate([*polygons, []])
-        if not polygons or len(numbers) % 2 or not np.isfinite(numbers).all():
+        polygons = segmentation
+        if not any(isinstance(part, list) for part in segmentation):
+            polygons = [segmentation]
+        if not all(
+            isinstance(part, list)
+            and len(part) % 2 == 0
+            and is_numbers(part, len(part))
+            for part in polygons
+        ):
             return None
-        points = numbers.reshape(-1, 2)
-        low, high = points.min(0), points.max(0)
-        return [*low.tolist(), *(high - low).tolist()]
-    if not isinstance(segmentation, dict):
+        numbers = [number for part in polygons for number in to_floats(part)]
+        if not numbers or not all(map(math.isfinite, numbers)):
+            return None
+        xs, ys = numbers[::2], numbers[1::2]
+        box = [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
+    elif isinstance(segmentation, dict):
+        size = segmentation.get('size')
+        if not is_numbers(size, 2) or not all(
+            type(side) is int and 0 < side < MAX_SIDE for side in size
+        ):
+            return None
+        try:
+            if isinstance(segmentation.get('counts'), list):
+                segmentation = coco_mask.frPyObjects(segmentation, *size)
+            box = coco_mask.toBbox(segmentation).tolist()
+        except (KeyError, TypeError, ValueError, OverflowError):
+            return None
+    else:
         return None
-    size = segmentation.get('size')
-    if not is_numbers(size, 2) or not all(
-        type(side) is int and 0 < side < MAX_SIDE for side in size
-    ):
-        return None
-    try:
-        if isinstance(segmentation.get('counts'), list):
-            segmentation = coco_mask.frPyObjects(segmentation, *size)
-        return coco_mask.toBbox(segmentation).tolist()
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return None
+    return box if min(box[2:]) >= MIN_SIDE else None

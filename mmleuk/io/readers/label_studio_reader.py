@@ -299,6 +299,8 @@ def _decode_brush(result: dict, size: Size) -> Optional[Box]:
         def read(count: int) -> int:
             nonlocal position
             position += count
+            if position > len(bits):
+                raise ValueError
             return int(bits[position - count : position], 2)
 
         total, depth = read(32), read(5) + 1
@@ -318,8 +320,10 @@ def _decode_brush(result: dict, size: Size) -> Optional[Box]:
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
     mask = np.concatenate(runs)[:total].reshape(height, width, 4)[..., 3] > 0
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if not rows.size:
+    rows, columns = (
+        np.flatnonzero(mask.any(axis)).tolist() for axis in (1, 0)
+    )
+    if not rows:
         return None
     return (
         columns[0] / width * size[0],
