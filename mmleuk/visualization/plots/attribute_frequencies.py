@@ -21,17 +21,17 @@ def draw_attribute_frequencies(
     titles: Sequence[str],
     subtitle: str,
 ) -> Any:
-    """Draw how often each type has each value, by people and by the model.
+    """Draw how often each type has each value, labelled and predicted.
 
     Args:
-        annotated (Sequence[np.ndarray]): Counts of the annotated cells, one
+        annotated (Sequence[np.ndarray]): Counts of the labelled cells, one
             array an attribute, shape (num_classes, num_values).
-        named (Sequence[np.ndarray]): Counts of the detections, by the type
-            they name, likewise.
+        named (Sequence[np.ndarray]): Counts of the detections, by their
+            predicted type, likewise.
         classes (Sequence[str]): Names of the types.
         values (Sequence[Sequence[str]]): Names of the values of each.
         titles (Sequence[str]): Names of the attributes.
-        subtitle (str): Of which data and how.
+        subtitle (str): The data and the method.
 
     Returns:
         Figure: The figure.
@@ -109,10 +109,7 @@ def draw_attribute_frequencies(
 
 
 def _shades(pyplot: Any, count: int) -> np.ndarray:
-    """Choose a shade for each value, from light to dark in their order.
-
-    Cividis reads the same with every kind of colour vision.
-    """
+    """A shade of cividis for each value, from light to dark."""
     return pyplot.colormaps['cividis'](np.linspace(0.92, 0.12, count))[:, :3]
 
 
@@ -123,7 +120,7 @@ def _draw_bar(
     shades: np.ndarray,
     is_named: bool,
 ) -> None:
-    """Draw the shares of one type, the model's hatched."""
+    """Draw the shares of one type, predicted ones hatched."""
     total = counts.sum()
     if not total:
         axis.text(0.01, y, 'none', va='center', size=8, color=GREY)

@@ -13,15 +13,13 @@ NO_CELL = 'no such cell'
 def draw_type_confusion(
     counts: np.ndarray, classes: Sequence[str], subtitle: str
 ) -> Any:
-    """Draw which type was named for cells of each type.
-
-    Types that neither occur nor are named are left out.
+    """Draw the confusion of types, without those that don't occur.
 
     Args:
         counts (np.ndarray): From :func:`type_confusion`, shape
             (num_classes + 1, num_classes + 1).
         classes (Sequence[str]): Names of the types.
-        subtitle (str): Of which data and how.
+        subtitle (str): The data and the method.
 
     Returns:
         Figure: The figure.
@@ -57,7 +55,7 @@ def draw_attribute_confusion(
     notes: Sequence[str],
     subtitle: str,
 ) -> Any:
-    """Draw which value was named for cells of each value, all attributes.
+    """Draw the confusion of values, a panel for each attribute.
 
     Args:
         counts (Sequence[np.ndarray]): From :func:`attribute_confusion`, one
@@ -65,7 +63,7 @@ def draw_attribute_confusion(
         values (Sequence[Sequence[str]]): Names of the values of each.
         titles (Sequence[str]): Names of the attributes.
         notes (Sequence[str]): A line below each title.
-        subtitle (str): Of which data and how.
+        subtitle (str): The data and the method.
 
     Returns:
         Figure: The figure.
@@ -108,10 +106,7 @@ def _draw_table(
     x_label: str,
     y_label: str,
 ) -> None:
-    """Draw a table of counts: right answers blue, errors orange.
-
-    The darker, the greater the share of the cells of that row.
-    """
+    """Draw counts, right ones blue, errors orange, dark by share of row."""
     pyplot = load_pyplot()
     size = len(names)
     totals = counts.sum(axis=1)
@@ -121,8 +116,7 @@ def _draw_table(
             count = counts[row, column]
             if not count:
                 continue
-            # Shares of detections without a cell are shares of nothing that
-            # was there.
+            # Detections without a cell are no share of the cells.
             share = 0.2 if row == size else count / totals[row]
             shades = 'Blues' if row == column else 'Oranges'
             image[row, column] = pyplot.colormaps[shades](0.12 + 0.78 * share)[
@@ -147,7 +141,7 @@ def _draw_table(
         for line in (axis.axhline, axis.axvline):
             line(edge, color='#E0E0E0', lw=0.8)
     for line in (axis.axhline, axis.axvline):
-        # What is no pair of two names stands apart.
+        # Missed cells and false positives are set apart.
         line(size - 0.5, color=GREY, lw=1.4)
     axis.set_xticks(range(size + 1), [*names, MISSED])
     axis.set_yticks(
@@ -167,7 +161,7 @@ def _draw_table(
 
 
 def _percent(count: int, total: int) -> str:
-    """Write a share without calling nearly none none, or nearly all all."""
+    """Write a share; 0 % and 100 % only where exact."""
     share = 100 * count / total
     if 0 < share < 1:
         return '<1 %'

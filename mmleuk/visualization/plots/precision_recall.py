@@ -27,15 +27,15 @@ def draw_precision_recall(
 ) -> Any:
     """Draw precision over recall, a panel for each type that has cells.
 
-    The other types' curves lie in pale grey behind each.
+    The curves of the other types are in pale grey behind each.
 
     Args:
         curves (Sequence[PrecisionRecallCurve]): One a type.
         class_ap (Sequence[float]): COCO's AP of each type at the IoU of the
             curves.
         classes (Sequence[str]): Names of the types.
-        score_thr (float): Score of the working point, which gets a dot.
-        subtitle (str): Of which data and how.
+        score_thr (float): Score of the working point, marked by a dot.
+        subtitle (str): The data and the method.
 
     Returns:
         Figure: The figure.
@@ -104,7 +104,7 @@ def _draw_curve(
     """Draw a curve as steps: between two thresholds nothing changes."""
     if len(curve.recall) < 2:
         return
-    # Precision without any detection is a convention, not a measurement.
+    # Precision without any detection is a mere convention.
     precision = np.concatenate([curve.precision[1:2], curve.precision[1:]])
     axis.plot(
         curve.recall,
@@ -112,7 +112,7 @@ def _draw_curve(
         color=colour,
         lw=width,
         drawstyle='steps-pre',
-        # Or 14 types fill an SVG with 196 curves.
+        # 14 types would fill an SVG with 196 curves.
         rasterized=colour == PALE,
         clip_on=False,
     )

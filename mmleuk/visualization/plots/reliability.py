@@ -21,19 +21,18 @@ def draw_reliability(
     subtitle: str,
     after_label: str = 'calibrated',
 ) -> Any:
-    """Draw the share of right answers over how sure the model says it is.
+    """Draw accuracy over confidence.
 
-    Points below the diagonal: the model is too sure. Bars are 95 % intervals
-    (Wilson), below are the numbers of answers.
+    Points below the diagonal: the model is overconfident. Bars are 95 %
+    intervals (Wilson); below are the numbers of predictions.
 
     Args:
         titles (Sequence[str]): Names of the scores.
-        before (Sequence[ReliabilityCurve]): Scores as the model gives them.
+        before (Sequence[ReliabilityCurve]): Scores of the model.
         after (Sequence[ReliabilityCurve | None], optional): Calibrated
             scores, None for one that is not calibrated. None if none is.
-        subtitle (str): Of which data and how.
-        after_label (str): What the legend calls them. Defaults to
-            'calibrated'.
+        subtitle (str): The data and the method.
+        after_label (str): Name of the calibrated scores in the legend.
 
     Returns:
         Figure: The figure.
@@ -98,7 +97,7 @@ def _point(pyplot: Any, kind: str, label: str) -> Any:
 def _draw_panel(
     top: Any, bottom: Any, curves: Mapping[str, ReliabilityCurve]
 ) -> None:
-    """Draw one score: points above, numbers of answers below."""
+    """Draw one score: points above, numbers of predictions below."""
     top.plot([0, 1], [0, 1], color=GREY, lw=1, ls='--', zorder=1)
     lines = []
     for kind, curve in curves.items():
@@ -118,7 +117,7 @@ def _draw_panel(
             alpha=0.75,
             clip_on=False,
         )
-        # The more answers, the larger: what a handful says is not the curve.
+        # The area of a point grows with the number of predictions.
         top.scatter(
             mean,
             share,
@@ -154,7 +153,7 @@ def _draw_panel(
     top.set(xlim=(0, 1), ylim=(0, 1.02))
     top.grid(True)
     top.set_xticks(np.linspace(0, 1, 6))
-    # A few answers in a bin show beside hundreds in another.
+    # Bins of a few and of hundreds are both visible.
     bottom.set_yscale('symlog', linthresh=1)
     bottom.set_ylim(0, max(10, 2 * count))
     ticks = [0] + [10**k for k in range(1, 7) if 10**k <= 2 * count]
