@@ -9,11 +9,7 @@ from mmengine.logging import MMLogger
 from terminaltables import AsciiTable
 
 from mmleuk.registry import METRICS
-from mmleuk.structures import (
-    MISSING,
-    AttributeSchema,
-    best_detections,
-)
+from mmleuk.structures import MISSING, AttributeSchema, best_detections
 
 from ..functional import (
     MatchedResults,

@@ -4,12 +4,13 @@ from typing import Any, Sequence
 import numpy as np
 
 from ..plotting import load_pyplot
-from .style import GREY, STYLE, ink_on, new_figure, panel_grid, panels
+from .style import GREY, ink_on, new_figure, panel_grid, panels, styled
 
 MISSED = 'missed'
 NO_CELL = 'no such cell'
 
 
+@styled
 def draw_type_confusion(
     counts: np.ndarray, classes: Sequence[str], subtitle: str
 ) -> Any:
@@ -30,24 +31,24 @@ def draw_type_confusion(
     if absent:
         subtitle += f'\nnot drawn, for they do not occur: {", ".join(absent)}'
     side = 0.78 * len(used)
-    with load_pyplot().rc_context(STYLE):
-        figure, body = new_figure(
-            max(side + 3.2, 7.5),
-            side + 1.8,
-            'Types: annotated and named',
-            subtitle,
-        )
-        axis = body.subplots()
-        _draw_table(
-            axis,
-            counts[np.ix_(used, used)],
-            [classes[i] for i in used[:-1]],
-            'type named by the model',
-            'annotated type (cells)',
-        )
+    figure, body = new_figure(
+        max(side + 3.2, 7.5),
+        side + 1.8,
+        'Types: annotated and named',
+        subtitle,
+    )
+    axis = body.subplots()
+    _draw_table(
+        axis,
+        counts[np.ix_(used, used)],
+        [classes[i] for i in used[:-1]],
+        'type named by the model',
+        'annotated type (cells)',
+    )
     return figure
 
 
+@styled
 def draw_attribute_confusion(
     counts: Sequence[np.ndarray],
     values: Sequence[Sequence[str]],
@@ -69,33 +70,29 @@ def draw_attribute_confusion(
         Figure: The figure.
     """
     rows, columns = panel_grid(len(counts), 4)
-    with load_pyplot().rc_context(STYLE):
-        figure, body = new_figure(
-            4.0 * columns,
-            3.9 * rows,
-            'Attributes: annotated and named',
-            subtitle,
+    figure, body = new_figure(
+        4.0 * columns, 3.9 * rows, 'Attributes: annotated and named', subtitle
+    )
+    axes = body.subplots(rows, columns, squeeze=False)
+    parts = zip(panels(axes, len(counts)), counts, values, titles, notes)
+    for index, (axis, table, names, title, note) in enumerate(parts):
+        _draw_table(
+            axis,
+            table,
+            names,
+            'value named by the model',
+            'annotated value (cells)' if index % columns == 0 else '',
         )
-        axes = body.subplots(rows, columns, squeeze=False)
-        parts = zip(panels(axes, len(counts)), counts, values, titles, notes)
-        for index, (axis, table, names, title, note) in enumerate(parts):
-            _draw_table(
-                axis,
-                table,
-                names,
-                'value named by the model',
-                'annotated value (cells)' if index % columns == 0 else '',
-            )
-            axis.set_title(title, pad=20)
-            axis.annotate(
-                note,
-                (0, 1),
-                (0, 5),
-                'axes fraction',
-                'offset points',
-                size=9,
-                color=GREY,
-            )
+        axis.set_title(title, pad=20)
+        axis.annotate(
+            note,
+            (0, 1),
+            (0, 5),
+            'axes fraction',
+            'offset points',
+            size=9,
+            color=GREY,
+        )
     return figure
 
 

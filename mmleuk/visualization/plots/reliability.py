@@ -6,7 +6,7 @@ import numpy as np
 from mmleuk.evaluation.functional import ReliabilityCurve
 
 from ..plotting import load_pyplot
-from .style import BLUE, GREY, ORANGE, STYLE, new_figure, panel_grid, panels
+from .style import BLUE, GREY, ORANGE, new_figure, panel_grid, panels, styled
 
 _LOOKS = dict(
     before=dict(colour=ORANGE, marker='o', fill='white', shift=-0.25),
@@ -14,6 +14,7 @@ _LOOKS = dict(
 )
 
 
+@styled
 def draw_reliability(
     titles: Sequence[str],
     before: Sequence[ReliabilityCurve],
@@ -39,59 +40,50 @@ def draw_reliability(
     """
     rows, columns = panel_grid(len(titles), 4)
     pyplot = load_pyplot()
-    with pyplot.rc_context(STYLE):
-        figure, body = new_figure(
-            max(3.2 * columns + 0.4, 7.5),
-            4.1 * rows + 0.5,
-            'Reliability: how sure the model is and how often it is right',
-            subtitle,
-        )
-        axes = body.subplots(
-            2 * rows,
-            columns,
-            squeeze=False,
-            sharex=True,
-            height_ratios=(3.4, 1) * rows,
-        )
-        tops, bottoms = (
-            panels(axes[start::2], len(titles)) for start in (0, 1)
-        )
-        # Both to the end, or the panels that are left over would show.
-        pairs = zip(list(tops), list(bottoms))
-        for index, (top, bottom) in enumerate(pairs):
-            curves = {'before': before[index]}
-            if after is not None and after[index] is not None:
-                curves['after'] = after[index]
-            _draw_panel(top, bottom, curves)
-            top.set_title(titles[index])
-            if index % columns == 0:
-                top.set_ylabel('share that is right')
-                bottom.set_ylabel('answers')
-        handles = [_point(pyplot, 'before', 'as the model gives it')]
-        if after is not None:
-            handles.append(_point(pyplot, 'after', after_label))
-        handles.append(
-            pyplot.Line2D([], [], color=GREY, ls='--', label='perfect')
-        )
-        body.supxlabel('confidence', size=10)
-        body.legend(
-            handles=handles, loc='outside upper left', ncols=len(handles)
-        )
-    return figure
-
-
-def _point(pyplot: Any, kind: str, label: str) -> Any:
-    """Make an entry of the legend."""
-    look = _LOOKS[kind]
-    return pyplot.Line2D(
-        [],
-        [],
-        ls='none',
-        marker=look['marker'],
-        mfc=look['fill'],
-        mec=look['colour'],
-        label=label,
+    figure, body = new_figure(
+        max(3.2 * columns + 0.4, 7.5),
+        4.1 * rows + 0.5,
+        'Reliability: how sure the model is and how often it is right',
+        subtitle,
     )
+    axes = body.subplots(
+        2 * rows,
+        columns,
+        squeeze=False,
+        sharex=True,
+        height_ratios=(3.4, 1) * rows,
+    )
+    tops, bottoms = (panels(axes[start::2], len(titles)) for start in (0, 1))
+    # Both to the end, or the panels that are left over would show.
+    pairs = zip(list(tops), list(bottoms))
+    for index, (top, bottom) in enumerate(pairs):
+        curves = {'before': before[index]}
+        if after is not None and after[index] is not None:
+            curves['after'] = after[index]
+        _draw_panel(top, bottom, curves)
+        top.set_title(titles[index])
+        if index % columns == 0:
+            top.set_ylabel('share that is right')
+            bottom.set_ylabel('answers')
+    labels = dict(before='as the model gives it', after=after_label)
+    if after is None:
+        del labels['after']
+    handles = [
+        pyplot.Line2D(
+            [],
+            [],
+            ls='none',
+            marker=_LOOKS[kind]['marker'],
+            mfc=_LOOKS[kind]['fill'],
+            mec=_LOOKS[kind]['colour'],
+            label=label,
+        )
+        for kind, label in labels.items()
+    ]
+    handles.append(pyplot.Line2D([], [], color=GREY, ls='--', label='perfect'))
+    body.supxlabel('confidence', size=10)
+    body.legend(handles=handles, loc='outside upper left', ncols=len(handles))
+    return figure
 
 
 def _draw_panel(

@@ -1,9 +1,10 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 """How all plots look, so that they read as one set."""
 
+import functools
 import textwrap
 from pathlib import Path
-from typing import Any, Iterator, List, Sequence, Tuple, Union
+from typing import Any, Callable, Iterator, List, Sequence, Tuple, Union
 
 from ..plotting import load_pyplot
 
@@ -51,12 +52,21 @@ STYLE = {
 }
 
 
+def styled(draw: Callable) -> Callable:
+    """Make a function draw in the style of all plots."""
+
+    @functools.wraps(draw)
+    def draw_styled(*args: Any, **kwargs: Any) -> Any:
+        with load_pyplot().rc_context(STYLE):
+            return draw(*args, **kwargs)
+
+    return draw_styled
+
+
 def new_figure(
     width: float, height: float, title: str, subtitle: str
 ) -> Tuple[Any, Any]:
-    """Make an empty figure with a heading, in the style of all plots.
-
-    Call it, and draw, within ``load_pyplot().rc_context(STYLE)``.
+    """Make an empty figure with a heading, in a function that is styled.
 
     Args:
         width (float): Width of the drawing in inches.

@@ -8,15 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Tuple, Union
 
-from ..plotting import load_pyplot
-from .style import (
-    BLACK,
-    LINE_COLOURS,
-    LINE_DASHES,
-    STYLE,
-    new_figure,
-    panels,
-)
+from .style import BLACK, LINE_COLOURS, LINE_DASHES, new_figure, panels, styled
 
 Curve = Tuple[List[float], List[float]]
 _BOX_AP = re.compile(r'(?:.*/)?bbox_mAP(_50|_75)?$')
@@ -103,6 +95,7 @@ def _collect(records: List[dict], pace: int) -> Dict[str, Curve]:
     return curves
 
 
+@styled
 def draw_training_curves(
     log: TrainingLog, titles: Dict[str, str], subtitle: str
 ) -> Any:
@@ -144,20 +137,19 @@ def draw_training_curves(
         ),
     ]
     shown = [part for part in shown if part[2]]
-    with load_pyplot().rc_context(STYLE):
-        rows = -(-len(shown) // 2)
-        figure, body = new_figure(
-            12.5, 3.5 * rows, 'How the training went', subtitle
-        )
-        axes = body.subplots(rows, 2, squeeze=False, sharex=True)
-        for axis, part in zip(panels(axes, len(shown)), shown):
-            title, label, curves, scale = part
-            _draw_curves(axis, curves)
-            axis.set(title=title, ylabel=label, xlabel=log.unit, yscale=scale)
-            axis.set_xlim(left=0)
-            axis.locator_params('x', integer=True)
-            axis.tick_params(labelbottom=True)
-            axis.grid(True)
+    rows = -(-len(shown) // 2)
+    figure, body = new_figure(
+        12.5, 3.5 * rows, 'How the training went', subtitle
+    )
+    axes = body.subplots(rows, 2, squeeze=False, sharex=True)
+    for axis, part in zip(panels(axes, len(shown)), shown):
+        title, label, curves, scale = part
+        _draw_curves(axis, curves)
+        axis.set(title=title, ylabel=label, xlabel=log.unit, yscale=scale)
+        axis.set_xlim(left=0)
+        axis.locator_params('x', integer=True)
+        axis.tick_params(labelbottom=True)
+        axis.grid(True)
     return figure
 
 
