@@ -64,7 +64,7 @@ def draw_reliability(
         top.set_title(titles[index])
         if index % columns == 0:
             top.set_ylabel('share that is right')
-            bottom.set_ylabel('answers')
+            bottom.set_ylabel('predictions')
     labels = dict(before='as the model gives it', after=after_label)
     if after is None:
         del labels['after']
@@ -135,7 +135,7 @@ def _draw_panel(
     top.text(
         0.04,
         0.97,
-        f'ECE {" → ".join(lines)}\n{count} answers',
+        f'ECE {" → ".join(lines)}\n{count} predictions',
         transform=top.transAxes,
         va='top',
         size=9,
