@@ -140,7 +140,7 @@ def check_held_out(results: DumpedResults, train_paths: List[str]) -> None:
     if trained:
         raise ValueError(
             f'{len(trained)} of {len(results.images)} fields, {trained[0]} '
-            'the first, were trained on, where a model is surer and more '
+            'the first, were trained on, where scores are higher and more '
             'often right than elsewhere: expected results of other fields'
         )
 

@@ -48,18 +48,14 @@ def read_training_log(path: Union[str, Path]) -> TrainingLog:
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ValueError(
-                f'{path}, line {number}: {error}; expected one JSON object a '
-                "line, as MMEngine writes into a run's vis_data/scalars.json"
-            ) from error
-        if not isinstance(record, dict) or 'step' not in record:
+            records.append(json.loads(line))
+            records[-1]['step']
+        except (json.JSONDecodeError, TypeError, KeyError) as error:
             raise ValueError(
                 f'{path}, line {number}: {line[:80]!r}, expected a JSON '
-                'object with `step`'
-            )
-        records.append(record)
+                "object with `step`, as MMEngine writes into a run's "
+                'vis_data/scalars.json'
+            ) from error
     training = [record for record in records if 'lr' in record]
     validation = [record for record in records if 'lr' not in record]
     if not training:
