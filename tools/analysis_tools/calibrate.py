@@ -146,7 +146,7 @@ def check_held_out(results: DumpedResults, train_paths: List[str]) -> None:
 
 
 def group_images(results: DumpedResults) -> Tuple[np.ndarray, str]:
-    """Say which images must be matched together.
+    """Group the images that must stay in one fold.
 
     Args:
         results (DumpedResults): Predictions and labels.

@@ -240,7 +240,7 @@ class ResultPlots:
         return save_figure(figure, self.out, 'types_precision_recall')
 
     def reliability(self, calibration: Optional[Calibration]) -> List[Path]:
-        """Draw the share of right answers over confidence.
+        """Draw accuracy over confidence.
 
         Args:
             calibration (Calibration, optional): Draws calibrated scores, too.
