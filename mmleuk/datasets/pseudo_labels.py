@@ -15,6 +15,7 @@ from mmleuk.structures import (
     MISSING,
     AttributeSchema,
     center_in_regions,
+    in_unknown_area,
     one_box_per_cell,
 )
 from mmleuk.structures.record import CellRecord, FieldRecord
@@ -30,8 +31,9 @@ def choose_pseudo_cells(
     """Choose the detections that become labels of un-annotated cells.
 
     Chosen are the best boxes of their cells, whatever their classes, outside
-    the annotated regions, where labels are complete. A labelled cell that
-    reaches out of its region is not labelled again.
+    the annotated regions, where labels are complete, and outside ignored
+    cells. A labelled cell that reaches out of its region is not labelled
+    again.
 
     Args:
         field (Mapping): Item of :class:`LLDDataset`: ``instances`` and
@@ -55,13 +57,17 @@ def choose_pseudo_cells(
     )
     chosen = believed[torch.from_numpy(order)]
 
+    instances = field['instances']
     regions, known = (
         bboxes.new_tensor(boxes).reshape(-1, 4)
-        for boxes in (regions, [cell['bbox'] for cell in field['instances']])
+        for boxes in (regions, [cell['bbox'] for cell in instances])
     )
     annotated = center_in_regions(bboxes[chosen], regions)
     labelled = bbox_overlaps(bboxes[chosen], known) >= iou_thr
-    return chosen[~(annotated | labelled.any(dim=1))]
+    ignored = [cell['bbox'] for cell in instances if cell['ignore_flag']]
+    unknown = in_unknown_area(bboxes[chosen].numpy(), ignored)
+    is_taken = annotated | labelled.any(dim=1) | torch.from_numpy(unknown)
+    return chosen[~is_taken]
 
 
 def label_fields(

@@ -69,6 +69,11 @@ class TestChoosePseudoCells:
         ]
         assert choose(make_field(), *boxes) == [2]
 
+    def test_an_ignored_cell_is_unknown_area(self):
+        field = make_field(make_instance([50, 40, 90, 80], ignored=1))
+        boxes = [(65, 55, 75, 65, 0.9), (50, 2, 60, 12, 0.9)]
+        assert choose(field, *boxes) == [1]
+
     def test_a_labelled_cell_that_reaches_out(self):
         field = make_field(
             make_instance([30, 10, 50, 30]),

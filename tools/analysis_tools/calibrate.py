@@ -140,13 +140,13 @@ def check_held_out(results: DumpedResults, train_paths: List[str]) -> None:
     if trained:
         raise ValueError(
             f'{len(trained)} of {len(results.images)} fields, {trained[0]} '
-            'the first, were trained on, where a model is surer and more '
+            'the first, were trained on, where scores are higher and more '
             'often right than elsewhere: expected results of other fields'
         )
 
 
 def group_images(results: DumpedResults) -> Tuple[np.ndarray, str]:
-    """Say which images must be judged together.
+    """Group the images that must stay in one fold.
 
     Args:
         results (DumpedResults): Predictions and labels.
@@ -228,12 +228,12 @@ def main() -> None:
         )
         check_fit(checkpoint, args.checkpoint, results)
         check_held_out(results, image_paths(cfg.train_dataloader.dataset))
-        judged = results.match(metric)
+        matched = results.match(metric)
     except (ValueError, pickle.UnpicklingError) as error:
         raise SystemExit(f'{type(error).__name__}: {error}') from error
     groups, kind = group_images(results)
     calibration, fits = fit_calibration(
-        judged,
+        matched,
         results.schema,
         results.name,
         metric.score_thr,

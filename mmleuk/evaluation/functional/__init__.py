@@ -1,6 +1,4 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-from mmleuk.structures import covered_fraction, in_unknown_area
-
 from .attribute_scores import (
     average_scores,
     best_overlap_f1,
@@ -44,10 +42,8 @@ __all__ = [
     'average_scores',
     'best_overlap_f1',
     'confidence_and_correct',
-    'covered_fraction',
     'end_to_end_macro_f1',
     'evaluate_boxes',
-    'in_unknown_area',
     'expected_calibration_error',
     'fit_calibration',
     'fit_temperature',

@@ -118,10 +118,7 @@ class MatchedResults:
 
 
 def make_result(
-    name: str,
-    image_shape: Sequence[int],
-    truth: Mapping,
-    prediction: Mapping,
+    name: str, image_shape: Sequence[int], truth: Mapping, prediction: Mapping
 ) -> dict:
     """Put prediction and labels of an image into the form for matching.
 

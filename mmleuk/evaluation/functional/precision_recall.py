@@ -3,7 +3,6 @@ from dataclasses import dataclass
 from typing import List, Sequence
 
 import numpy as np
-from sklearn.metrics import precision_recall_curve as sklearn_curve
 
 from mmleuk.structures import match_detections
 
@@ -76,22 +75,14 @@ def _curve(
     scores: np.ndarray, right: np.ndarray, num_cells: int
 ) -> PrecisionRecallCurve:
     """Compute the curve of one type from detections right or wrong."""
-    start = np.zeros(1), np.ones(1), np.full(1, np.inf)
-    if not num_cells or not len(scores):
-        return PrecisionRecallCurve(*start, num_cells)
-    if not right.any():
-        # scikit-learn has no recall without a positive.
-        thresholds = -np.unique(-scores)
-        zeros = np.zeros(len(thresholds))
-        recall, precision = zeros, zeros
-    else:
-        precision, recall, thresholds = sklearn_curve(right, scores)
-        # Its recall is a share of the cells that were found at all.
-        recall = recall[-2::-1] * right.sum() / num_cells
-        precision, thresholds = precision[-2::-1], thresholds[::-1]
+    order = np.argsort(-scores, kind='stable')
+    scores, num_right = scores[order], np.cumsum(right[order])
+    # Equal scores exist together; without a cell there is no recall.
+    last = np.append(scores[1:] < scores[:-1], True)[: len(scores)]
+    points = np.flatnonzero(last & (num_cells > 0))
     return PrecisionRecallCurve(
-        np.concatenate([start[0], recall]),
-        np.concatenate([start[1], precision]),
-        np.concatenate([start[2], thresholds]),
+        np.concatenate([[0.0], num_right[points] / max(1, num_cells)]),
+        np.concatenate([[1.0], num_right[points] / (points + 1)]),
+        np.concatenate([[np.inf], scores[points]]),
         num_cells,
     )

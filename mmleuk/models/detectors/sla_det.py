@@ -169,9 +169,7 @@ class SLADet(TwoStageDetector):
 
         Args:
             batch_inputs (Tensor): Images, shape (N, C, H, W).
-            batch_data_samples (list[:obj:`DetDataSample`]): Samples with
-                ``gt_instances`` and, where an image is not annotated as a
-                whole, ``ignored_instances``.
+            batch_data_samples (list[:obj:`DetDataSample`]): Their samples.
 
         Returns:
             dict[str, Tensor]: The losses of the detector; ``loss_pseudo`` and

@@ -55,8 +55,7 @@ class ScoreCalibrator(BaseModule):
         self.register_buffer('prior_precision', precision, persistent=False)
         # Wrong and right detections of each group and bin.
         self.register_buffer(
-            'counts',
-            torch.zeros(num_groups, num_bins, 2, dtype=torch.float64),
+            'counts', torch.zeros(num_groups, num_bins, 2, dtype=torch.float64)
         )
         # Intercept, slope, offsets.
         self.register_buffer('mean', prior.clone())

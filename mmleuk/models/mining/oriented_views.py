@@ -152,11 +152,10 @@ def merge_views(
             [members[own_views == k][0] for k in own_views.unique()]
         )
         weights = scores[best] / scores[best].sum().clamp(min=1e-12)
-        classes = labels[members].unique()
+        classes, columns = labels[members].unique(return_inverse=True)
         by_view = torch.zeros(len(views), len(classes))
-        for member in members.flip(0):
-            column = (classes == labels[member]).nonzero()[0, 0]
-            # Ascending: the best is written last.
+        # Ascending: the best is written last.
+        for member, column in zip(members.flip(0), columns.flip(0)):
             by_view[view_ids[member], column] = scores[member]
         rows[0].append((weights @ boxes[best]).expand(len(classes), -1))
         rows[1].append(classes)

@@ -160,6 +160,17 @@ def test_labelled_cells_are_not_mined_again():
     assert CANDIDATE not in sample.ignored_instances.labels.tolist()
 
 
+def test_nothing_is_mined_in_the_union_of_ignored_cells():
+    # Each covers 30 % of the detection, both together more than half.
+    instances = [
+        cell(106, 50, ignore=1, side=20),
+        cell(134, 50, ignore=1, side=20),
+    ]
+    miner = make_miner(target_precision=0.5)
+    miner.store(looked_at([(120, 50, 1, 0.99)], instances), False)
+    assert not miner.bank.get('a.png').is_outside.any()
+
+
 def test_one_box_a_cell():
     miner = make_miner(target_precision=0.5)
     rows = [(120, 20, 1, 0.8), (121, 20, 2, 0.9), (160, 20, 1, 0.7)]

@@ -123,13 +123,13 @@ def test_reliability(tmp_path):
         draw_reliability(['Type'], curves[:1], None, 'data'), tmp_path
     )
     assert 'calibrated' not in text
-    assert '200 answers' in text
+    assert '200 predictions' in text
 
 
-def test_reliability_of_no_answers(tmp_path):
+def test_reliability_of_no_predictions(tmp_path):
     empty = reliability_curve(np.zeros(0), np.zeros(0))
     text = words(draw_reliability(['Type'], [empty], None, 'data'), tmp_path)
-    assert '0 answers' in text
+    assert '0 predictions' in text
 
 
 def test_attribute_frequencies(tmp_path):

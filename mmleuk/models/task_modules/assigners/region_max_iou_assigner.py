@@ -90,19 +90,17 @@ class RegionMaxIoUAssigner(MaxIoUAssigner):
         """Assign labelled boxes, background or neither to priors.
 
         Args:
-            pred_instances (:obj:`InstanceData`): ``priors`` of shape (n, 4),
-                (x1, y1, x2, y2) in pixels.
-            gt_instances (:obj:`InstanceData`): ``bboxes`` of shape (k, 4) and
-                ``labels`` of shape (k, ).
-            gt_instances_ignore (:obj:`InstanceData`, optional): Ignored cells,
-                un-annotated rectangles and candidates, ``bboxes`` of shape
-                (m, 4), ``labels`` of shape (m, ) and ``chances`` of shape
-                (m, ). Without labels all are cells.
+            pred_instances (:obj:`InstanceData`): ``priors`` (n, 4) in pixels.
+            gt_instances (:obj:`InstanceData`): ``bboxes`` (k, 4) and
+                ``labels`` (k, ).
+            gt_instances_ignore (:obj:`InstanceData`, optional): ``bboxes``
+                (m, 4), ``labels`` (m, ) and, with mining, ``chances`` (m, )
+                of ignored cells, un-annotated rectangles and candidates.
             **kwargs: Passed on.
 
         Returns:
-            :obj:`AssignResult`: ``gt_inds`` of shape (n, ): index of the
-            labelled box + 1, 0 for background, -1 for neither.
+            :obj:`AssignResult`: ``gt_inds`` (n, ): index of the labelled box
+            + 1, 0 for background, -1 for neither.
         """
         assign_result = super().assign(
             pred_instances, gt_instances, None, **kwargs

@@ -141,20 +141,18 @@ class SparseRegionSampler(RandomSampler):
         """Sample positives and negatives of one image.
 
         Args:
-            assign_result (:obj:`AssignResult`): What the assigner says.
-            pred_instances (:obj:`InstanceData`): ``priors`` of shape (n, 4).
-            gt_instances (:obj:`InstanceData`): ``bboxes`` of shape (k, 4),
-                ``labels`` of shape (k, ) and, where some were mined,
-                ``chances`` of shape (k, ).
+            assign_result (:obj:`AssignResult`): Result of the assigner.
+            pred_instances (:obj:`InstanceData`): ``priors`` (n, 4).
+            gt_instances (:obj:`InstanceData`): ``bboxes`` (k, 4), ``labels``
+                (k, ) and, with mining, ``chances`` (k, ).
             **kwargs: ``feats`` (list[Tensor]), the features of the image,
                 which self-mining needs.
 
         Returns:
             :obj:`SamplingResult`: The sampled priors. Self-mined cells stand
             behind the labelled ones in its ground truth. Where the image is
-            annotated in part, ``pos_chances`` of shape (p, ) is the
-            probability that the label of each positive is right: 1 if a
-            person labelled it.
+            annotated in part, ``pos_chances`` (p, ) is the probability that
+            the label of each positive is right, 1 if a person labelled it.
         """
         presence = assign_result.get_extra_property('presence_probability')
         if presence is None:
