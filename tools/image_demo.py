@@ -18,11 +18,7 @@ from mmleuk.apis import LLDInferencer, Tiling, UnreadableImageError
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line.
-
-    Returns:
-        argparse.Namespace: The arguments.
-    """
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('inputs', help='path of an image or a folder')
     parser.add_argument(
