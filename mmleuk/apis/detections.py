@@ -3,9 +3,9 @@ from dataclasses import dataclass
 from typing import Any, Optional, Sequence
 
 import numpy as np
-import torch
-from mmcv.ops import nms
 from mmengine.structures import InstanceData
+
+from mmleuk.structures import one_box_per_cell
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Detections:
     Args:
         boxes (np.ndarray): (x1, y1, x2, y2) in pixels, float64, shape (n, 4).
         scores (np.ndarray): Scores, float32, shape (n, ).
-        labels (np.ndarray): Numbers of the types, int64, shape (n, ).
+        labels (np.ndarray): Classes, int64, shape (n, ).
         probs (np.ndarray, optional): Probabilities of all attribute values,
             float32, shape (n, sum of values). None: without attributes.
     """
@@ -32,28 +32,26 @@ class Detections:
         score_thr: float,
         columns: Optional[np.ndarray] = None,
     ) -> 'Detections':
-        """Take what a detector predicted.
-
-        Boxes without area are no cells and left out.
+        """Take the predictions of a detector, without boxes of no area.
 
         Args:
             instances (:obj:`InstanceData`): ``pred_instances``.
-            score_thr (float): Least score.
+            score_thr (float): Lowest score.
             columns (np.ndarray, optional): Columns to take of the attribute
-                probabilities. Defaults to None: no attributes.
+                probabilities. None: no attributes.
 
         Returns:
             Detections: The detections.
 
         Raises:
-            ValueError: If a score is no number.
+            ValueError: If a box or score is not finite.
         """
         instances = instances.cpu()
         scores = instances.scores.numpy()
         boxes = instances.bboxes.numpy().astype(np.float64)
         if np.isnan(scores).any() or not np.isfinite(boxes).all():
             raise ValueError(
-                'the model predicts boxes or scores that are no numbers: its '
+                'the model predicts boxes or scores that are not finite: its '
                 'training has diverged, or its weights are broken'
             )
         has_area = (boxes[:, :2] < boxes[:, 2:]).all(axis=1)
@@ -79,52 +77,31 @@ class Detections:
         )
 
     def shift(self, x: float, y: float) -> 'Detections':
-        """Move all boxes.
-
-        Args:
-            x (float): To the right, in pixels.
-            y (float): Down.
-
-        Returns:
-            Detections: The moved detections.
-        """
+        """Move all boxes by x and y pixels, to the right and down."""
         boxes = self.boxes + np.array([x, y, x, y])
         return Detections(boxes, self.scores, self.labels, self.probs)
 
     def suppress(self, iou_thr: float) -> 'Detections':
-        """Keep the best of the boxes that are one cell, whatever their types.
+        """Keep one box for each cell, whatever the classes.
 
         Args:
-            iou_thr (float): Least intersection over union of one cell.
+            iou_thr (float): IoU from which two boxes are one cell.
 
         Returns:
-            Detections: What is left, the highest score first.
+            Detections: The best box of each cell, the highest score first.
         """
-        if not len(self):
-            return self
-        _, kept = nms(
-            torch.from_numpy(self.boxes).float(),
-            torch.from_numpy(self.scores),
-            iou_thr,
-        )
-        return self[kept.numpy()]
+        return self[one_box_per_cell(self.boxes, self.scores, iou_thr)]
 
     @staticmethod
     def concatenate(parts: Sequence['Detections']) -> 'Detections':
-        """Join detections.
-
-        Args:
-            parts (Sequence[Detections]): At least one, all of one detector.
-
-        Returns:
-            Detections: All of them.
-        """
-        has_probs = parts[0].probs is not None
+        """Join the detections of one detector, of at least one part."""
+        fields = [
+            (part.boxes, part.scores, part.labels, part.probs)
+            for part in parts
+        ]
         return Detections(
-            np.concatenate([part.boxes for part in parts]),
-            np.concatenate([part.scores for part in parts]),
-            np.concatenate([part.labels for part in parts]),
-            np.concatenate([part.probs for part in parts])
-            if has_probs
-            else None,
+            *(
+                None if values[0] is None else np.concatenate(values)
+                for values in zip(*fields)
+            )
         )

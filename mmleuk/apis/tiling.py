@@ -1,11 +1,10 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""Cut a large image into tiles, and join what is found in them.
+"""Cut a large image into tiles, and join the detections of the tiles.
 
-MMDetection's ``mmdet.utils.large_image.merge_results_by_nms`` would keep
-attributes, but keeps both halves of a cell that a border cuts (they overlap by
-less than half), suppresses within one type alone, and wants all tiles in
-memory. SAHI's ``ObjectPrediction`` holds a box, a class, a mask and a score,
-so that attributes are lost in it.
+MMDetection's ``mmdet.utils.large_image.merge_results_by_nms`` keeps both
+halves of a cell at a border (they overlap by less than half), suppresses
+within one class alone, and needs all tiles in memory. SAHI's
+``ObjectPrediction`` has no attributes.
 """
 
 import math
@@ -13,12 +12,13 @@ from dataclasses import dataclass
 from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
-from shapely import STRtree, box
+
+from mmleuk.structures.matching import keep_best, overlapping_pairs
 
 from .detections import Detections
 
-# A box that comes so near to a border of its tile, as a share of the tile's
-# side, counts as cut: a network does not draw the last pixels exactly.
+# A box this near to a border of its tile, as a share of the tile's side, is
+# cut: a network does not predict the last pixels exactly.
 BORDER_SHARE = 0.01
 
 _WHOLE, _GUEST, _CUT = range(3)
@@ -29,9 +29,9 @@ class Tile(NamedTuple):
 
     Args:
         window (tuple[int]): (x1, y1, x2, y2) in pixels of the image.
-        core (tuple[float]): The part of the window that is nearer to this
-            tile's middle than to that of a neighbour, out to infinity where
-            there is no neighbour. The cores of all tiles share out the plane.
+        core (tuple[float]): The area nearer to the centre of this tile than
+            to that of any other, infinite where there is no neighbour. The
+            cores of all tiles partition the plane.
     """
 
     window: Tuple[int, int, int, int]
@@ -40,23 +40,21 @@ class Tile(NamedTuple):
 
 @dataclass(frozen=True)
 class Tiling:
-    """How an image is cut into tiles and what is found in them is joined.
+    """How an image is cut into tiles and their detections are joined.
 
     Args:
         size (int): Side of a tile in pixels of the image. The pipeline of the
-            model scales a tile as it scales a field, so take the size of the
-            fields that the model was trained on, at the same magnification.
-        overlap (int, optional): Least overlap of two neighbours in pixels.
-            Take it larger than the largest cell, so that each cell is whole
-            in some tile. Defaults to a quarter of the size.
-        region (tuple[int], optional): (x1, y1, x2, y2): the part of the image
-            to look at. Defaults to all of it.
-        iou_thr (float): Two boxes of different tiles are one cell from this
-            intersection over union on. Defaults to 0.5.
-        ios_thr (float): A box that is cut by a border of its tile, or whose
-            middle is nearer to that of another tile, is one cell with a box
-            of another tile from this intersection over the smaller area on.
-            Defaults to 0.5.
+            model scales a tile as it scales a field: take the size of the
+            fields it was trained on, at the same magnification.
+        overlap (int, optional): Smallest overlap of neighbours in pixels,
+            a quarter of the size by default. It should exceed the largest
+            cell, so that each cell is whole in some tile.
+        region (tuple[int], optional): (x1, y1, x2, y2), the part of the image
+            to process. None: all of it.
+        iou_thr (float): IoU from which boxes of two tiles are one cell.
+        ios_thr (float): Intersection over the smaller area from which two
+            boxes are one cell if the border of a tile cuts the worse one, or
+            its centre is in the core of another tile.
 
     Raises:
         ValueError: If a number is out of range.
@@ -87,15 +85,7 @@ class Tiling:
                 )
 
     def needs_tiles(self, width: int, height: int) -> bool:
-        """Tell whether an image is larger than a tile, or cut to a region.
-
-        Args:
-            width (int): Width of the image in pixels.
-            height (int): Its height.
-
-        Returns:
-            bool: Whether it is.
-        """
+        """Tell whether an image exceeds a tile or is cut to a region."""
         return self.region is not None or max(width, height) > self.size
 
     def tiles(self, width: int, height: int) -> Iterator[Tile]:
@@ -106,7 +96,7 @@ class Tiling:
             height (int): Its height.
 
         Yields:
-            Tile: A tile, ``size`` wide and high or as large as the image.
+            Tile: A tile of ``size``, smaller only if the image is.
 
         Raises:
             ValueError: If the region is not in the image.
@@ -118,15 +108,7 @@ class Tiling:
                 yield Tile((x1, y1, x2, y2), (left, top, right, bottom))
 
     def count(self, width: int, height: int) -> int:
-        """Count the tiles of an image.
-
-        Args:
-            width (int): Width of the image in pixels.
-            height (int): Its height.
-
-        Returns:
-            int: Their number.
-        """
+        """Count the tiles of an image."""
         x1, y1, x2, y2 = self._clip_region(width, height)
         return len(self._spans(x1, x2)) * len(self._spans(y1, y2))
 
@@ -147,7 +129,7 @@ class Tiling:
     def _spans(
         self, start: int, end: int
     ) -> List[Tuple[int, int, float, float]]:
-        """Cut a line: begin and end of each part, and of its core."""
+        """Cut a line into tiles: begin and end of each, and of its core."""
         length = end - start
         size = min(self.size, length)
         steps = math.ceil((length - size) / (self.size - self.overlap))
@@ -166,28 +148,24 @@ class Tiling:
 def merge_tiles(
     parts: Sequence[Tuple[Tile, Detections]], tiling: Tiling
 ) -> Tuple[Detections, int]:
-    """Join the detections of all tiles, each cell once.
+    """Join the detections of all tiles, one box for each cell.
 
-    A cell in the overlap is found in several tiles, and cut in some. Boxes
-    that a border of their tile cuts rank last; before them come boxes whose
-    middle is in the core of another tile, and first those in the core of their
-    own; the score decides among equals. Going down the ranks, a box is kept if
-    no box that was kept before, *of another tile*, is the same cell (see
-    :class:`Tiling`), whatever their types. Boxes of one tile are left as the
-    detector's own suppression left them, as in an image that is not tiled.
-
-    A box is kept as it is, with its type, score and attributes: nothing is
-    averaged.
+    A cell in the overlap is found in several tiles, and cut in some. Whole
+    boxes with their centre in the core of their own tile rank first, then
+    those with it in the core of another tile, and last those that a border
+    cuts; the score decides among equals. A box is dropped if a better one *of
+    another tile* is the same cell (see :class:`Tiling`), whatever the
+    classes. Boxes of one tile do not suppress each other.
 
     Args:
-        parts (Sequence[tuple[Tile, Detections]]): Tiles, and what was found
+        parts (Sequence[tuple[Tile, Detections]]): Tiles, and the detections
             in them, in pixels of the tile.
         tiling (Tiling): How the image was cut.
 
     Returns:
         tuple[Detections, int]: Cells in pixels of the image, the highest
-        score first, and how many of them a border cuts, with no whole box
-        from a neighbour: if any, the overlap is smaller than these cells.
+        score first, and how many of them are cut by a border in all tiles:
+        the overlap is too small for these.
     """
     moved = [found.shift(*tile.window[:2]) for tile, found in parts]
     cells = Detections.concatenate(moved)
@@ -200,20 +178,15 @@ def merge_tiles(
     )
     order = np.lexsort((-cells.scores, rank))
     cells, owner, rank = cells[order], owner[order], rank[order]
-    first, second = _same_cells(cells.boxes, owner, rank, tiling)
-    # `first` is sorted, so that its pairs are a slice.
-    begins = np.searchsorted(first, np.arange(len(cells) + 1))
-    is_kept = np.ones(len(cells), bool)
-    for index, (begin, end) in enumerate(zip(begins, begins[1:])):
-        if is_kept[index]:
-            is_kept[second[begin:end]] = False
+    pairs = _same_cells(cells.boxes, owner, rank, tiling)
+    is_kept = keep_best(*pairs, len(cells)) == np.arange(len(cells))
     num_cut = int((is_kept & (rank == _CUT)).sum())
     cells = cells[is_kept]
     return cells[np.argsort(-cells.scores, kind='stable')], num_cut
 
 
 def _rank(tile: Tile, found: Detections) -> np.ndarray:
-    """Rank the boxes of a tile, all in pixels of the image, shape (n, )."""
+    """Rank the boxes of a tile, in pixels of the image, shape (n, )."""
     window, core = np.array(tile.window), np.array(tile.core)
     margin = np.maximum(2, BORDER_SHARE * (window[2:] - window[:2]))
     # At the border of the image there is no neighbour that has more.
@@ -229,24 +202,12 @@ def _rank(tile: Tile, found: Detections) -> np.ndarray:
 def _same_cells(
     boxes: np.ndarray, owner: np.ndarray, rank: np.ndarray, tiling: Tiling
 ) -> Tuple[np.ndarray, np.ndarray]:
-    """Pair boxes of different tiles that are one cell.
-
-    Returns:
-        tuple[np.ndarray, np.ndarray]: Indices, the better box of each pair
-        first, sorted.
-    """
-    shapes = box(*boxes.T)
-    first, second = STRtree(shapes).query(shapes)
-    is_pair = (first < second) & (owner[first] != owner[second])
-    first, second = first[is_pair], second[is_pair]
-    a, b = boxes[first], boxes[second]
-    sides = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
-    shared = np.clip(sides, 0, None).prod(axis=1)
-    area_a = (a[:, 2:] - a[:, :2]).prod(axis=1)
-    area_b = (b[:, 2:] - b[:, :2]).prod(axis=1)
+    """Indices of boxes of two tiles that are one cell, the better first."""
+    first, second, shared = overlapping_pairs(boxes)
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    area_a, area_b = areas[first], areas[second]
     is_same = shared >= tiling.iou_thr * (area_a + area_b - shared)
     is_part = shared >= tiling.ios_thr * np.minimum(area_a, area_b)
     is_same |= is_part & (rank[second] != _WHOLE)
-    first, second = first[is_same], second[is_same]
-    order = np.lexsort((second, first))
-    return first[order], second[order]
+    is_same &= owner[first] != owner[second]
+    return first[is_same], second[is_same]

@@ -2,19 +2,22 @@
 """Labels for un-annotated area, from the detections of a trained model."""
 
 import os.path as osp
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Sequence
 
 import numpy as np
 import torch
-from mmcv.ops import nms
 from mmdet.structures.bbox import bbox_overlaps
 from torch import Tensor
 
-from mmleuk.structures import MISSING, AttributeSchema
-
-# Boxes with a shorter side than this many pixels are no cells, as for the
-# readers of annotations.
-MIN_SIDE = 1.0
+from mmleuk.io.repair import MIN_SIDE
+from mmleuk.io.writers.json_writers import make_lld_json
+from mmleuk.structures import (
+    MISSING,
+    AttributeSchema,
+    center_in_regions,
+    one_box_per_cell,
+)
+from mmleuk.structures.record import CellRecord, FieldRecord
 
 
 def choose_pseudo_cells(
@@ -24,12 +27,11 @@ def choose_pseudo_cells(
     score_thr: float = 0.85,
     iou_thr: float = 0.5,
 ) -> Tensor:
-    """Choose the detections that stand for cells that nobody labelled.
+    """Choose the detections that become labels of un-annotated cells.
 
-    Of detections that overlap each other the best alone is left, whatever
-    their classes, so that a cell has one type. Then those go that lie in
-    annotated area, where labels are complete, and those of a labelled cell
-    that reaches out of it.
+    Chosen are the best boxes of their cells, whatever their classes, outside
+    the annotated regions, where labels are complete. A labelled cell that
+    reaches out of its region is not labelled again.
 
     Args:
         field (Mapping): Item of :class:`LLDDataset`: ``instances`` and
@@ -37,10 +39,8 @@ def choose_pseudo_cells(
         bboxes (Tensor): Detected boxes (x1, y1, x2, y2) in pixels of the
             stored image, shape (n, 4).
         scores (Tensor): Their scores, shape (n, ).
-        score_thr (float): Score from which a detection is believed. Defaults
-            to 0.85.
-        iou_thr (float): IoU from which two boxes are one cell. Defaults to
-            0.5.
+        score_thr (float): Lowest score of a chosen detection.
+        iou_thr (float): IoU from which two boxes are one cell.
 
     Returns:
         Tensor: Indices of the chosen detections, best first, shape (m, ),
@@ -50,17 +50,18 @@ def choose_pseudo_cells(
     regions = field['annotated_regions']
     if regions is None or not len(believed):
         return believed[:0]
-    _, order = nms(bboxes[believed], scores[believed], iou_thr)
-    chosen = believed[order]
+    order = one_box_per_cell(
+        bboxes[believed].numpy(), scores[believed].numpy(), iou_thr
+    )
+    chosen = believed[torch.from_numpy(order)]
 
-    x, y = ((bboxes[:, :2] + bboxes[:, 2:]) / 2)[chosen].T[..., None]
-    x1, y1, x2, y2 = bboxes.new_tensor(regions).reshape(-1, 4).T[:, None]
-    annotated = (x >= x1) & (x <= x2) & (y >= y1) & (y <= y2)
-    known = bboxes.new_tensor(
-        [instance['bbox'] for instance in field['instances']]
-    ).reshape(-1, 4)
+    regions, known = (
+        bboxes.new_tensor(boxes).reshape(-1, 4)
+        for boxes in (regions, [cell['bbox'] for cell in field['instances']])
+    )
+    annotated = center_in_regions(bboxes[chosen], regions)
     labelled = bbox_overlaps(bboxes[chosen], known) >= iou_thr
-    return chosen[~(annotated.any(dim=1) | labelled.any(dim=1))]
+    return chosen[~(annotated | labelled.any(dim=1))]
 
 
 def label_fields(
@@ -74,10 +75,10 @@ def label_fields(
 ) -> Dict[str, list]:
     """Label sparsely annotated fields in full.
 
-    What was labelled stays, ignored cells included. A detection that
-    :func:`choose_pseudo_cells` chooses becomes a cell of the class and with
-    the attribute codes that the model predicts, except for attributes that
-    no labelled cell states: what a model says of these it has not learned.
+    Labelled cells stay, ignored ones included. A detection that
+    :func:`choose_pseudo_cells` chooses becomes a cell of the predicted class,
+    with the predicted codes of those attributes that the labels state at
+    least once: the model has learned no others.
 
     Args:
         fields (Sequence[Mapping]): Items of :class:`LLDDataset` (``img_id``,
@@ -89,10 +90,9 @@ def label_fields(
             as arrays or tensors.
         classes (Sequence[str]): Class names in the order of the labels.
         schema (AttributeSchema): The k attributes.
-        root (str): Folder that the file names are relative to. Defaults to
-            '.'.
-        score_thr (float): See :func:`choose_pseudo_cells`. Defaults to 0.85.
-        iou_thr (float): See :func:`choose_pseudo_cells`. Defaults to 0.5.
+        root (str): Folder that the file names are relative to.
+        score_thr (float): See :func:`choose_pseudo_cells`.
+        iou_thr (float): See :func:`choose_pseudo_cells`.
 
     Returns:
         dict: Annotations in LLD's JSON layout without ``annotated_regions``,
@@ -103,7 +103,7 @@ def label_fields(
         ValueError: If a field has no detections (none at all is an empty
             array), or attributes don't fit the schema.
     """
-    taught = np.array(
+    stated = np.array(
         [
             instance['attributes']
             for field in fields
@@ -111,10 +111,9 @@ def label_fields(
             if not instance['ignore_flag']
         ]
     ).reshape(-1, len(schema))
-    taught = (taught != MISSING).any(axis=0)
+    trained = (stated != MISSING).any(axis=0)
 
-    images: List[dict] = []
-    annotations: List[dict] = []
+    records: List[FieldRecord] = []
     for field in fields:
         found = detections.get(field['img_id'])
         if found is None:
@@ -123,63 +122,45 @@ def label_fields(
                 f'{field["img_id"]!r}), expected some for each of '
                 f'{len(fields)} fields: run the model over all of them'
             )
-        width, height = field['width'], field['height']
-        images.append(
-            dict(
-                id=field['img_id'],
-                file_name=osp.relpath(field['img_path'], root),
-                width=width,
-                height=height,
-            )
-        )
         cells = [
-            _cell(
-                instance['bbox'],
-                instance['bbox_label'],
-                instance['attributes'],
-                schema,
-                ignored=bool(instance['ignore_flag']),
+            CellRecord(
+                tuple(instance['bbox']),
+                classes[instance['bbox_label']],
+                tuple(instance['attributes']),
+                bool(instance['ignore_flag']),
             )
             for instance in field['instances']
         ]
         cells += _pseudo_cells(
-            field, found, schema, taught, score_thr, iou_thr
+            field, found, classes, trained, score_thr, iou_thr
         )
-        for cell in cells:
-            annotations.append(
-                dict(id=len(annotations), image_id=field['img_id'], **cell)
+        records.append(
+            FieldRecord(
+                osp.relpath(field['img_path'], root),
+                field['width'],
+                field['height'],
+                tuple(cells),
+                image_id=field['img_id'],
             )
-    categories = [dict(id=i, name=name) for i, name in enumerate(classes)]
-    return dict(images=images, annotations=annotations, categories=categories)
+        )
+    return make_lld_json(records, schema, classes, state_missing=False)
 
 
 def _pseudo_cells(
     field: Mapping[str, Any],
     found: Mapping[str, Any],
-    schema: AttributeSchema,
-    taught: np.ndarray,
+    classes: Sequence[str],
+    trained: np.ndarray,
     score_thr: float,
     iou_thr: float,
-) -> List[dict]:
-    """Turn the detections of one field into annotations.
-
-    Args:
-        field (Mapping): Item of :class:`LLDDataset`.
-        found (Mapping): Its detections.
-        schema (AttributeSchema): The k attributes.
-        taught (np.ndarray): Attributes to take over, shape (k, ), bool.
-        score_thr (float): See :func:`choose_pseudo_cells`.
-        iou_thr (float): See :func:`choose_pseudo_cells`.
-
-    Returns:
-        list[dict]: One annotation a cell, without ids.
-    """
+) -> List[CellRecord]:
+    """Make cells of the detections of one field that are chosen."""
     bboxes = torch.as_tensor(found['bboxes']).float().reshape(-1, 4)
     scores = torch.as_tensor(found['scores']).float()
     size = bboxes.new_tensor([field['width'], field['height']]).repeat(2)
     bboxes = torch.minimum(bboxes.clamp(min=0), size)
     large = (bboxes[:, 2:] - bboxes[:, :2]).amin(dim=1) >= MIN_SIDE
-    codes = np.full((len(bboxes), len(schema)), MISSING)
+    codes = np.full((len(bboxes), len(trained)), MISSING)
     if 'attribute_labels' in found:
         predicted = np.asarray(found['attribute_labels'])
         if predicted.shape != codes.shape:
@@ -188,55 +169,16 @@ def _pseudo_cells(
                 f'{predicted.shape}, expected {codes.shape}: the attributes '
                 'of the model and of the dataset differ'
             )
-        codes[:, taught] = predicted[:, taught]
+        codes[:, trained] = predicted[:, trained]
     chosen = choose_pseudo_cells(
         field, bboxes, scores.masked_fill(~large, -1), score_thr, iou_thr
     )
     return [
-        _cell(
-            bboxes[index].tolist(),
-            int(found['labels'][index]),
-            codes[index].tolist(),
-            schema,
-            score=float(scores[index]),
+        CellRecord(
+            tuple(bboxes[index].tolist()),
+            classes[int(found['labels'][index])],
+            tuple(codes[index].tolist()),
+            extra=dict(score=float(scores[index])),
         )
         for index in chosen.tolist()
     ]
-
-
-def _cell(
-    bbox: Sequence[float],
-    label: int,
-    codes: Sequence[int],
-    schema: AttributeSchema,
-    ignored: bool = False,
-    score: Optional[float] = None,
-) -> dict:
-    """Write one annotation, without ids.
-
-    Args:
-        bbox (Sequence[float]): (x1, y1, x2, y2) in pixels.
-        label (int): Label of its class.
-        codes (Sequence[int]): One code per attribute; a missing one is left
-            out.
-        schema (AttributeSchema): The attributes.
-        ignored (bool): Whether it is neither object nor background. Defaults
-            to False.
-        score (float, optional): Score of a pseudo cell. Defaults to None.
-
-    Returns:
-        dict: The annotation.
-    """
-    x1, y1, x2, y2 = bbox
-    annotation = dict(
-        category_id=label,
-        bbox=[x1, y1, x2 - x1, y2 - y1],
-        area=(x2 - x1) * (y2 - y1),
-        iscrowd=int(ignored),
-    )
-    for attribute, code in zip(schema, codes):
-        if code != MISSING:
-            annotation[attribute.json_key] = code
-    if score is not None:
-        annotation['score'] = score
-    return annotation

@@ -5,15 +5,16 @@ import itertools
 import random
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from operator import itemgetter
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
-from mmleuk.io.readers.lld_json import UNKNOWN, is_key
+from mmleuk.io.label_file import LabelFile
 from mmleuk.structures import AttributeSchema
+from mmleuk.structures.record import FieldRecord
 
 from .naming import normalise_patient, parse_field_name
-from .sparsify import is_ignored
 
 # Splits that are all tried if there are no more of them than this.
 MAX_EXACT = 20_000
@@ -43,15 +44,14 @@ class Group:
 
 
 def group_by_patient(
-    dataset: Mapping[str, Any],
+    dataset: dict,
     schema: Optional[AttributeSchema] = None,
     patients: Optional[Mapping[str, str]] = None,
 ) -> List[Group]:
     """Group the images of a file by patient and count what is in them.
 
     Args:
-        dataset (Mapping): COCO-like: ``images``, ``annotations`` and
-            ``categories``.
+        dataset (dict): LLD's JSON, see :class:`LabelFile`.
         schema (AttributeSchema, optional): Attributes whose values are to be
             balanced as well. Defaults to None, none.
         patients (Mapping[str, str], optional): Patient by file name. Defaults
@@ -67,83 +67,52 @@ def group_by_patient(
         ValueError: If ``patients`` does not name all images, an image has no
             id or name, or two share an id.
     """
-    names: Dict[Any, str] = {}
-    for index, image in enumerate(dataset['images']):
-        name = image.get('file_name')
-        if not (isinstance(name, str) and name and is_key(image.get('id'))):
-            raise ValueError(
-                f'image entry {index} has the id {image.get("id")!r} and the '
-                f'file_name {name!r}, expected both'
-            )
-        if names.setdefault(image['id'], name) != name:
-            raise ValueError(
-                f'the image id {image["id"]!r} stands for {name} and '
-                f'{names[image["id"]]}, expected an id of its own for each'
-            )
-    files = sorted(set(names.values()))
+    fields = LabelFile(dataset, schema, boxes=False).fields
+    names = [field.file_name for field in fields]
     if patients is not None:
-        missing = [name for name in files if name not in patients]
+        missing = sorted(set(names) - set(patients))
         if missing:
             raise ValueError(
-                f'{len(missing)} of {len(files)} images have no patient in '
+                f'{len(missing)} of {len(names)} images have no patient in '
                 f'the table, such as {missing[0]}. Add them'
             )
-    categories = {
-        item['id']: str(item.get('name'))
-        for item in dataset['categories']
-        if is_key(item.get('id'))
-    }
-    counts: Dict[str, Counter] = {
-        name: Counter({'images': 1}) for name in files
-    }
-    for annotation in dataset['annotations']:
-        image_id, category_id = (
-            annotation.get(key) if is_key(annotation.get(key)) else None
-            for key in ('image_id', 'category_id')
-        )
-        name = names.get(image_id)
-        if name is None or is_ignored(annotation):
-            continue
-        category = categories.get(category_id, UNKNOWN)
-        counts[name][f'class {category}'] += 1
-        counts[name].update(_attribute_values(annotation, schema))
-
-    members: Dict[Tuple[bool, str], List[str]] = {}
-    for name in files:
+    members: Dict[Tuple[bool, str], List[FieldRecord]] = {}
+    for field in sorted(fields, key=lambda field: field.file_name):
         patient = (
-            parse_field_name(name).patient
+            parse_field_name(field.file_name).patient
             if patients is None
-            else patients[name]
+            else patients[field.file_name]
         )
-        key = (False, name)
+        key = (False, field.file_name)
         if patient is not None:
             key = (True, normalise_patient(patient))
-        members.setdefault(key, []).append(name)
+        members.setdefault(key, []).append(field)
     return [
         Group(
-            group,
-            tuple(own_files),
-            dict(sum((counts[name] for name in own_files), Counter())),
+            name,
+            tuple(field.file_name for field in own),
+            _count(own, schema),
             known,
         )
-        for (known, group), own_files in sorted(members.items())
+        for (known, name), own in sorted(members.items(), key=itemgetter(0))
     ]
 
 
-def _attribute_values(
-    annotation: Mapping[str, Any], schema: Optional[AttributeSchema]
-) -> List[str]:
-    """Name the attribute values of one annotation that are known."""
-    values = []
-    nested = annotation.get('attributes')
-    nested = nested if isinstance(nested, Mapping) else {}
-    for attribute in schema or ():
-        for place in (annotation, nested):
-            code = place.get(attribute.json_key, place.get(attribute.name))
-            if type(code) is int and 0 <= code < len(attribute.values):
-                values.append(f'{attribute.name} {attribute.values[code]}')
-                break
-    return values
+def _count(
+    fields: Sequence[FieldRecord], schema: Optional[AttributeSchema]
+) -> Dict[str, int]:
+    """Count images, and classes and attribute values of cells."""
+    counts: Counter = Counter(images=len(fields))
+    for cell in itertools.chain(*(field.cells for field in fields)):
+        if cell.ignored:
+            continue
+        counts[f'class {cell.category}'] += 1
+        if schema is not None:
+            values = schema.describe(cell.attributes)
+            counts.update(
+                f'{name} {value}' for name, value in values.items() if value
+            )
+    return dict(counts)
 
 
 def imbalance(
@@ -333,21 +302,15 @@ def take_part(dataset: dict, files: Sequence[str]) -> dict:
     """Keep some images of a file with their annotations.
 
     Args:
-        dataset (dict): COCO-like.
+        dataset (dict): LLD's JSON.
         files (Sequence[str]): Names of the images to keep.
 
     Returns:
         dict: The dataset with fewer images and annotations; these are the
         same objects, ids included.
     """
+    labels = LabelFile(dataset, boxes=False)
     names = set(files)
-    images = [
-        image for image in dataset['images'] if image['file_name'] in names
-    ]
-    ids = {image['id'] for image in images}
-    annotations = [
-        annotation
-        for annotation in dataset['annotations']
-        if is_key(annotation.get('image_id')) and annotation['image_id'] in ids
-    ]
-    return {**dataset, 'images': images, 'annotations': annotations}
+    return labels.take(
+        [field for field in labels.fields if field.file_name in names]
+    )

@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Dict, List, Optional, Sequence, Tuple, Union
 
-from mmleuk.structures import MISSING, AttributeSchema
-from mmleuk.structures.record import Box, CellRecord, FieldRecord, holds_centre
+import numpy as np
+
+from mmleuk.structures import MISSING, AttributeSchema, center_in_regions
+from mmleuk.structures.record import Box, CellRecord, FieldRecord
 
 from .faults import (
     EMPTY_REGION,
@@ -279,11 +281,13 @@ def repair_field(
         regions = _repair_regions(regions, width, height, where, issues)
         if regions or nothing_annotated:
             # Clipping moves centres: those of the boxes as stated count.
-            for cell in as_stated:
-                if not cell.ignored and not any(
-                    holds_centre(region, cell.bbox, SLACK)
-                    for region in regions
-                ):
+            inside = center_in_regions(
+                np.reshape([cell.bbox for cell in as_stated], (-1, 4)),
+                np.reshape(regions, (-1, 4)),
+                slack=SLACK,
+            )
+            for cell, is_inside in zip(as_stated, inside):
+                if not (is_inside or cell.ignored):
                     issues.add(OUTSIDE_REGION, f'{source}, {cell.where}')
     field = FieldRecord(
         file_name=file_name,

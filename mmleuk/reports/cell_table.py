@@ -6,7 +6,7 @@ from typing import Iterable, Optional, Type
 
 from mmleuk.structures import ImagePrediction, PredictionHeader
 
-from .found_cells import FoundCell, certainty_of
+from .found_cells import FoundCell, confidence_of
 
 # What makes a spreadsheet take text for a formula.
 _FORMULA_STARTS = ('=', '+', '-', '@', '\t', '\r')
@@ -75,7 +75,7 @@ class CellTable:
                 f'{item.attribute}={item.value}' for item in found.surprises
             )
             rivals = (
-                f'{rival.type} {certainty_of(rival):.4f}'
+                f'{rival.type} {confidence_of(rival):.4f}'
                 for rival in found.rivals
             )
             row += [

@@ -6,7 +6,7 @@ from typing import Dict, List, Sequence
 from mmleuk.structures import Attribute, AttributePrediction
 
 from . import wording
-from .found_cells import FoundCell, certainty_of
+from .found_cells import FoundCell, confidence_of
 
 # How the groups of attributes are headed, in this order.
 _GROUPS = {
@@ -65,7 +65,7 @@ def describe_cell(schema: Sequence[Attribute], found: FoundCell) -> dict:
         columns=columns,
         groups=_group(attributes),
         rivals=[
-            (rival.type, certainty_of(rival))
+            (rival.type, confidence_of(rival))
             for rival in found.rivals
             if rival.type != found.cell.type
         ],

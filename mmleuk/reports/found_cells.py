@@ -4,20 +4,20 @@ from typing import Dict, List, Tuple
 
 import numpy as np
 
-from mmleuk.structures import CellPrediction, ImagePrediction
+from mmleuk.structures import CellPrediction, ImagePrediction, group_boxes
 
 
 @dataclass(frozen=True)
 class FoundCell:
-    """A cell and where it was found.
+    """A detected cell and where it is.
 
     Args:
-        number (int): Of the cell among those of the patient, from 0.
-        field_index (int): Of the field among those of the patient, from 0.
+        number (int): Index of the cell among those of the patient.
+        field_index (int): Index of the field among those of the patient.
         place (int): Of the cell in the record of its image, from 1.
         cell (CellPrediction): The cell.
-        rivals (tuple[CellPrediction]): Other names of the same cell, which
-            the model was less sure of.
+        rivals (tuple[CellPrediction]): Boxes of the same cell of lower
+            confidence.
     """
 
     number: int
@@ -27,13 +27,13 @@ class FoundCell:
     rivals: Tuple[CellPrediction, ...] = ()
 
     @property
-    def certainty(self) -> float:
+    def confidence(self) -> float:
         """float: Calibrated confidence, the score where there is none."""
-        return certainty_of(self.cell)
+        return confidence_of(self.cell)
 
     @property
     def surprises(self) -> tuple:
-        """tuple[Evidence]: What is surprising about it, most so first."""
+        """tuple[Evidence]: Surprising attributes, the most so first."""
         return tuple(
             sorted(
                 (item for item in self.cell.evidence if item.surprising),
@@ -42,77 +42,53 @@ class FoundCell:
         )
 
 
-def certainty_of(cell: CellPrediction) -> float:
-    """Say how sure the model is of a cell.
-
-    Args:
-        cell (CellPrediction): The cell.
-
-    Returns:
-        float: Calibrated confidence, the score where there is none.
-    """
+def confidence_of(cell: CellPrediction) -> float:
+    """Calibrated confidence of a cell, the score where there is none."""
     return cell.score if cell.confidence is None else cell.confidence
 
 
-def find_cells(
+def merge_duplicate_boxes(
     image: ImagePrediction,
     field_index: int,
     first_number: int,
     same_cell_iou: float,
 ) -> List[FoundCell]:
-    """Number the cells of an image, each once.
+    """Number the cells of an image, with one box for each.
 
-    A detector that suppresses boxes of one type alone may leave two boxes,
-    of two types, on one cell. It would count twice, so the surest box stands
-    for the cell and the others become its rivals.
+    A detector that suppresses within each class may leave boxes of two types
+    on one cell, which would count twice. The box of the highest confidence
+    stands for the cell, and the others become its rivals.
 
     Args:
         image (ImagePrediction): The image.
-        field_index (int): Of the field among those of the patient.
+        field_index (int): Index of the field among those of the patient.
         first_number (int): Number of its first cell.
-        same_cell_iou (float): Boxes that overlap by this IoU are taken for
-            boxes of one cell. Above 1 each box counts.
+        same_cell_iou (float): IoU from which two boxes are one cell. Above 1
+            each box counts.
 
     Returns:
         list[FoundCell]: The cells in the order of the record.
     """
-    owners = _find_owners(image, same_cell_iou)
+    cells = image.cells
+    owners = group_boxes(
+        np.array([cell.bbox for cell in cells]).reshape(-1, 4),
+        np.array([confidence_of(cell) for cell in cells]),
+        same_cell_iou,
+    ).tolist()
     rivals: Dict[int, List[CellPrediction]] = {}
     for index, owner in enumerate(owners):
         if owner != index:
-            rivals.setdefault(owner, []).append(image.cells[index])
+            rivals.setdefault(owner, []).append(cells[index])
     kept = [index for index, owner in enumerate(owners) if owner == index]
     return [
         FoundCell(
             first_number + offset,
             field_index,
             index + 1,
-            image.cells[index],
+            cells[index],
             tuple(
-                sorted(rivals.get(index, ()), key=certainty_of, reverse=True)
+                sorted(rivals.get(index, ()), key=confidence_of, reverse=True)
             ),
         )
         for offset, index in enumerate(kept)
     ]
-
-
-def _find_owners(image: ImagePrediction, same_cell_iou: float) -> List[int]:
-    """Index of the box that stands for the cell of each box."""
-    owners = list(range(len(image.cells)))
-    boxes = np.array([cell.bbox for cell in image.cells]).reshape(-1, 4)
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    certainties = np.array([certainty_of(cell) for cell in image.cells])
-    order = np.argsort(-certainties, kind='stable')
-    is_kept = np.zeros(len(boxes), dtype=bool)
-    # Box by box: a whole slide has too many cells for all pairs at once.
-    for index in order:
-        kept = np.flatnonzero(is_kept)
-        sides = np.minimum(boxes[index, 2:], boxes[kept, 2:])
-        sides = sides - np.maximum(boxes[index, :2], boxes[kept, :2])
-        common = sides.clip(min=0).prod(axis=1)
-        ious = common / (areas[index] + areas[kept] - common)
-        if len(ious) and ious.max() >= same_cell_iou:
-            owners[index] = int(kept[ious.argmax()])
-        else:
-            is_kept[index] = True
-    return owners

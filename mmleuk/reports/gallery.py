@@ -52,13 +52,13 @@ class Gallery:
             self._unsure[kind] = TopK(2 * self.capacity)
             self._surprising[kind] = TopK(self.capacity)
         self._seen[kind] += 1
-        self._unsure[kind].add((-found.certainty,), found)
+        self._unsure[kind].add((-found.confidence,), found)
         surprises = found.surprises
         if surprises:
             rank = (len(surprises), -surprises[0].likelihood_ratio)
             self._surprising[kind].add(rank, found)
         else:
-            self._sure[kind].add((found.certainty,), found)
+            self._sure[kind].add((found.confidence,), found)
 
     def rows(self, cell_type: str) -> List[GalleryRow]:
         """Pick the cells of a type.

@@ -16,7 +16,7 @@ from .cell_words import describe_cell, pack_cells
 from .comparison import Reference, compare
 from .differential import BlastShare, TypeRow, count_types
 from .facts import model_facts, provenance, sample_facts
-from .found_cells import FoundCell, find_cells
+from .found_cells import FoundCell, merge_duplicate_boxes
 from .notes import (
     Note,
     find_blurred,
@@ -213,7 +213,7 @@ class PatientPage:
     def _show_field(self, index: int, picture: Picture) -> dict:
         field = self.tally.fields[index]
         first = sum(other.num_cells for other in self.tally.fields[:index])
-        cells = find_cells(
+        cells = merge_duplicate_boxes(
             self.store.image(field.key),
             index,
             first,
@@ -236,7 +236,7 @@ class PatientPage:
             place=found.place,
             type=found.cell.type,
             colour=self.colours[found.cell.type],
-            certainty=found.certainty,
+            certainty=found.confidence,
             left=x1,
             top=y1,
             width=x2 - x1,

@@ -15,7 +15,7 @@ from mmleuk.structures import (
     TypeProfile,
 )
 
-from .found_cells import FoundCell, find_cells
+from .found_cells import FoundCell, merge_duplicate_boxes
 from .gallery import Gallery
 from .settings import ReportSettings
 from .top_k import TopK
@@ -102,7 +102,7 @@ class PatientSummary:
         """
         counts = np.zeros(len(self.header.types), dtype=np.int64)
         scale = (image.magnification, image.subset)
-        found_cells = find_cells(
+        found_cells = merge_duplicate_boxes(
             image,
             len(self.fields),
             self._num_found,
@@ -134,9 +134,9 @@ class PatientSummary:
         cell = found.cell
         self.num_uncalibrated += cell.confidence is None
         self.gallery.add(found)
-        self.table.add((cell.type in self.blasts, -found.certainty), found)
+        self.table.add((cell.type in self.blasts, -found.confidence), found)
         self.certainties.setdefault(cell.type, array('d')).append(
-            found.certainty
+            found.confidence
         )
         x1, y1, x2, y2 = cell.bbox
         self._sides.setdefault(scale, array('d')).append(max(x2 - x1, y2 - y1))

@@ -102,24 +102,6 @@ class FieldRecord:
         )
 
 
-def holds_centre(region: Box, bbox: Box, slack: float = 0.0) -> bool:
-    """Tell whether the centre of a box lies in a region or on its border.
-
-    Args:
-        region (tuple[float]): Rectangle (x1, y1, x2, y2) in pixels.
-        bbox (tuple[float]): Box (x1, y1, x2, y2) in pixels.
-        slack (float): Distance in pixels that it may lie outside.
-
-    Returns:
-        bool: Whether it does; False if a number is NaN.
-    """
-    x, y = (bbox[0] + bbox[2]) / 2, (bbox[1] + bbox[3]) / 2
-    return (
-        region[0] - slack <= x <= region[2] + slack
-        and region[1] - slack <= y <= region[3] + slack
-    )
-
-
 def normalise_name(name: str) -> str:
     """Bring a class name to the form in which names are compared.
 

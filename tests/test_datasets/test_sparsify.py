@@ -522,11 +522,11 @@ def test_what_can_not_fit(size, options, message):
             r'image a has .*\(9, 9\)',
         ),
         ([image(0, 'a'), image(0, 'b')], [], 'id 0 stands for a and b'),
-        ([image(0)], [dict(id=3, image_id=0)], 'id 3 has the bbox None'),
+        ([image(0)], [dict(id=3, image_id=0)], 'id 3. has the bbox None'),
         (
             [image(0)],
             [dict(id=3, image_id=0, bbox=[0, 0, 5, float('nan')])],
-            'id 3 has the bbox',
+            'id 3. has the bbox',
         ),
         ([image(0)], [dict(id=3, bbox=[0] * 4)], 'annotation 0 .id 3. has'),
     ],

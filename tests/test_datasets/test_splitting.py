@@ -38,7 +38,7 @@ def test_groups_are_patients():
             files,
             [
                 (0, 1, dict(cell_size=2, nuclear_chromatio=0)),
-                (1, 1, dict(cell_size=4, attributes=dict(cell_size=0))),
+                (1, 1, dict(nucleolus=4, attributes=dict(cell_size=0))),
                 (1, 2, dict(iscrowd=1, cell_size=1)),
                 (3, 3, dict(cell_size='1', nucleolus=True)),
                 (99, 1, {}),
@@ -62,7 +62,12 @@ def test_groups_are_patients():
         'nuclear_chromatin open': 1,
     }
     assert counts['5'] == {'images': 1}
-    assert counts['x.png'] == {'images': 1, 'class c3': 1}
+    # Codes are those that the readers read.
+    assert counts['x.png'] == {
+        'images': 1,
+        'class c3': 1,
+        'cell_size medium': 1,
+    }
 
 
 def test_images_without_a_patient_stand_alone():

@@ -4,11 +4,11 @@ import time
 import pytest
 from film_predictions import apart, make_cell, make_image
 
-from mmleuk.reports.found_cells import find_cells
+from mmleuk.reports.found_cells import merge_duplicate_boxes
 
 
 def find(cells, iou=0.5):
-    return find_cells(make_image(cells=cells), 2, 10, iou)
+    return merge_duplicate_boxes(make_image(cells=cells), 2, 10, iou)
 
 
 def test_cells_are_numbered_and_keep_their_place():

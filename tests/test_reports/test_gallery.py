@@ -78,4 +78,4 @@ def test_an_empty_gallery():
 
 def test_the_score_stands_in_for_a_confidence():
     cell = FoundCell(0, 0, 1, make_cell(confidence=None, score=0.4))
-    assert cell.certainty == 0.4
+    assert cell.confidence == 0.4

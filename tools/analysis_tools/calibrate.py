@@ -182,7 +182,7 @@ def tabulate(fits: List[TemperatureFit]) -> str:
             fit.ece_before,
             fit.ece_after,
         )
-        rows.append([fit.title, str(fit.num_judged), *map(_format, values)])
+        rows.append([fit.title, str(fit.num_cells), *map(_format, values)])
     table = AsciiTable(rows)
     table.justify_columns = dict.fromkeys(range(1, len(rows[0])), 'right')
     return table.table

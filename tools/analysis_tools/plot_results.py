@@ -34,9 +34,9 @@ from mmleuk.evaluation import LLDMetric
 from mmleuk.evaluation.functional import (
     Calibration,
     MatchedResults,
-    answers,
     attribute_confusion,
     attribute_frequencies,
+    confidence_and_correct,
     evaluate_boxes,
     macro_f1,
     precision_recall_curves,
@@ -260,14 +260,18 @@ class ResultPlots:
             attribute = self.schema[index]
             probs, truth, _ = self.judged.stated_attribute(self.schema, index)
             titles.append(attribute.title)
-            before.append(reliability_curve(*answers(probs, truth)))
+            before.append(
+                reliability_curve(*confidence_and_correct(probs, truth))
+            )
             after.append(None)
             if calibration is not None:
                 scaled = calibration.calibrate_attributes(
                     attribute.name, probs
                 )
                 if scaled is not None:
-                    after[-1] = reliability_curve(*answers(scaled, truth))
+                    after[-1] = reliability_curve(
+                        *confidence_and_correct(scaled, truth)
+                    )
         label = 'calibrated'
         if calibration is not None:
             label += ' (fitted on these same cells, so flattering)'

@@ -7,14 +7,17 @@ that shares can be compared.
 """
 
 import argparse
-import json
 import sys
+from collections import Counter
 from pathlib import Path
-from typing import Dict, List, Sequence, Tuple
+from typing import Dict, Sequence, Tuple
 
 from mmleuk.datasets.naming import normalise_patient
-from mmleuk.datasets.sparsify import PLACEMENTS, is_ignored, sparsify
-from mmleuk.io.readers.lld_json import REGIONS_KEY, load_json
+from mmleuk.datasets.sparsify import PLACEMENTS, sparsify
+from mmleuk.io.label_file import LabelFile
+from mmleuk.io.readers.lld_json import load_json
+from mmleuk.io.writers.json_writers import write_json
+from mmleuk.structures.record import FieldRecord
 
 
 def patient_share(text: str) -> Tuple[str, float]:
@@ -145,49 +148,38 @@ def collect_shares(
     return shares
 
 
-def count_cells(annotations: Sequence[dict]) -> Tuple[int, int]:
-    """Count annotations.
-
-    Args:
-        annotations (Sequence[dict]): The annotations.
-
-    Returns:
-        tuple[int, int]: Cells, and ignored cells.
-    """
-    ignored = sum(map(is_ignored, annotations))
-    return len(annotations) - ignored, ignored
-
-
-def summarise(full: dict, sparse: dict) -> str:
+def summarise(
+    full: Sequence[FieldRecord], sparse: Sequence[FieldRecord]
+) -> str:
     """Say in one line what is left.
 
     Args:
-        full (dict): The full labels.
-        sparse (dict): What was made of them.
+        full (Sequence[FieldRecord]): The full labels.
+        sparse (Sequence[FieldRecord]): What was made of them.
 
     Returns:
         str: The line.
     """
-    fields = {image['file_name']: image for image in sparse['images']}
-    area = annotated = 0
-    regions: List[Sequence[int]] = []
-    for image in fields.values():
-        size = image['width'] * image['height']
-        area += size
-        if REGIONS_KEY not in image:
-            annotated += size
-            continue
-        regions += image[REGIONS_KEY]
-        # They do not overlap.
-        annotated += sum(
-            (x2 - x1) * (y2 - y1) for x1, y1, x2, y2 in image[REGIONS_KEY]
+    # Regions do not overlap.
+    annotated = sum(
+        field.width * field.height
+        if field.annotated_regions is None
+        else sum(
+            (x2 - x1) * (y2 - y1) for x1, y1, x2, y2 in field.annotated_regions
         )
-    all_cells, all_ignored = count_cells(full['annotations'])
-    cells, ignored = count_cells(sparse['annotations'])
+        for field in sparse
+    )
+    area = sum(field.width * field.height for field in sparse)
+    regions = sum(len(field.annotated_regions or ()) for field in sparse)
+    all_kept, kept = (
+        Counter(cell.ignored for field in fields for cell in field.cells)
+        for fields in (full, sparse)
+    )
     return (
-        f'{len(fields)} fields, {len(regions)} regions, {cells} of '
-        f'{all_cells} cells and {ignored} of {all_ignored} ignored ones kept, '
-        f'{annotated / max(area, 1):.2%} of the area annotated'
+        f'{len(sparse)} fields, {regions} regions, {kept[False]} of '
+        f'{all_kept[False]} cells and {kept[True]} of {all_kept[True]} '
+        f'ignored ones kept, {annotated / max(area, 1):.2%} of the area '
+        'annotated'
     )
 
 
@@ -214,9 +206,9 @@ def main() -> None:
         )
     except ValueError as error:
         sys.exit(f'error: {full_path}: {error}')
-    sparse_path.parent.mkdir(parents=True, exist_ok=True)
-    sparse_path.write_text(json.dumps(sparse) + '\n')
-    print(f'{sparse_path}: {summarise(full, sparse)}')
+    write_json(sparse_path, sparse)
+    fields = (LabelFile(labels).fields for labels in (full, sparse))
+    print(f'{sparse_path}: {summarise(*fields)}')
 
 
 if __name__ == '__main__':

@@ -25,7 +25,9 @@ from mmleuk.datasets.splitting import (
     split_groups,
     take_part,
 )
+from mmleuk.io.label_file import LabelFile
 from mmleuk.io.readers.lld_json import load_json
+from mmleuk.io.writers.json_writers import write_json
 from mmleuk.structures import LLD_ATTRIBUTES, AttributeSchema
 
 TEST = 'test'
@@ -373,8 +375,7 @@ def write(
                 f'{path} is there already, expected a new folder'
             )
     for path, content in contents.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f'{json.dumps(content)}\n', encoding='utf-8')
+        write_json(path, content)
 
 
 def check_patients(groups: Sequence[Group], required: bool) -> None:
@@ -426,9 +427,7 @@ def main() -> None:
     print(make_table(parts))
     for sentence in list_absent(parts):
         print(f'note: {sentence}')
-    names = [image['file_name'] for image in dataset['images']]
-    kept = take_part(dataset, names)['annotations']
-    lost = len(dataset['annotations']) - len(kept)
+    lost = len(LabelFile(dataset, boxes=False).others)
     if lost:
         print(f'note: {lost} annotations of images not listed left out')
     print(f'{args.out}: imbalance {score:.4f} (0 is perfect)')

@@ -13,6 +13,7 @@ from .calibration import (
     Calibration,
     ReliabilityCurve,
     TemperatureError,
+    confidence_and_correct,
     expected_calibration_error,
     fit_temperature,
     negative_log_likelihood,
@@ -25,9 +26,8 @@ from .confusion import (
     table_macro_f1,
     type_confusion,
 )
-from .fit_calibration import TemperatureFit, answers, fit_calibration
+from .fit_calibration import TemperatureFit, fit_calibration
 from .intervals import wilson_interval
-from .labelled_cells import split_cells
 from .matched_results import MatchedResults, make_result, match_results
 from .precision_recall import PrecisionRecallCurve, precision_recall_curves
 
@@ -39,11 +39,11 @@ __all__ = [
     'ReliabilityCurve',
     'TemperatureError',
     'TemperatureFit',
-    'answers',
     'attribute_confusion',
     'attribute_frequencies',
     'average_scores',
     'best_overlap_f1',
+    'confidence_and_correct',
     'covered_fraction',
     'end_to_end_macro_f1',
     'evaluate_boxes',
@@ -59,7 +59,6 @@ __all__ = [
     'precision_recall_curves',
     'recall_cells',
     'reliability_curve',
-    'split_cells',
     'table_macro_f1',
     'type_confusion',
     'wilson_interval',

@@ -12,9 +12,8 @@ from mmleuk.structures import (
     AttributeSchema,
     in_unknown_area,
     match_detections,
+    split_cells,
 )
-
-from .labelled_cells import split_cells
 
 PREDICTED_FIELDS = (
     'bboxes',

@@ -15,8 +15,8 @@ class PrecisionRecallCurve:
     Args:
         recall (np.ndarray): From 0 up, shape (k, ).
         precision (np.ndarray): Shape (k, ).
-        thresholds (np.ndarray): The score from which detections exist at each
-            point, infinite at the first, shape (k, ).
+        thresholds (np.ndarray): Lowest score of the detections at each point,
+            infinite at the first, shape (k, ).
         num_cells (int): Labelled cells of the type.
     """
 
@@ -32,22 +32,21 @@ def precision_recall_curves(
     iou_thr: float = 0.5,
     max_dets: int = 100,
 ) -> List[PrecisionRecallCurve]:
-    """Trade recall for precision, type by type.
+    """Compute the precision-recall curve of each type.
 
-    Matching and excuses are those of :func:`evaluate_boxes`, so COCO's AP at
-    this IoU is the mean over 101 recalls of the best precision at that recall
-    or beyond.
+    Matching and unknown area are those of :func:`evaluate_boxes`, so COCO's
+    AP at this IoU is the mean over 101 recalls of the best precision at that
+    recall or beyond.
 
     Args:
         images (Sequence[dict]): As in :func:`evaluate_boxes`.
         num_classes (int): Number of types.
-        iou_thr (float): Smallest IoU of a match. Defaults to 0.5.
+        iou_thr (float): Smallest IoU of a match.
         max_dets (int): Number of detections of a type that count in an image.
-            Defaults to 100.
 
     Returns:
-        list[PrecisionRecallCurve]: One a type; without points but the first
-        if it has no cell or no detection.
+        list[PrecisionRecallCurve]: One a type, with the first point alone if
+        it has no cell or no detection.
     """
     curves = []
     for label in range(num_classes):
@@ -64,9 +63,9 @@ def precision_recall_curves(
                 )
                 >= 0
             )
-            judged = matched | ~image['in_unknown_area'][own]
-            scores.append(image['scores'][own][judged])
-            right.append(matched[judged])
+            known = matched | ~image['in_unknown_area'][own]
+            scores.append(image['scores'][own][known])
+            right.append(matched[known])
         curves.append(
             _curve(np.concatenate(scores), np.concatenate(right), num_cells)
         )
@@ -76,7 +75,7 @@ def precision_recall_curves(
 def _curve(
     scores: np.ndarray, right: np.ndarray, num_cells: int
 ) -> PrecisionRecallCurve:
-    """Draw the curve of one type through its judged detections."""
+    """Compute the curve of one type from detections right or wrong."""
     start = np.zeros(1), np.ones(1), np.full(1, np.inf)
     if not num_cells or not len(scores):
         return PrecisionRecallCurve(*start, num_cells)

@@ -7,8 +7,7 @@ from mmleuk.structures.record import CellRecord, FieldRecord, normalise_name
 
 from .base_reader import BaseReader
 from .detect_format import READERS, detect_format
-from .lld_json import JsonReader
-from .sparse_json import SparseJsonReader
+from .lld_json import JsonReader, SparseJsonReader
 from .sparse_text import REGION_ORDERS, SparseTextReader
 from .yolo_text import YoloTextReader
 

@@ -17,10 +17,9 @@ class BaseReader(ABC):
         schema (AttributeSchema): The attributes to read. Those that a format
             does not hold are missing in every cell.
         images (ImageFolder): The images that are annotated.
-        issues (IssueLog, optional): Where mended faults are counted. Defaults
-            to None, a new one.
+        issues (IssueLog, optional): Where faults are counted.
         backend_args (dict, optional): Arguments of the file backend that
-            holds the annotations. Defaults to None.
+            holds the annotations.
 
     Attributes:
         unread (Counter): Keys that the source states and no record keeps.
@@ -54,16 +53,16 @@ class BaseReader(ABC):
             list[FieldRecord]: One record an image.
 
         Raises:
-            AnnotationError: If the annotations can't be understood, or most
-                of them.
-            FileNotFoundError: If the annotations are not there, or most of
-                the images.
+            AnnotationError: If more than half of the annotations can not be
+                understood.
+            FileNotFoundError: If the annotations or more than half of the
+                images are not there.
         """
 
     def look_at_images(
         self, stated: Mapping[str, Optional[Size]], source: str
     ) -> Dict[str, Size]:
-        """Read the sizes of the images that can be used, counting others.
+        """Read the sizes of the images that can be used; count the others.
 
         Args:
             stated (Mapping[str, tuple[int] | None]): (width, height) in

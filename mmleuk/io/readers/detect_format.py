@@ -7,12 +7,11 @@ from mmleuk.io.errors import AnnotationError
 from mmleuk.io.faults import ROW_WIDTH
 
 from .base_reader import BaseReader
-from .lld_json import JsonReader
-from .sparse_json import SparseJsonReader
+from .lld_json import JsonReader, SparseJsonReader
 from .sparse_text import SparseTextReader
 from .yolo_text import TEXT_ATTRIBUTES, YoloTextReader, list_label_files
 
-# The readers by the name that `ann_format` gives them.
+# Readers by the names that `ann_format` takes.
 READERS: Dict[str, Type[BaseReader]] = {
     'json': JsonReader,
     'sparse_json': SparseJsonReader,
@@ -22,7 +21,7 @@ READERS: Dict[str, Type[BaseReader]] = {
 
 
 def _detect_text(folder: str, backend_args: Optional[dict]) -> str:
-    """Tell the text formats apart by the columns of the first valid row."""
+    """Tell the text format by the columns of the first valid row."""
     paths = list_label_files(folder, backend_args)
     full = 5 + len(TEXT_ATTRIBUTES)
     formats = {
@@ -34,7 +33,7 @@ def _detect_text(folder: str, backend_args: Optional[dict]) -> str:
     first_other = None
     for path in paths.values():
         data = fileio.get(path, backend_args=backend_args)
-        # Whether it is text at all, the reader judges.
+        # The reader rejects what is no text.
         for number, line in enumerate(data.splitlines(), 1):
             columns = len(line.split())
             if columns in formats:
@@ -65,14 +64,13 @@ def detect_format(source: str, backend_args: Optional[dict] = None) -> str:
 
     Args:
         source (str): A JSON file, or a folder of label files.
-        backend_args (dict, optional): Arguments of the file backend. Defaults
-            to None.
+        backend_args (dict, optional): Arguments of the file backend.
 
     Returns:
         str: A key of ``READERS``.
 
     Raises:
-        AnnotationError: If it can't be told.
+        AnnotationError: If the rows do not tell.
         FileNotFoundError: If nothing is there.
     """
     if fileio.isdir(source, backend_args):

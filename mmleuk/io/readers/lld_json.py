@@ -16,6 +16,7 @@ from mmleuk.io.faults import (
     MALFORMED_BOX,
     MALFORMED_CODE,
     MALFORMED_IMAGE,
+    MALFORMED_REGIONS,
     NO_COCO,
     NO_JSON,
     REPEATED_ANNOTATION_ID,
@@ -29,7 +30,7 @@ from mmleuk.io.faults import (
 )
 from mmleuk.io.issue_log import FaultRateCheck, IssueLog
 from mmleuk.io.repair import RawCell, parse_code, repair_field
-from mmleuk.structures import Attribute
+from mmleuk.structures import Attribute, AttributeSchema
 from mmleuk.structures.record import Box, FieldRecord, normalise_name
 
 from .base_reader import BaseReader
@@ -57,7 +58,7 @@ ANNOTATION_KEYS = {
 # The class of a cell of no known category. Such cells are ignored.
 UNKNOWN = 'unknown'
 
-# Sides of images from here on are a slip, and overflow elsewhere.
+# Longer sides of images are a slip, and overflow elsewhere.
 MAX_SIDE = 2**31
 
 NUMBERS = {int, float}
@@ -73,11 +74,10 @@ def load_json(
 
     Args:
         source (str): The file.
-        backend_args (dict, optional): Arguments of the file backend. Defaults
-            to None.
+        backend_args (dict, optional): Arguments of the file backend.
         issues (IssueLog, optional): Where a byte order mark is counted. With
-            it, images and annotations may hold what is no object, for the
-            caller to judge. Defaults to None, all must be objects.
+            it, images and annotations may hold other things than objects,
+            which the caller checks.
 
     Returns:
         dict: With the lists ``images``, ``annotations``, ``categories``.
@@ -126,10 +126,9 @@ class JsonReader(BaseReader):
 
     Attributes stand flat in the annotation or, in a draft of the release,
     under ``attributes``; each under its ``json_key`` (the release spells
-    "nuclear_chromatio") or its ``name``. Classes are taken by the *name* that
-    ``categories`` gives to a ``category_id``, never by the number. An image
-    entry that is repeated, under the same id or another, is one image.
-    ``iscrowd`` and ``ignore`` make a cell ignored.
+    "nuclear_chromatio") or its ``name``. The class is the *name* that
+    ``categories`` gives to a ``category_id``. Repeated entries of an image
+    are merged. ``iscrowd`` and ``ignore`` make a cell ignored.
 
     Args:
         args (tuple): Arguments of :class:`BaseReader`.
@@ -138,40 +137,14 @@ class JsonReader(BaseReader):
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
-        self._keys = tuple(attribute.json_key for attribute in self.schema)
-        self._other_keys = {
-            attribute.name
-            for attribute in self.schema
-            if attribute.name != attribute.json_key
-        } | {NESTED_KEY}
-        self._known_keys = ANNOTATION_KEYS.union(self._keys, self._other_keys)
-
-    def _count_unread(self, item: dict, known: Set[str], what: str) -> None:
-        """Count the keys that no record keeps."""
-        if not known.issuperset(item):
-            # An empty value, such as COCO's `segmentation: []`, says nothing.
-            self.unread.update(
-                f'{key!r} of {what}'
-                for key, value in item.items()
-                if key not in known and value not in (None, '', [], {})
-            )
+        self._codes = CodeReader(self.schema, self.issues)
+        self._known_keys = ANNOTATION_KEYS | self._codes.keys
 
     def read(self, source: str) -> List[FieldRecord]:
-        """Read all fields of one JSON file.
-
-        Args:
-            source (str): The file.
-
-        Returns:
-            list[FieldRecord]: One record an image, in file order.
-
-        Raises:
-            AnnotationError: If the file can't be understood, or most of it.
-            FileNotFoundError: If the file or most images are not there.
-        """
-        doubt = FaultRateCheck(self.issues, source)
+        """Read one JSON file, see :meth:`BaseReader.read`."""
+        rate_check = FaultRateCheck(self.issues, source)
         content = load_json(source, self.backend_args, self.issues)
-        categories = self._read_categories(content['categories'], source)
+        categories = read_categories(content['categories'], source)
         entries, names = self._read_images(content['images'], source)
         regions = {
             name: self._read_regions(repeats, source)
@@ -179,6 +152,7 @@ class JsonReader(BaseReader):
         }
         sizes = self._read_sizes(entries, source)
         ids = {name: repeats[0]['id'] for name, repeats in entries.items()}
+        # To save memory while cells are read.
         del entries, content['images']
 
         cells = self._read_cells(
@@ -198,8 +172,17 @@ class JsonReader(BaseReader):
             )
             for name, size in sizes.items()
         ]
-        doubt.check()
+        rate_check.check()
         return fields
+
+    def _count_unread(self, item: dict, known: Set[str], what: str) -> None:
+        """Count the keys that no record keeps."""
+        # An empty value, such as COCO's `segmentation: []`, says nothing.
+        self.unread.update(
+            f'{key!r} of {what}'
+            for key, value in item.items()
+            if key not in known and value not in (None, '', [], {})
+        )
 
     def _read_images(
         self, images: Sequence[Any], source: str
@@ -211,50 +194,44 @@ class JsonReader(BaseReader):
             the entries with that id are dropped.
         """
         self.issues.seen['images'] += len(images)
-        by_id: Dict[Any, List[Tuple[int, dict]]] = {}
+        files: Dict[Any, Set[str]] = {}
+        valid: List[Tuple[int, dict]] = []
         for index, image in enumerate(images):
+            has_id = isinstance(image, dict) and is_key(image.get('id'))
             if isinstance(image, dict):
                 self._count_unread(image, IMAGE_KEYS, 'images')
-            if not (
-                isinstance(image, dict)
-                and is_key(image.get('id'))
+            if has_id:
+                files.setdefault(image['id'], set())
+            if (
+                has_id
                 and is_key(image.get('file_name'))
                 and image['file_name'] != ''
             ):
+                files[image['id']].add(str(image['file_name']))
+                valid.append((index, image))
+            else:
                 self.issues.add(
                     MALFORMED_IMAGE, f'{source}, image entry {index}'
                 )
-                if isinstance(image, dict) and is_key(image.get('id')):
-                    by_id.setdefault(image['id'], [])
-                continue
-            by_id.setdefault(image['id'], []).append((index, image))
 
-        names: Dict[Any, Optional[str]] = {}
-        unclear = set()
-        for image_id, group in by_id.items():
-            files = {str(image['file_name']) for _, image in group}
-            if len(files) > 1:
-                unclear |= files
-            names[image_id] = files.pop() if len(files) == 1 else None
-
+        shared = [group for group in files.values() if len(group) > 1]
+        unclear = set().union(*shared)
         entries: Dict[str, List[dict]] = {}
-        # In file order, which the grouping has lost.
-        for index, image in sorted(
-            (item for group in by_id.values() for item in group),
-            key=lambda item: item[0],
-        ):
+        for index, image in valid:
             name = str(image['file_name'])
+            where = f'{source}, image entry {index}'
             if name in unclear:
                 self.issues.add(
-                    SHARED_IMAGE_ID,
-                    f'{source}, image entry {index} (id {image["id"]!r})',
+                    SHARED_IMAGE_ID, f'{where} (id {image["id"]!r})'
                 )
                 continue
             if name in entries:
-                self.issues.add(
-                    REPEATED_IMAGE, f'{source}, image entry {index}'
-                )
+                self.issues.add(REPEATED_IMAGE, where)
             entries.setdefault(name, []).append(image)
+        names = {
+            image_id: next(iter(group)) if len(group) == 1 else None
+            for image_id, group in files.items()
+        }
         return entries, names
 
     def _read_sizes(
@@ -262,7 +239,7 @@ class JsonReader(BaseReader):
     ) -> Dict[str, Tuple[int, int]]:
         """Find the (width, height) of each image that can be used.
 
-        What the image file says wins: boxes are clipped to the pixels that
+        The size of the image file wins: boxes are clipped to the pixels that
         the loader will see.
         """
         stated: Dict[str, Optional[Tuple[int, int]]] = {}
@@ -274,50 +251,15 @@ class JsonReader(BaseReader):
             stated[name] = sides if known else None
         sizes = self.look_at_images(stated, source)
         for name, size in sizes.items():
-            if stated[name] == size:
-                continue
             where = f'{source}, image {name}'
             if stated[name] is None:
                 self.issues.add(SIZE_UNKNOWN, where)
-            else:
+            elif stated[name] != size:
                 self.issues.add(
                     SIZE_WRONG,
                     f'{where}: {stated[name]} stated, {size} found',
                 )
         return sizes
-
-    def _read_categories(
-        self, categories: Sequence[dict], source: str
-    ) -> Dict[Any, str]:
-        """Map category ids to normalised names."""
-        names: Dict[Any, str] = {}
-        for index, category in enumerate(categories):
-            problem = ''
-            for key in ('id', 'name'):
-                value = category.get(key)
-                if not is_key(value):
-                    problem = (
-                        f'{key!r} is {value!r}, expected a number or a string'
-                    )
-            if not problem:
-                category_id = category['id']
-                name = normalise_name(str(category['name']))
-                if names.setdefault(category_id, name) != name:
-                    problem = (
-                        f'the id {category_id!r} names '
-                        f'{names[category_id]!r} and {name!r}'
-                    )
-                elif not name:
-                    problem = "'name' is empty, expected a class"
-            if problem:
-                raise AnnotationError(
-                    source,
-                    f'category {index}',
-                    problem,
-                    UNCLEAR_CATEGORIES.fix,
-                    UNCLEAR_CATEGORIES,
-                )
-        return names
 
     def _read_cells(
         self,
@@ -327,29 +269,20 @@ class JsonReader(BaseReader):
         sizes: Mapping[str, Tuple[int, int]],
         source: str,
     ) -> Dict[str, List[RawCell]]:
-        """Read the cells of the images that are kept.
-
-        Args:
-            annotations (Sequence): The annotations.
-            categories (Mapping): Class by category id.
-            names (Mapping): File name by image id.
-            sizes (Mapping): The files that are kept.
-            source (str): The file.
-
-        Returns:
-            dict[str, list[RawCell]]: Cells by file name.
-        """
+        """Read the cells of the images that are kept, by file name."""
         issues = self.issues
         issues.seen['annotations'] += len(annotations)
         image_ids = _Ids(names)
         category_ids = _Ids(categories)
+        known_keys = self._known_keys
         cells: Dict[str, List[RawCell]] = {}
         ids: set = set()
         for index, annotation in enumerate(annotations):
             if not isinstance(annotation, dict):
                 issues.add(MALFORMED_BOX, f'{source}, annotation {index}')
                 continue
-            self._count_unread(annotation, self._known_keys, 'annotations')
+            if not known_keys.issuperset(annotation):
+                self._count_unread(annotation, known_keys, 'annotations')
             annotation_id = annotation.get('id')
             record = f'annotation {index} (id {annotation_id})'
             if type(annotation_id) in (int, str):
@@ -389,10 +322,7 @@ class JsonReader(BaseReader):
         if not is_numbers(bbox, 4):
             self.issues.add(MALFORMED_BOX, f'{source}, {record}')
             return None
-        try:
-            x, y, width, height = map(float, bbox)
-        except OverflowError:  # an integer of hundreds of digits
-            x = y = width = height = math.inf
+        x, y, width, height = to_floats(bbox)
         category_id = category_ids.find(annotation.get('category_id'))
         ignored = category_id is None
         if ignored:
@@ -404,76 +334,17 @@ class JsonReader(BaseReader):
                 if flag != 1:
                     self.issues.add(UNCLEAR_CROWD, f'{source}, {record}')
         return RawCell(
-            bbox=(x, y, x + width, y + height),
-            category=UNKNOWN
-            if category_id is None
-            else categories[category_id],
-            codes=self._read_codes(annotation, source, record),
-            ignored=ignored,
-            where=record,
+            (x, y, x + width, y + height),
+            categories.get(category_id, UNKNOWN),
+            self._codes.read(annotation, source, record),
+            ignored,
+            record,
         )
-
-    def _read_codes(
-        self, annotation: dict, source: str, record: str
-    ) -> Tuple[Optional[int], ...]:
-        """Read the raw code of each attribute, wherever it stands."""
-        codes = tuple(map(annotation.get, self._keys))
-        # As released, and so nearly always.
-        if CODES.issuperset(map(type, codes)) and (
-            self._other_keys.isdisjoint(annotation)
-        ):
-            return codes
-        nested = annotation.get(NESTED_KEY)
-        if nested is None:
-            nested = {}
-        if not isinstance(nested, dict):
-            self.issues.add(MALFORMED_CODE, f'{source}, {record}')
-            nested = {}
-        return tuple(
-            self._read_code(attribute, (annotation, nested), source, record)
-            for attribute in self.schema
-        )
-
-    def _read_code(
-        self,
-        attribute: Attribute,
-        places: Sequence[dict],
-        source: str,
-        record: str,
-    ) -> Optional[int]:
-        """Read one raw code under both of its names in both places."""
-        # A dict keeps the order and drops the repeat where the key and the
-        # name are one.
-        keys = dict.fromkeys((attribute.json_key, attribute.name))
-        stated = set()
-        for place in places:
-            for key in keys:
-                try:
-                    stated.add(parse_code(place.get(key)))
-                except ValueError:
-                    self.issues.add(
-                        MALFORMED_CODE, f'{source}, {record}: {key}'
-                    )
-        stated.discard(None)
-        if len(stated) > 1:
-            self.issues.add(CODE_CONFLICT, f'{source}, {record}')
-        return stated.pop() if len(stated) == 1 else None
 
     def _read_regions(
         self, repeats: Sequence[dict], source: str
     ) -> Optional[List[Box]]:
-        """Read the annotated regions of one image.
-
-        Args:
-            repeats (Sequence[dict]): All entries of the image.
-            source (str): The file.
-
-        Returns:
-            list[tuple[float]] | None: None, the whole image.
-
-        Raises:
-            AnnotationError: If regions are stated.
-        """
+        """Refuse annotated regions in the entries of an image."""
         for image in repeats:
             if REGIONS_KEY in image:
                 raise AnnotationError(
@@ -486,30 +357,122 @@ class JsonReader(BaseReader):
         return None
 
 
-class _Ids:
-    """Finds ids, also those written as a string here, as a number there.
+class SparseJsonReader(JsonReader):
+    """Reads the JSON layout with ``annotated_regions`` in its image entries.
+
+    The key holds a list of ``[x1, y1, x2, y2]`` in pixels. Where it is absent
+    the whole image is annotated; where the list is empty, nothing is. Where
+    it is no such list, or two entries of an image state different ones,
+    nothing counts as annotated either: the cells stay, and no background is
+    taken from that image.
 
     Args:
-        known (Mapping): The ids that are listed.
+        args (tuple): Arguments of :class:`BaseReader`.
+        kwargs (dict): Keyword arguments of :class:`BaseReader`.
     """
+
+    def _read_regions(
+        self, repeats: Sequence[dict], source: str
+    ) -> Optional[List[Box]]:
+        """Read the annotated regions from the entries of an image."""
+        whole = object()
+        regions, *others = (image.get(REGIONS_KEY, whole) for image in repeats)
+        agree = all(other == regions for other in others)
+        if agree and regions is whole:
+            return None
+        if not (
+            agree
+            and isinstance(regions, list)
+            and all(is_numbers(region, 4) for region in regions)
+        ):
+            self.issues.add(
+                MALFORMED_REGIONS,
+                f'{source}, image {repeats[0]["file_name"]}',
+            )
+            return []
+        return list(map(to_floats, regions))
+
+
+class CodeReader:
+    """Reads the attribute codes of annotations.
+
+    Args:
+        schema (AttributeSchema): The attributes.
+        issues (IssueLog): Where faults are counted.
+
+    Attributes:
+        keys (set[str]): All keys that state an attribute.
+    """
+
+    def __init__(self, schema: AttributeSchema, issues: IssueLog) -> None:
+        self.schema = schema
+        self.issues = issues
+        self._json_keys = tuple(attribute.json_key for attribute in schema)
+        self.keys = {*self._json_keys, *schema.names}
+        self._unusual_keys = (self.keys | {NESTED_KEY}) - {*self._json_keys}
+
+    def read(
+        self, annotation: dict, source: str, record: str
+    ) -> Tuple[Optional[int], ...]:
+        """Read the raw code of each attribute, wherever it stands.
+
+        Args:
+            annotation (dict): The annotation.
+            source (str): The annotation file.
+            record (str): The record in it.
+
+        Returns:
+            tuple[int | None]: One code per attribute, which may lie outside
+            the schema.
+        """
+        codes = tuple(map(annotation.get, self._json_keys))
+        # As released, and so nearly always.
+        if CODES.issuperset(map(type, codes)) and (
+            self._unusual_keys.isdisjoint(annotation)
+        ):
+            return codes
+        where = f'{source}, {record}'
+        nested = annotation.get(NESTED_KEY)
+        if not isinstance(nested, dict):
+            if nested is not None:
+                self.issues.add(MALFORMED_CODE, where)
+            nested = {}
+        return tuple(
+            self._read_one(attribute, (annotation, nested), where)
+            for attribute in self.schema
+        )
+
+    def _read_one(
+        self, attribute: Attribute, places: Sequence[dict], where: str
+    ) -> Optional[int]:
+        """Read one raw code under both of its names in both places."""
+        stated = set()
+        for place in places:
+            # A dict keeps the order, and names that are equal once.
+            for key in dict.fromkeys((attribute.json_key, attribute.name)):
+                try:
+                    stated.add(parse_code(place.get(key)))
+                except ValueError:
+                    self.issues.add(MALFORMED_CODE, f'{where}: {key}')
+        stated.discard(None)
+        if len(stated) > 1:
+            self.issues.add(CODE_CONFLICT, where)
+        return stated.pop() if len(stated) == 1 else None
+
+
+class _Ids:
+    """Finds ids, also those written as a string here, as a number there."""
 
     def __init__(self, known: Mapping[Any, Any]) -> None:
         self.known = known
-        # The ids of a list differ, but not 7 and "7" by their text.
+        # 7 and "7" are different ids with one text.
         texts = Counter(map(str, known))
         self.by_text = {str(key): key for key in known if texts[str(key)] == 1}
         self.matched = 0
         self.first = ''
 
     def find(self, value: Any) -> Any:
-        """Find an id.
-
-        Args:
-            value (Any): The id as an annotation states it.
-
-        Returns:
-            Any: The id as it is listed, None where it is not.
-        """
+        """Find the id as it is listed, None where it is not."""
         if not is_key(value):
             return None
         if value in self.known:
@@ -519,6 +482,49 @@ class _Ids:
             self.first = self.first or f'id {value!r} for {key!r}'
             self.matched += 1
         return key
+
+
+def read_categories(categories: Sequence[dict], source: str) -> Dict[Any, str]:
+    """Read the list of categories.
+
+    Args:
+        categories (Sequence[dict]): The list.
+        source (str): The annotation file, for messages.
+
+    Returns:
+        dict[int | str, str]: Normalised class name by category id.
+
+    Raises:
+        AnnotationError: If an id or name is missing or ambiguous.
+    """
+    names: Dict[Any, str] = {}
+    for index, category in enumerate(categories):
+        problem = ''
+        for key in ('id', 'name'):
+            if not is_key(category.get(key)):
+                problem = (
+                    f'{key!r} is {category.get(key)!r}, expected a number or '
+                    'a string'
+                )
+        if not problem:
+            category_id = category['id']
+            name = normalise_name(str(category['name']))
+            if names.setdefault(category_id, name) != name:
+                problem = (
+                    f'the id {category_id!r} names {names[category_id]!r} '
+                    f'and {name!r}'
+                )
+            elif not name:
+                problem = "'name' is empty, expected a class"
+        if problem:
+            raise AnnotationError(
+                source,
+                f'category {index}',
+                problem,
+                UNCLEAR_CATEGORIES.fix,
+                UNCLEAR_CATEGORIES,
+            )
+    return names
 
 
 def is_key(value: object) -> bool:
@@ -535,10 +541,10 @@ def is_key(value: object) -> bool:
 
 
 def is_numbers(value: object, length: int) -> bool:
-    """Tell whether a value is a list of numbers.
+    """Tell whether a value is a list of numbers, NaN and infinity included.
 
     Args:
-        value (object): The value. NaN and infinity are numbers here.
+        value (object): The value.
         length (int): The expected length.
 
     Returns:
@@ -549,3 +555,18 @@ def is_numbers(value: object, length: int) -> bool:
         and len(value) == length
         and NUMBERS.issuperset(map(type, value))
     )
+
+
+def to_floats(numbers: Sequence[float]) -> Tuple[float, ...]:
+    """Convert numbers to floats.
+
+    Args:
+        numbers (Sequence[float]): The numbers.
+
+    Returns:
+        tuple[float]: The floats, all NaN if one is too large for a float.
+    """
+    try:
+        return tuple(map(float, numbers))
+    except OverflowError:  # an integer of hundreds of digits
+        return (math.nan,) * len(numbers)

@@ -36,60 +36,22 @@ OPTIONAL_ATTRIBUTE = 'cell_size'
 # Lists of class names that labelling tools leave beside the label files.
 NOT_LABELS = ('classes.txt', 'obj.names.txt')
 
-# A normalised centre or side above this can't come from a box over the edge:
-# the file holds pixels.
+# A normalised centre or side above this is no box over the edge: the file
+# holds pixels.
 MAX_NORMALISED = 2.0
 
 
-@dataclass(frozen=True)
+@dataclass
 class TextRow:
     """One row of a label file.
 
     Args:
-        number (int): Line number, from 1.
-        category (str | None): Class name, None where the class is unknown.
-        box (tuple[float]): Centre x, centre y, width, height, normalised.
-        region (tuple[float]): The four p of a sparse row, else empty.
-        codes (dict[str, int | None]): Raw code by attribute name.
+        cell (RawCell): Its cell.
+        region (tuple[float]): The four numbers of a sparse row, else empty.
     """
 
-    number: int
-    category: Optional[str]
-    box: Tuple[float, float, float, float]
+    cell: RawCell
     region: Tuple[float, ...]
-    codes: Mapping[str, Optional[int]]
-
-    @property
-    def where(self) -> str:
-        """str: The row, for messages."""
-        return f'line {self.number}'
-
-    def centre(self, size: Tuple[int, int]) -> Tuple[float, float]:
-        """Centre of the box.
-
-        Args:
-            size (tuple[int]): (width, height) of the image in pixels.
-
-        Returns:
-            tuple[float]: (x, y) in pixels.
-        """
-        return self.box[0] * size[0], self.box[1] * size[1]
-
-    def corners(self, size: Tuple[int, int]) -> Box:
-        """Corners of the box.
-
-        Args:
-            size (tuple[int]): (width, height) of the image in pixels.
-
-        Returns:
-            tuple[float]: (x1, y1, x2, y2) in pixels.
-        """
-        x, y = self.centre(size)
-        half_width, half_height = (
-            self.box[2] * size[0] / 2,
-            self.box[3] * size[1] / 2,
-        )
-        return x - half_width, y - half_height, x + half_width, y + half_height
 
 
 def list_label_files(
@@ -99,8 +61,7 @@ def list_label_files(
 
     Args:
         folder (str): The folder.
-        backend_args (dict, optional): Arguments of the file backend. Defaults
-            to None.
+        backend_args (dict, optional): Arguments of the file backend.
 
     Returns:
         dict[str, str]: Path by file name without suffix, sorted.
@@ -110,27 +71,22 @@ def list_label_files(
     """
     names = []
     if fileio.isdir(folder, backend_args):
-        names = sorted(
-            name
-            for name in fileio.list_dir_or_file(
-                folder,
-                list_dir=False,
-                suffix='.txt',
-                backend_args=backend_args,
-            )
-            if name not in NOT_LABELS
+        names = fileio.list_dir_or_file(
+            folder, list_dir=False, suffix='.txt', backend_args=backend_args
         )
-    if not names:
+    paths = {
+        osp.splitext(name)[0]: fileio.join_path(
+            folder, name, backend_args=backend_args
+        )
+        for name in sorted(names)
+        if name not in NOT_LABELS
+    }
+    if not paths:
         raise FileNotFoundError(
             f'{folder}: no label files (*.txt) are there. Set `ann_file` to '
             'the folder that holds them.'
         )
-    return {
-        osp.splitext(name)[0]: fileio.join_path(
-            folder, name, backend_args=backend_args
-        )
-        for name in names
-    }
+    return paths
 
 
 class YoloTextReader(BaseReader):
@@ -138,15 +94,13 @@ class YoloTextReader(BaseReader):
 
     A row is ``cls x y w h`` (class of the authors' list, normalised centre
     box) and the seven attribute codes, or six without the cell size. An empty
-    file states that the image holds no cell. An image without a file is stated
-    nothing about: it is taken as not annotated, and counted.
+    file states that the image holds no cell. An image without a file counts
+    as not annotated.
 
     Args:
         args (tuple): Arguments of :class:`BaseReader`.
-        classes (Sequence[str]): Class names by index. Defaults to those of
-            the authors' list.
-        columns (Sequence[str]): Names of the attribute columns. Defaults to
-            LLD's seven.
+        classes (Sequence[str]): Class names by index.
+        columns (Sequence[str]): Names of the attribute columns.
         kwargs (dict): Keyword arguments of :class:`BaseReader`.
     """
 
@@ -162,32 +116,21 @@ class YoloTextReader(BaseReader):
     ) -> None:
         super().__init__(*args, **kwargs)
         self.classes = tuple(classes)
-        self.layouts = self._make_layouts(columns)
+        # Attribute names by the number of columns of a row.
+        short = tuple(name for name in columns if name != OPTIONAL_ATTRIBUTE)
+        self.layouts: Dict[int, Tuple[str, ...]] = {
+            5 + self.region_columns + len(layout): layout
+            for layout in (tuple(columns), short)
+        }
 
     def read(self, source: str) -> List[FieldRecord]:
-        """Read all fields of one folder of label files.
-
-        Args:
-            source (str): The folder.
-
-        Returns:
-            list[FieldRecord]: One record an image of the image folder, sorted
-            by file name.
-
-        Raises:
-            AnnotationError: If more than half of the rows or files can't be
-                understood.
-            FileNotFoundError: If the labels are not there, or the images of
-                more than half of them.
-        """
-        doubt = FaultRateCheck(self.issues, source)
+        """Read one folder of label files, see :meth:`BaseReader.read`."""
+        rate_check = FaultRateCheck(self.issues, source)
         paths = list_label_files(source, self.backend_args)
-        names = self._list_images(source)
+        names = self._list_images()
         sizes = self.look_at_images(dict.fromkeys(names.values()), source)
         rows = self._read_files(paths, names, sizes)
-        regions = self._read_regions(
-            rows, {stem: sizes[names[stem]] for stem in rows}, paths
-        )
+        regions = self._read_regions(rows, paths)
 
         fields = []
         for stem, name in names.items():
@@ -195,21 +138,11 @@ class YoloTextReader(BaseReader):
                 continue
             if stem not in paths:
                 self.issues.add(IMAGE_WITHOUT_LABELS, self.images.join(name))
-            cells = [
-                RawCell(
-                    row.corners(sizes[name]),
-                    row.category or UNKNOWN,
-                    tuple(row.codes.get(key) for key in self.schema.names),
-                    row.category is None,
-                    row.where,
-                )
-                for row in rows.get(stem, ())
-            ]
             fields.append(
                 repair_field(
                     name,
                     sizes[name],
-                    cells,
+                    [row.cell for row in rows.get(stem, ())],
                     self.schema,
                     paths.get(stem, source),
                     self.issues,
@@ -217,10 +150,10 @@ class YoloTextReader(BaseReader):
                     memo=self.code_memo,
                 )
             )
-        doubt.check()
+        rate_check.check()
         return fields
 
-    def _list_images(self, source: str) -> Dict[str, str]:
+    def _list_images(self) -> Dict[str, str]:
         """List the images by the name of their label file."""
         names = {}
         for stem, group in self.images.group_by_stem().items():
@@ -239,14 +172,7 @@ class YoloTextReader(BaseReader):
         names: Mapping[str, str],
         sizes: Mapping[str, Tuple[int, int]],
     ) -> Dict[str, List[TextRow]]:
-        """Read the label files of the images that are kept.
-
-        Returns:
-            dict[str, list[TextRow]]: Rows by image.
-
-        Raises:
-            FileNotFoundError: If more than half of the files have no image.
-        """
+        """Read the rows of the images that are kept, by label file."""
         self.issues.seen['label files'] += len(paths)
         missing = [stem for stem in paths if stem not in names]
         if len(missing) > len(paths) // 2:
@@ -280,37 +206,27 @@ class YoloTextReader(BaseReader):
                 continue
             self.issues.kept['label files'] += 1
             self.issues.seen['annotations'] += len(lines)
-            if names[stem] not in sizes:
-                if lines:
-                    self.issues.add(ANNOTATION_OF_DROPPED, path, len(lines))
-                continue
-            parsed = (
-                self._parse_row(tokens, path, number)
-                for number, tokens in lines
-            )
-            rows[stem] = [row for row in parsed if row is not None]
+            size = sizes.get(names[stem])
+            if size is not None:
+                parsed = (
+                    self._parse_row(tokens, size, path, number)
+                    for number, tokens in lines
+                )
+                rows[stem] = [row for row in parsed if row is not None]
+            elif lines:
+                self.issues.add(ANNOTATION_OF_DROPPED, path, len(lines))
         return rows
 
-    def _make_layouts(
-        self, columns: Sequence[str]
-    ) -> Dict[int, Tuple[str, ...]]:
-        """Map the number of columns of a row to its attribute names."""
-        short = tuple(name for name in columns if name != OPTIONAL_ATTRIBUTE)
-        return {
-            5 + self.region_columns + len(layout): layout
-            for layout in (tuple(columns), short)
-        }
-
     def _parse_row(
-        self, tokens: Sequence[str], path: str, number: int
+        self,
+        tokens: Sequence[str],
+        size: Tuple[int, int],
+        path: str,
+        number: int,
     ) -> Optional[TextRow]:
-        """Parse one row.
-
-        Returns:
-            TextRow | None: None if the row has another layout, or no box in
-            shares of the image.
-        """
-        where = f'{path}, line {number}'
+        """Parse one row; None if it has another layout or a wrong box."""
+        record = f'line {number}'
+        where = f'{path}, {record}'
         if len(tokens) not in self.layouts:
             expected = ' or '.join(map(str, self.layouts))
             self.issues.add(
@@ -326,58 +242,51 @@ class YoloTextReader(BaseReader):
             self.issues.add(ROW_PIXELS, where)
             return None
         class_number = parse_number(tokens[0])
-        category = None
-        if class_number in range(len(self.classes)):
-            category = self.classes[int(class_number)]
-        else:
+        is_known = class_number in range(len(self.classes))
+        if not is_known:
             self.issues.add(
                 UNKNOWN_CATEGORY,
                 f'{where}: got the class {tokens[0]}, expected 0 to '
                 f'{len(self.classes) - 1}',
             )
         start = 5 + self.region_columns
+        codes = {}
+        for name, token in zip(self.layouts[len(tokens)], tokens[start:]):
+            try:
+                codes[name] = parse_code(token)
+            except ValueError:
+                self.issues.add(MALFORMED_CODE, f'{where}: {name}')
+        x, y, half_width, half_height = (
+            box[0] * size[0],
+            box[1] * size[1],
+            box[2] * size[0] / 2,
+            box[3] * size[1] / 2,
+        )
+        cell = RawCell(
+            (x - half_width, y - half_height, x + half_width, y + half_height),
+            self.classes[int(class_number)] if is_known else UNKNOWN,
+            tuple(map(codes.get, self.schema.names)),
+            not is_known,
+            record,
+        )
         # Words make no rectangle either.
-        region = [parse_number(token) for token in tokens[5:start]]
+        region = map(parse_number, tokens[5:start])
         return TextRow(
-            number=number,
-            category=category,
-            box=box,
-            region=tuple(math.nan if p is None else p for p in region),
-            codes={
-                name: self._parse_code(token, path, number, name)
-                for name, token in zip(
-                    self.layouts[len(tokens)], tokens[start:]
-                )
-            },
+            cell, tuple(math.nan if p is None else p for p in region)
         )
 
-    def _parse_code(
-        self, token: str, path: str, number: int, name: str
-    ) -> Optional[int]:
-        """Parse one code, None where it is no whole number."""
-        try:
-            return parse_code(token)
-        except ValueError:
-            self.issues.add(MALFORMED_CODE, f'{path}, line {number}: {name}')
-            return None
-
     def _read_regions(
-        self,
-        rows: Mapping[str, List[TextRow]],
-        sizes: Mapping[str, Tuple[int, int]],
-        paths: Mapping[str, str],
-    ) -> Dict[str, Optional[List[Box]]]:
+        self, rows: Mapping[str, List[TextRow]], paths: Mapping[str, str]
+    ) -> Mapping[str, Optional[List[Box]]]:
         """Find the annotated regions of each image with a label file.
 
         Args:
-            rows (Mapping[str, list[TextRow]]): Rows by image.
-            sizes (Mapping[str, tuple[int]]): (width, height) in pixels by
-                image.
-            paths (Mapping[str, str]): Label file by image.
+            rows (Mapping[str, list[TextRow]]): Rows by label file.
+            paths (Mapping[str, str]): Paths by label file.
 
         Returns:
-            dict[str, list[tuple[float]] | None]: None by image: annotated as
-            a whole.
+            Mapping[str, list[tuple[float]] | None]: Rectangles (x1, y1, x2,
+            y2) in pixels by label file, None for the whole image.
         """
         return dict.fromkeys(rows)
 

@@ -3,8 +3,9 @@ import os.path as osp
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from pathlib import Path
-from typing import List, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
+from mmleuk.io.atomic_write import write_text
 from mmleuk.io.conversion_report import ConversionError, ConversionReport
 from mmleuk.io.repair import MIN_SIDE, NOT_APPLICABLE
 from mmleuk.io.source_files import check_name
@@ -18,13 +19,13 @@ IGNORED_LOST = 'ignored cells (they become background)'
 class BaseWriter(ABC):
     """Writes records in one annotation format.
 
-    ``read(write(fit(fields)))`` gives ``fit(fields)`` again: coordinates to
-    1e-6 pixels, regions in any order, a region over the whole image as "the
-    whole image", image ids only where the format has them.
+    Reading what was written gives the records of :meth:`fit` again:
+    coordinates to 1e-6 pixels, regions in any order, a region over the whole
+    image as "the whole image", image ids only where the format has them.
 
     Args:
         schema (AttributeSchema): The attributes of the records.
-        classes (Sequence[str]): Names of the classes by index.
+        classes (Sequence[str]): Class names by index.
     """
 
     # Classes that the format is tied to; None for any.
@@ -39,18 +40,18 @@ class BaseWriter(ABC):
     def fit(
         self, fields: Sequence[FieldRecord], report: ConversionReport
     ) -> List[FieldRecord]:
-        """Bring records to what the format can hold.
+        """Reduce records to what the format can hold.
 
         Args:
             fields (Sequence[FieldRecord]): The records.
-            report (ConversionReport): Where losses are counted, and cells
-                that go.
+            report (ConversionReport): Where losses and dropped cells are
+                counted.
 
         Returns:
             list[FieldRecord]: The same records where nothing is lost.
 
         Raises:
-            ConversionError: If file names can't be written at all.
+            ConversionError: If a file name can not be written.
         """
         for field in fields:
             check_name(field.file_name, 'the records', field.file_name[:120])
@@ -59,7 +60,7 @@ class BaseWriter(ABC):
     def _fit_field(
         self, field: FieldRecord, report: ConversionReport
     ) -> FieldRecord:
-        """Bring one record to what the format can hold."""
+        """Reduce one record to what the format can hold."""
         return field
 
     @abstractmethod
@@ -72,17 +73,32 @@ class BaseWriter(ABC):
         """Write records.
 
         Args:
-            fields (Sequence[FieldRecord]): Records that fit.
+            fields (Sequence[FieldRecord]): Records from :meth:`fit`.
             target (str): The file or folder to write.
             report (ConversionReport): Where notes on the result are added.
 
         Raises:
-            ConversionError: If ``target`` can't be written to.
+            ConversionError: If ``target`` can not be written.
         """
+
+    def known_values(self, cell: CellRecord) -> List[Tuple[Attribute, str]]:
+        """Name the attribute values of a cell that are known.
+
+        Args:
+            cell (CellRecord): The cell.
+
+        Returns:
+            list[tuple[Attribute, str]]: Attributes and their values.
+        """
+        return [
+            (attribute, attribute.values[code])
+            for attribute, code in zip(self.schema, cell.attributes)
+            if code != MISSING
+        ]
 
 
 def drop_ignored(field: FieldRecord, report: ConversionReport) -> FieldRecord:
-    """Drop ignored cells, which a format can't hold.
+    """Drop ignored cells, which a format can not hold.
 
     Args:
         field (FieldRecord): The record.
@@ -100,7 +116,7 @@ def drop_ignored(field: FieldRecord, report: ConversionReport) -> FieldRecord:
 
 
 def drop_regions(field: FieldRecord, report: ConversionReport) -> FieldRecord:
-    """Drop annotated regions, which a format can't hold.
+    """Drop annotated regions, which a format can not hold.
 
     Args:
         field (FieldRecord): The record.
@@ -112,35 +128,6 @@ def drop_regions(field: FieldRecord, report: ConversionReport) -> FieldRecord:
     if not field.is_fully_annotated:
         report.lost[f'images with {REGIONS_LOST}'] += 1
     return replace(field, annotated_regions=None)
-
-
-def mask_attributes(
-    field: FieldRecord,
-    schema: AttributeSchema,
-    held: set,
-    report: ConversionReport,
-) -> FieldRecord:
-    """Mask attributes that a format can't hold.
-
-    Args:
-        field (FieldRecord): The record.
-        schema (AttributeSchema): Its attributes.
-        held (set[str]): Names of those that the format holds.
-        report (ConversionReport): Where stated codes that go are counted.
-
-    Returns:
-        FieldRecord: The record without them.
-    """
-    cells: List[CellRecord] = []
-    for cell in field.cells:
-        codes = []
-        for attribute, code in zip(schema, cell.attributes):
-            if attribute.name not in held and code != MISSING:
-                report.lost[f'codes of {attribute.title}'] += 1
-                code = MISSING
-            codes.append(code)
-        cells.append(replace(cell, attributes=tuple(codes)))
-    return replace(field, cells=tuple(cells))
 
 
 def missing_code(attribute: Attribute) -> int:
@@ -157,11 +144,11 @@ def missing_code(attribute: Attribute) -> int:
 
 
 def safe_side(side: float) -> float:
-    """Keep a side from falling below the smallest one that readers take.
+    """Protect a side from falling below the shortest that readers take.
 
     Args:
-        side (float): Length in pixels, before it is written as a share of the
-            image, which rounds it.
+        side (float): Length in pixels, before it is written as a rounded
+            share of the image.
 
     Returns:
         float: The length, wider by less than 1e-7 pixels if it is in danger.
@@ -169,28 +156,32 @@ def safe_side(side: float) -> float:
     return side * (1 + 1e-8) if side < MIN_SIDE * (1 + 1e-8) else side
 
 
-def label_names(fields: Sequence[FieldRecord]) -> List[str]:
+def label_names(
+    fields: Sequence[FieldRecord], one_folder: bool = True
+) -> List[str]:
     """Name the label file of each image: its name without suffix.
 
     Args:
         fields (Sequence[FieldRecord]): The records.
+        one_folder (bool): Whether all label files lie in one folder, beside
+            a list of class names.
 
     Returns:
         list[str]: Names, in order.
 
     Raises:
-        ConversionError: If an image is in a subfolder, two images share a
-            name but for the suffix, or a name is taken by tools.
+        ConversionError: If an image lies in a subfolder, two images have the
+            same name but for the suffix, or the name is that of the list.
     """
-    names = {}
+    names: Dict[str, str] = {}
     for field in fields:
         stem = osp.splitext(field.file_name)[0]
         fault = None
-        if '/' in stem:
-            fault = 'lies in a subfolder'
-        elif stem in names:
+        if stem in names:
             fault = f'would share its label file with {names[stem]}'
-        elif stem in ('classes', 'obj.names'):
+        elif one_folder and '/' in stem:
+            fault = 'lies in a subfolder'
+        elif one_folder and stem in ('classes', 'obj.names'):
             fault = 'would have a label file that tools take for class names'
         if fault:
             raise ConversionError(
@@ -202,31 +193,31 @@ def label_names(fields: Sequence[FieldRecord]) -> List[str]:
     return list(names)
 
 
-def make_folder(target: str, suffixes: Sequence[str]) -> Path:
-    """Make the folder of label files, refusing to mix them with others.
+def write_label_files(target: str, texts: Dict[str, str], suffix: str) -> None:
+    """Write label files into a folder that holds none.
 
     Args:
         target (str): The folder.
-        suffixes (Sequence[str]): Suffixes of label files.
-
-    Returns:
-        Path: The folder.
+        texts (dict[str, str]): Content by file name without suffix.
+        suffix (str): Suffix of the files, such as ``'.txt'``.
 
     Raises:
-        ConversionError: If there are label files already.
+        ConversionError: If there is nothing to write, or the folder holds
+            such files.
     """
+    if not texts:
+        raise ConversionError(
+            'no image is annotated, so that no label file would be written. '
+            'Convert to a JSON format'
+        )
     folder = Path(target)
     if folder.exists() and not folder.is_dir():
         raise ConversionError(f'{folder} is a file, expected a new folder')
-    stale = [
-        path.name
-        for path in (folder.rglob('*') if folder.exists() else ())
-        if path.suffix in suffixes
-    ]
+    stale = [path.name for path in folder.rglob(f'*{suffix}')]
     if stale:
         raise ConversionError(
             f'{folder} holds {len(stale)} label files already, such as '
             f'{stale[0]}, expected a new folder'
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    for name, text in texts.items():
+        write_text(folder / f'{name}{suffix}', text)

@@ -100,13 +100,7 @@ class JsonWriter(BaseWriter):
         target: str,
         report: ConversionReport,
     ) -> None:
-        """Write records.
-
-        Args:
-            fields (Sequence[FieldRecord]): Records that fit.
-            target (str): The file.
-            report (ConversionReport): Unused.
-        """
+        """Write one JSON file, see :meth:`BaseWriter.write`."""
         write_json(target, self.make(fields))
 
     def make(self, fields: Sequence[FieldRecord]) -> Dict[str, List[dict]]:
@@ -198,9 +192,8 @@ class CocoWriter(SparseJsonWriter):
     def _attributes(self, cell: CellRecord) -> dict:
         """State the attributes of a cell, as keys of its annotation."""
         named = {
-            attribute.name: attribute.values[code]
-            for attribute, code in zip(self.schema, cell.attributes)
-            if code != MISSING
+            attribute.name: value
+            for attribute, value in self.known_values(cell)
         }
         return {'segmentation': [], NESTED_KEY: named}
 
@@ -210,14 +203,7 @@ class CocoWriter(SparseJsonWriter):
         target: str,
         report: ConversionReport,
     ) -> None:
-        """Write records.
-
-        Args:
-            fields (Sequence[FieldRecord]): Records that fit.
-            target (str): The file.
-            report (ConversionReport): Where a note is added if there are
-                regions.
-        """
+        """Write one JSON file; note what others make of the regions."""
         super().write(fields, target, report)
         if any(field.annotated_regions is not None for field in fields):
             report.notes.append(

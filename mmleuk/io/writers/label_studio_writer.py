@@ -1,18 +1,16 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-import json
-from pathlib import Path
 from typing import List, Sequence
 from urllib.parse import quote
 
-from mmleuk.io.atomic_write import write_text
 from mmleuk.io.attribute_names import IGNORED
 from mmleuk.io.conversion_report import ConversionReport
 from mmleuk.io.label_setup import region_label_of
 from mmleuk.io.readers.box_reader import REGION_LABEL
-from mmleuk.structures import MISSING, AttributeSchema
+from mmleuk.structures import AttributeSchema
 from mmleuk.structures.record import Box, CellRecord, FieldRecord
 
 from .base_writer import BaseWriter, safe_side
+from .json_writers import write_json
 from .xml_writers import regions_to_draw
 
 
@@ -24,13 +22,11 @@ class LabelStudioWriter(BaseWriter):
     Args:
         schema (AttributeSchema): The attributes of the records.
         classes (Sequence[str]): Names of the classes.
-        region_label (str): Label of annotated regions. Defaults to
-            ``REGION_LABEL``.
-        image_prefix (str): What Label Studio needs before the (then quoted)
-            name of an image, such as ``'/data/local-files/?d=fields/'``.
-            Defaults to ''.
+        region_label (str): Label of annotated regions.
+        image_prefix (str): Prefix of image names in Label Studio, such as
+            ``'/data/local-files/?d=fields/'``; with it, names are quoted.
         as_predictions (bool): Whether to write predictions, which annotators
-            start from, instead of annotations. Defaults to False.
+            start from, instead of annotations.
 
     Raises:
         ValueError: If a class has the name of the region's label.
@@ -55,13 +51,7 @@ class LabelStudioWriter(BaseWriter):
         target: str,
         report: ConversionReport,
     ) -> None:
-        """Write records.
-
-        Args:
-            fields (Sequence[FieldRecord]): Records that fit.
-            target (str): The file.
-            report (ConversionReport): Where notes on the result are added.
-        """
+        """Write one JSON file, see :meth:`BaseWriter.write`."""
         regions = regions_to_draw(fields, report)
         tasks = []
         for index, field in enumerate(fields):
@@ -84,7 +74,7 @@ class LabelStudioWriter(BaseWriter):
                     self.key: [{'result': results}],
                 }
             )
-        write_text(Path(target), f'{json.dumps(tasks)}\n')
+        write_json(target, tasks)
 
     def _rectangle(
         self, field: FieldRecord, box: Box, label: str, number: int
@@ -115,9 +105,8 @@ class LabelStudioWriter(BaseWriter):
         """Write the results of one cell."""
         rectangle = self._rectangle(field, cell.bbox, cell.category, number)
         chosen = [
-            (attribute.name, attribute.values[code])
-            for attribute, code in zip(self.schema, cell.attributes)
-            if code != MISSING
+            (attribute.name, value)
+            for attribute, value in self.known_values(cell)
         ]
         if cell.ignored:
             chosen.append((IGNORED, IGNORED))

@@ -1,16 +1,20 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 from dataclasses import replace
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Set
 
 import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
-from mmleuk.io.atomic_write import write_text
-from mmleuk.io.conversion_report import ConversionError, ConversionReport
+from mmleuk.io.conversion_report import ConversionReport
 from mmleuk.io.readers import REGION_ORDERS
 from mmleuk.io.readers.yolo_text import OPTIONAL_ATTRIBUTE
-from mmleuk.structures import LLD_ATTRIBUTES, MISSING, AttributeSchema
+from mmleuk.structures import (
+    LLD_ATTRIBUTES,
+    MISSING,
+    AttributeSchema,
+    center_in_regions,
+)
 from mmleuk.structures.metainfo import LLD_CLASSES
 from mmleuk.structures.record import Box, CellRecord, FieldRecord
 
@@ -19,10 +23,9 @@ from .base_writer import (
     drop_ignored,
     drop_regions,
     label_names,
-    make_folder,
-    mask_attributes,
     missing_code,
     safe_side,
+    write_label_files,
 )
 
 
@@ -32,22 +35,28 @@ class YoloWriter(BaseWriter):
     It holds classes and boxes. An image that is not annotated gets no file.
     """
 
+    # Names of the attributes that a row holds.
+    held: Set[str] = set()
+
     def _fit_field(
         self, field: FieldRecord, report: ConversionReport
     ) -> FieldRecord:
-        """Bring one record to what the format can hold."""
+        """Drop ignored cells, mask attributes, reduce regions."""
         field = drop_ignored(field, report)
-        field = mask_attributes(field, self.schema, self._held(), report)
-        return self._fit_regions(field, report)
-
-    def _held(self) -> set:
-        """Name the attributes that a row holds."""
-        return set()
+        cells = []
+        for cell in field.cells:
+            codes = list(cell.attributes)
+            for index, (attribute, code) in enumerate(zip(self.schema, codes)):
+                if attribute.name not in self.held and code != MISSING:
+                    report.lost[f'codes of {attribute.title}'] += 1
+                    codes[index] = MISSING
+            cells.append(replace(cell, attributes=tuple(codes)))
+        return self._fit_regions(replace(field, cells=tuple(cells)), report)
 
     def _fit_regions(
         self, field: FieldRecord, report: ConversionReport
     ) -> FieldRecord:
-        """Keep of the regions what the format holds."""
+        """Drop regions, unless the image has neither regions nor cells."""
         if field.annotated_regions == () and not field.cells:
             return field
         return drop_regions(field, report)
@@ -58,36 +67,15 @@ class YoloWriter(BaseWriter):
         target: str,
         report: ConversionReport,
     ) -> None:
-        """Write records.
-
-        Args:
-            fields (Sequence[FieldRecord]): Records that fit.
-            target (str): The folder.
-            report (ConversionReport): Where notes on the result are added.
-
-        Raises:
-            ConversionError: If the folder holds label files, or no image
-                would have one.
-        """
+        """Write one label file an image, see :meth:`BaseWriter.write`."""
         texts: Dict[str, str] = {}
         for name, field in zip(label_names(fields), fields):
             rows = self._rows(field)
             if rows is not None:
                 texts[name] = ''.join(f'{row}\n' for row in rows)
-        if not texts:
-            raise ConversionError(
-                'no image is annotated, so that no label file would be '
-                'written. Convert to a JSON format'
-            )
-        folder = make_folder(target, ('.txt',))
-        self._write_names(folder)
-        for name, text in texts.items():
-            write_text(folder / f'{name}.txt', text)
-
-    def _write_names(self, folder) -> None:
-        """Write the names of the classes beside the labels."""
-        names = ''.join(f'{name}\n' for name in self.classes)
-        write_text(folder / 'classes.txt', names)
+        if texts and self.own_classes is None:
+            texts['classes'] = ''.join(f'{name}\n' for name in self.classes)
+        write_label_files(target, texts, '.txt')
 
     def _rows(self, field: FieldRecord) -> Optional[List[str]]:
         """Write the rows of one image; None for no file."""
@@ -132,7 +120,7 @@ class TextWriter(YoloWriter):
     Args:
         schema (AttributeSchema): The attributes of the records.
         classes (Sequence[str]): LLD's classes, or some of them.
-        cell_size (bool): Whether to write Cell Size. Defaults to True.
+        cell_size (bool): Whether to write Cell Size.
     """
 
     own_classes = LLD_CLASSES
@@ -149,37 +137,28 @@ class TextWriter(YoloWriter):
             for attribute in AttributeSchema(LLD_ATTRIBUTES)
             if cell_size or attribute.name != OPTIONAL_ATTRIBUTE
         ]
-
-    def _held(self) -> set:
-        """Name the attributes that a row holds."""
-        return {attribute.name for attribute in self.columns}
-
-    def _write_names(self, folder) -> None:
-        """Leave the names out: the format fixes them."""
+        self.held = {attribute.name for attribute in self.columns}
 
     def _codes(self, cell: CellRecord) -> List[int]:
         """List the codes of a row."""
         codes = dict(zip(self.schema.names, cell.attributes))
+        codes = [codes.get(column.name, MISSING) for column in self.columns]
         return [
-            missing_code(attribute)
-            if codes.get(attribute.name, MISSING) == MISSING
-            else codes[attribute.name]
-            for attribute in self.columns
+            missing_code(column) if code == MISSING else code
+            for column, code in zip(self.columns, codes)
         ]
 
 
 class SparseTextWriter(TextWriter):
-    """Writes LLD's sparse text, 16 columns or 15 without Cell Size.
+    """Writes text labels with the rectangle of a region in every row.
 
-    Each row names one region, so that every region needs a cell: of an image
-    without cells, only that nothing is annotated can be said (an empty file),
-    and of an image that is not annotated no cells can be kept.
+    Each row names one region, so that a region without a cell of its own is
+    lost.
 
     Args:
         args (tuple): Arguments of :class:`TextWriter`.
-        region_order (str): Order of the region's four numbers, a key of
-            ``REGION_ORDERS``. Defaults to 'x1y1x2y2', in which the authors'
-            loader takes them.
+        region_order (str): Order of the four numbers, a key of
+            ``REGION_ORDERS``. The default is the one of the authors' loader.
         kwargs (dict): Keyword arguments of :class:`TextWriter`.
 
     Raises:
@@ -200,7 +179,7 @@ class SparseTextWriter(TextWriter):
     def _fit_regions(
         self, field: FieldRecord, report: ConversionReport
     ) -> FieldRecord:
-        """Keep of the regions what the format holds."""
+        """Drop regions that no row can name."""
         regions = field.annotated_regions
         if field.is_fully_annotated:
             if field.cells:
@@ -230,31 +209,22 @@ class SparseTextWriter(TextWriter):
             report.lost['regions without a cell'] += len(regions) - len(kept)
         return replace(field, annotated_regions=kept)
 
-    def _rows(self, field: FieldRecord) -> Optional[List[str]]:
+    def _rows(self, field: FieldRecord) -> List[str]:
         """Write the rows of one image; empty where nothing is annotated."""
         regions = field.annotated_regions
         if regions is None:
             regions = ((0.0, 0.0, float(field.width), float(field.height)),)
         if not field.cells:
             return []
-        chosen = np.full(len(field.cells), -1)
+        # A cell without a region of its own names the first that holds it.
+        chosen = _inside(field.cells, regions).argmax(axis=0)
         for region, cell in enumerate(_pair(field.cells, regions)):
             if cell >= 0:
                 chosen[cell] = region
-        rows = []
-        for cell, region in zip(field.cells, chosen.tolist()):
-            if region < 0:
-                region = next(
-                    (
-                        index
-                        for index, candidate in enumerate(regions)
-                        if _holds(candidate, cell)
-                    ),
-                    0,
-                )
-            numbers = self._order(regions[region])
-            rows.append(self._row(field, cell, numbers))
-        return rows
+        return [
+            self._row(field, cell, self._order(regions[region]))
+            for cell, region in zip(field.cells, chosen)
+        ]
 
     def _order(self, region: Box) -> List[float]:
         """Put a rectangle into the order of the columns."""
@@ -270,13 +240,7 @@ class SparseTextWriter(TextWriter):
         target: str,
         report: ConversionReport,
     ) -> None:
-        """Write records.
-
-        Args:
-            fields (Sequence[FieldRecord]): Records that fit.
-            target (str): The folder.
-            report (ConversionReport): Where a note on the order is added.
-        """
+        """Write the files and note the order of the region."""
         super().write(fields, target, report)
         report.notes.append(
             f'the four numbers of a region are {self.region_order}: read '
@@ -285,28 +249,21 @@ class SparseTextWriter(TextWriter):
         )
 
 
-def _holds(region: Box, cell: CellRecord) -> bool:
-    """Tell whether the centre of a cell lies in a region."""
-    x = (cell.bbox[0] + cell.bbox[2]) / 2
-    y = (cell.bbox[1] + cell.bbox[3]) / 2
-    return region[0] <= x <= region[2] and region[1] <= y <= region[3]
+def _inside(cells: Sequence[CellRecord], regions: Sequence[Box]) -> np.ndarray:
+    """Tell which regions hold the centre of which cells, shape (r, c)."""
+    bboxes = np.array([cell.bbox for cell in cells])
+    return np.array(
+        [center_in_regions(bboxes, np.array([region])) for region in regions]
+    )
 
 
-def _pair(
-    cells: Sequence[CellRecord], regions: Sequence[Box]
-) -> Tuple[int, ...]:
-    """Give as many regions as possible a cell of their own inside them.
-
-    Args:
-        cells (Sequence[CellRecord]): The cells.
-        regions (Sequence[tuple[float]]): The regions.
+def _pair(cells: Sequence[CellRecord], regions: Sequence[Box]) -> List[int]:
+    """Give as many regions as possible a cell of their own.
 
     Returns:
-        tuple[int]: Index of a cell by region, -1 where there is none.
+        list[int]: Index of a cell inside each region, -1 where there is none.
     """
-    inside = [[_holds(region, cell) for cell in cells] for region in regions]
-    return tuple(
-        maximum_bipartite_matching(
-            csr_matrix(np.array(inside, dtype=np.int8)), perm_type='column'
-        ).tolist()
-    )
+    inside = _inside(cells, regions).astype(np.int8)
+    return maximum_bipartite_matching(
+        csr_matrix(inside), perm_type='column'
+    ).tolist()

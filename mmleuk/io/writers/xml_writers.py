@@ -2,7 +2,7 @@
 import os.path as osp
 import re
 from pathlib import Path
-from typing import Dict, List, Sequence, Tuple
+from typing import Dict, Sequence, Tuple
 from xml.etree import ElementTree
 
 from mmleuk.io.atomic_write import write_text
@@ -10,51 +10,33 @@ from mmleuk.io.attribute_names import IGNORED, NOT_STATED
 from mmleuk.io.conversion_report import ConversionError, ConversionReport
 from mmleuk.io.label_setup import cvat_attributes, region_label_of
 from mmleuk.io.readers.box_reader import REGION_LABEL
-from mmleuk.structures import MISSING, AttributeSchema
-from mmleuk.structures.record import Box, CellRecord, FieldRecord
+from mmleuk.structures import AttributeSchema
+from mmleuk.structures.record import Box, FieldRecord
 
 from .base_writer import (
     BaseWriter,
     drop_regions,
-    make_folder,
+    label_names,
+    write_label_files,
 )
 
 # What XML 1.0 has no way to write.
 NOT_XML = re.compile('[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]')
 
 
-def name_attributes(
-    cell: CellRecord, schema: AttributeSchema
-) -> List[Tuple[str, str]]:
-    """State the attributes of a cell in words.
-
-    Args:
-        cell (CellRecord): The cell.
-        schema (AttributeSchema): Its attributes.
-
-    Returns:
-        list[tuple[str]]: Title and value of those that are known.
-    """
-    return [
-        (attribute.title, attribute.values[code])
-        for attribute, code in zip(schema, cell.attributes)
-        if code != MISSING
-    ]
-
-
 def regions_to_draw(
     fields: Sequence[FieldRecord], report: ConversionReport
 ) -> Dict[str, Tuple[Box, ...]]:
-    """Say what annotated regions a labelling tool shall show.
+    """Choose the annotated regions that a labelling tool shows.
 
-    None, if all images are annotated as a whole. Else each image shows its
-    own, and one that is annotated as a whole a rectangle over all of it, so
-    that an image without any is one that is not annotated.
+    If all images are annotated as a whole, there are none. Else an image that
+    is annotated as a whole gets a rectangle over all of it, so that an image
+    without any is one that is not annotated.
 
     Args:
         fields (Sequence[FieldRecord]): The records.
-        report (ConversionReport): Where a note is added if the file alone
-            can't tell that no image is annotated.
+        report (ConversionReport): Where a note is added if no image is
+            annotated, which the file alone can not tell.
 
     Returns:
         dict[str, tuple[tuple[float]]]: Rectangles by file name.
@@ -84,11 +66,7 @@ def _add(parent: ElementTree.Element, tag: str, text: object) -> None:
 
 
 def _dump(root: ElementTree.Element) -> str:
-    """Write a tree as text.
-
-    Raises:
-        ConversionError: If a text has characters that XML can't hold.
-    """
+    """Write a tree as text, refusing characters that XML can not hold."""
     for element in root.iter():
         for text in (element.text or '', *element.attrib.values()):
             if NOT_XML.search(text):
@@ -112,7 +90,7 @@ class VocWriter(BaseWriter):
     def _fit_field(
         self, field: FieldRecord, report: ConversionReport
     ) -> FieldRecord:
-        """Bring one record to what the format can hold."""
+        """Drop the regions."""
         return drop_regions(field, report)
 
     def write(
@@ -121,35 +99,13 @@ class VocWriter(BaseWriter):
         target: str,
         report: ConversionReport,
     ) -> None:
-        """Write records.
-
-        Args:
-            fields (Sequence[FieldRecord]): Records that fit.
-            target (str): The folder.
-            report (ConversionReport): Unused.
-
-        Raises:
-            ConversionError: If two images would share a file, there is no
-                image, or the folder holds XML files.
-        """
-        texts: Dict[str, str] = {}
-        for field in fields:
-            name = f'{osp.splitext(field.file_name)[0]}.xml'
-            if name in texts:
-                raise ConversionError(
-                    f'the image {field.file_name} and another one would share '
-                    f'the file {name}, expected names that differ. Rename '
-                    'one, or convert to a JSON format'
-                )
-            texts[name] = _dump(self._make(field))
-        if not texts:
-            raise ConversionError(
-                'there is no image, so that no file would be written. '
-                'Convert to a JSON format'
-            )
-        folder = make_folder(target, ('.xml',))
-        for name, text in texts.items():
-            write_text(folder / name, text)
+        """Write one XML file an image, see :meth:`BaseWriter.write`."""
+        names = label_names(fields, one_folder=False)
+        texts = {
+            name: _dump(self._make(field))
+            for name, field in zip(names, fields)
+        }
+        write_label_files(target, texts, '.xml')
 
     def _make(self, field: FieldRecord) -> ElementTree.Element:
         """Make the file of one image."""
@@ -170,12 +126,12 @@ class VocWriter(BaseWriter):
                 ('xmin', 'ymin', 'xmax', 'ymax'), cell.bbox
             ):
                 _add(box, side, number)
-            named = name_attributes(cell, self.schema)
-            if named:
+            known = self.known_values(cell)
+            if known:
                 attributes = ElementTree.SubElement(item, 'attributes')
-                for title, value in named:
+                for stated, value in known:
                     attribute = ElementTree.SubElement(attributes, 'attribute')
-                    _add(attribute, 'name', title)
+                    _add(attribute, 'name', stated.title)
                     _add(attribute, 'value', value)
         return root
 
@@ -186,8 +142,7 @@ class CvatWriter(BaseWriter):
     Args:
         schema (AttributeSchema): The attributes of the records.
         classes (Sequence[str]): Names of the classes.
-        region_label (str): Label of annotated regions. Defaults to
-            ``REGION_LABEL``.
+        region_label (str): Label of annotated regions.
 
     Raises:
         ValueError: If a class has the name of that label.
@@ -208,13 +163,7 @@ class CvatWriter(BaseWriter):
         target: str,
         report: ConversionReport,
     ) -> None:
-        """Write records.
-
-        Args:
-            fields (Sequence[FieldRecord]): Records that fit.
-            target (str): The file.
-            report (ConversionReport): Where notes on the result are added.
-        """
+        """Write one XML file, see :meth:`BaseWriter.write`."""
         regions = regions_to_draw(fields, report)
         root = ElementTree.Element('annotations')
         _add(root, 'version', '1.1')
@@ -233,13 +182,13 @@ class CvatWriter(BaseWriter):
             for cell in field.cells:
                 box = self._add_box(image, cell.category, cell.bbox)
                 named = dict.fromkeys(self.schema.titles, NOT_STATED)
-                named.update(name_attributes(cell, self.schema))
+                for attribute, value in self.known_values(cell):
+                    named[attribute.title] = value
                 named[IGNORED] = str(cell.ignored).lower()
                 for title, value in named.items():
-                    attribute = ElementTree.SubElement(
+                    ElementTree.SubElement(
                         box, 'attribute', name=title
-                    )
-                    attribute.text = value
+                    ).text = value
         write_text(Path(target), _dump(root))
 
     def _add_labels(self, root: ElementTree.Element) -> None:
