@@ -6,9 +6,6 @@ from typing import Dict, List, Optional
 
 from terminaltables import AsciiTable
 
-from mmleuk.io.faults import FAULTS, Fault
-from mmleuk.io.issue_log import IssueLog
-
 # Stands for what the name of an image does not state.
 UNNAMED = 'unnamed'
 
@@ -39,35 +36,6 @@ class FaultCount:
     count: int
     places: List[str]
     fix: str
-
-    @classmethod
-    def of(cls, fault: Fault, count: int, places: List[str]) -> 'FaultCount':
-        """Make the count of a kind of fault.
-
-        Args:
-            fault (Fault): The kind.
-            count (int): Number of records.
-            places (list[str]): The first of them.
-
-        Returns:
-            FaultCount: The count.
-        """
-        return cls(fault.text, fault.outcome.value, count, places, fault.fix)
-
-    @classmethod
-    def from_log(cls, log: IssueLog) -> List['FaultCount']:
-        """Take the counts of the log of a dataset.
-
-        Args:
-            log (IssueLog): The log.
-
-        Returns:
-            list[FaultCount]: One a kind.
-        """
-        return [
-            cls.of(FAULTS[kind], count, log.places[kind])
-            for kind, count in log.counts.items()
-        ]
 
 
 @dataclass

@@ -31,11 +31,7 @@ class TypeProfileHook(Hook):
         self._profile: Optional[dict] = None
 
     def before_train(self, runner: Runner) -> None:
-        """Count the training data.
-
-        Args:
-            runner (:obj:`Runner`): The runner.
-        """
+        """Count the training data."""
         dataset = runner.train_dataloader.dataset
         classes = dataset.metainfo.get('classes')
         attributes = dataset.metainfo.get('attributes')
@@ -58,11 +54,6 @@ class TypeProfileHook(Hook):
         ).to_dict()
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Add the profile to a checkpoint.
-
-        Args:
-            runner (:obj:`Runner`): The runner.
-            checkpoint (dict): The checkpoint.
-        """
+        """Add the profile to a checkpoint."""
         if self._profile is not None:
             checkpoint['meta'][PROFILE_KEY] = self._profile

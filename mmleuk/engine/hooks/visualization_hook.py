@@ -78,15 +78,7 @@ class LLDVisualizationHook(DetVisualizationHook):
         data_batch: dict,
         outputs: Sequence[DetDataSample],
     ) -> None:
-        """Draw images of a batch of the validation.
-
-        Args:
-            runner (:obj:`Runner`): The runner.
-            batch_idx (int): Index of the batch.
-            data_batch (dict): The batch.
-            outputs (Sequence[:obj:`DetDataSample`]): Annotations and
-                predictions.
-        """
+        """Draw images of a batch of the validation."""
         if self.draw:
             self._draw(outputs, 'val', self.interval, runner.iter)
 
@@ -97,15 +89,7 @@ class LLDVisualizationHook(DetVisualizationHook):
         data_batch: dict,
         outputs: Sequence[DetDataSample],
     ) -> None:
-        """Draw images of a batch of the test.
-
-        Args:
-            runner (:obj:`Runner`): The runner.
-            batch_idx (int): Index of the batch.
-            data_batch (dict): The batch.
-            outputs (Sequence[:obj:`DetDataSample`]): Annotations and
-                predictions.
-        """
+        """Draw images of a batch of the test."""
         if not self.draw:
             return
         folder = self.test_out_dir
