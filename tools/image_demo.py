@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""Find cells in images, name their types and attributes, and write them down.
+"""Find cells in images with their types and attributes, and write them.
 
 The model comes from a checkpoint alone, or from a config and a checkpoint::
 
@@ -35,7 +35,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--show-dir', help='also draw into this folder')
     parser.add_argument(
-        '--device', help='such as cuda:0 or cpu; default: what is there'
+        '--device', help='such as cuda:0 or cpu (default: a GPU if any)'
     )
     parser.add_argument(
         '--batch-size',
@@ -109,7 +109,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Predict, and say what could not be read."""
+    """Predict, and name the images that could not be read."""
     args = parse_args()
     try:
         tile = args.tile and Tiling(args.tile, args.overlap, args.region)

@@ -23,7 +23,7 @@ from mmengine.registry import Registry
 import mmleuk.registry  # noqa: F401
 from mmleuk.engine.checkpoint_loaders import load_from_local
 
-# Free text for people: brackets in it are no code.
+# Keys of free text, in which brackets are no calls.
 _FREE_TEXT = ('title',)
 _NAME = re.compile(r'[A-Za-z_]\w*')
 
@@ -80,10 +80,10 @@ def read_config(checkpoint: Mapping, origin: str) -> Config:
         origin (str): Its path, for messages.
 
     Returns:
-        Config: The config. Pass what is built of it to :func:`check_names`.
+        Config: The config. Call :func:`check_names` before building it.
 
     Raises:
-        ValueError: If there is none, or it is more than literals.
+        ValueError: If there is none, or it has more than literals.
     """
     text = checkpoint.get('meta', {}).get('cfg')
     if not isinstance(text, str):
@@ -98,9 +98,9 @@ def parse_config(text: str, origin: str) -> Config:
     """Read the text of a config that consists of literals.
 
     Args:
-        text (str): What :meth:`mmengine.Config.dump` writes: assignments of
-            literals, in which ``dict(key=value)`` counts as one.
-        origin (str): Where the text is from, for messages.
+        text (str): As :meth:`mmengine.Config.dump` writes it: assignments of
+            literals, among them ``dict(key=value)``.
+        origin (str): Source of the text, for messages.
 
     Returns:
         Config: The config.
@@ -161,21 +161,20 @@ def _refuse(statement: ast.stmt, origin: str) -> NoReturn:
 
 
 def check_names(config: Union[Config, Mapping], origin: str) -> None:
-    """Refuse a config of literals that would still run what it names.
+    """Refuse a config of literals that would run code when it is built.
 
-    MMEngine's registries import whatever stands under ``type`` by its dotted
-    path, such as ``subprocess.Popen``, and call it with the other keys;
+    MMEngine's registries import a dotted path under ``type``, such as
+    ``subprocess.Popen``, and call it with the other keys;
     ``mmcv.ops.batched_nms`` evaluates a string. So each ``type`` must be
     registered already, or be an operator of mmcv, and no string may be a
     call.
 
     Args:
-        config (Config | Mapping): What is going to be built.
-        origin (str): Where it is from, for messages.
+        config (Config | Mapping): The config to be built.
+        origin (str): Its source, for messages.
 
     Raises:
-        ValueError: If a name is unknown or a string is code. The message
-            says where.
+        ValueError: If a name is unknown or a string is code.
     """
     if isinstance(config, Config):
         config = config.to_dict()
@@ -212,12 +211,10 @@ def _strings(value: Any, path: str) -> Iterator[Tuple[str, str, str]]:
 
 
 def _registered_names() -> Tuple[Set[str], Set[str]]:
-    """Collect what is registered.
+    """Collect the registered names and the scopes.
 
-    Returns:
-        tuple[set[str], set[str]]: Names, each alone, after its scope and by
-        the package and the name of a class (``mmdet``.``FasterRCNN`` for a
-        class anywhere in mmdet); and the scopes.
+    A name is listed alone, with its scope, and with its package
+    (``mmdet.FasterRCNN`` for a class anywhere in mmdet).
     """
     register_all_modules(init_default_scope=False)
     roots = [

@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""Draw what a config feeds its model, or a contact sheet of its cells.
+"""Draw the images that a config trains on, or a contact sheet of its cells.
 
 Boxes, attributes, ignored cells and annotated regions, by default as the
 pipeline leaves them::

@@ -1,12 +1,12 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""What the check of a data set found, for people and for machines."""
+"""Reports of the data check, as text and as plain objects."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Dict, List, Optional
 
 from terminaltables import AsciiTable
 
-# Stands for what the name of an image does not state.
+# Name of a patient, subset, ... that the file name does not state.
 UNNAMED = 'unnamed'
 
 # Exit statuses.
@@ -40,7 +40,7 @@ class FaultCount:
 
 @dataclass
 class SourceReport:
-    """What one dataset of one split holds.
+    """Contents of one dataset of one split.
 
     Args:
         name (str): Its name for people: the subset or the file.
@@ -128,7 +128,7 @@ class SourceReport:
 
 @dataclass
 class DataReport:
-    """What all datasets hold, and what they share.
+    """Contents of all datasets, and what they have in common.
 
     Args:
         sources (list[SourceReport]): One report a dataset.

@@ -4,7 +4,7 @@
 Each run is a plain ``tools/train.py``, scored on the validation data of its
 config after the last epoch (no epoch is picked by its score). A run leaves one
 ``result.json``; runs that have one are not repeated, so that an interrupted
-benchmark goes on where it stopped.
+benchmark resumes where it stopped.
 """
 
 import argparse

@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""What the benchmarks share: training runs, their scores, and tables."""
+"""Training runs, their scores, and tables, for all benchmarks."""
 
 import contextlib
 import json
