@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""Find cells in images with their types and attributes, and write them.
+"""Find cells in images, name their types and attributes, and write them down.
 
 The model comes from a checkpoint alone, or from a config and a checkpoint::
 
@@ -18,7 +18,11 @@ from mmleuk.apis import LLDInferencer, Tiling, UnreadableImageError
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+    """Read the command line.
+
+    Returns:
+        argparse.Namespace: The arguments.
+    """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('inputs', help='path of an image or a folder')
     parser.add_argument(
@@ -35,7 +39,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--show-dir', help='also draw into this folder')
     parser.add_argument(
-        '--device', help='such as cuda:0 or cpu (default: a GPU if any)'
+        '--device', help='such as cuda:0 or cpu; default: what is there'
     )
     parser.add_argument(
         '--batch-size',
@@ -109,7 +113,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Predict, and name the images that could not be read."""
+    """Predict, and say what could not be read."""
     args = parse_args()
     try:
         tile = args.tile and Tiling(args.tile, args.overlap, args.region)

@@ -8,7 +8,6 @@ diagnosis.
 
 import argparse
 import sys
-from dataclasses import fields
 from pathlib import Path
 
 from mmleuk.reports import (
@@ -22,7 +21,11 @@ from mmleuk.structures import PredictionReader
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+    """Read the command line.
+
+    Returns:
+        argparse.Namespace: The arguments.
+    """
     default = ReportSettings()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
@@ -123,16 +126,39 @@ def parse_args() -> argparse.Namespace:
 
 
 def make_settings(args: argparse.Namespace) -> ReportSettings:
-    """Take the settings from the arguments of the same names."""
-    names = {field.name for field in fields(ReportSettings)}
-    values = {key: value for key, value in vars(args).items() if key in names}
-    if args.blast_types:
-        values['blast_types'] = tuple(args.blast_types)
-    return ReportSettings(**values)
+    """Take the settings from the command line.
+
+    Args:
+        args (argparse.Namespace): The arguments.
+
+    Returns:
+        ReportSettings: The settings.
+
+    Raises:
+        ValueError: If a number makes no sense.
+    """
+    return ReportSettings(
+        blast_types=tuple(args.blast_types) if args.blast_types else None,
+        blast_mark=args.blast_mark,
+        same_cell_iou=args.same_cell_iou,
+        level=args.level,
+        seed=args.seed,
+        min_focus=args.min_focus,
+        max_pictures=args.max_pictures,
+        picture_size=args.picture_size,
+        max_gallery=args.max_gallery,
+        max_cells=args.max_cells,
+        patient_from_folder=args.patient_from_folder,
+        magnification=args.magnification,
+    )
 
 
 def print_entry(entry: PatientEntry) -> None:
-    """Print what was written for a patient."""
+    """Say what was written for a patient.
+
+    Args:
+        entry (PatientEntry): What the index says of the patient.
+    """
     # Not every terminal can show every name.
     name = (entry.patient or 'no patient named').encode(
         sys.stdout.encoding or 'utf-8', 'backslashreplace'

@@ -1,9 +1,9 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""Read a checkpoint, and the config in it, without running either.
+"""Read a checkpoint and its config without executing either.
 
-MMEngine keeps the config in a checkpoint as Python text and runs that text to
-read it. Here the text is parsed: it may hold nothing but literals, and each
-class it names must be registered already.
+MMEngine stores the config in a checkpoint as Python text and executes it for
+reading. People exchange checkpoints as data, so here the text may only
+contain literals, and only registered classes may be named.
 """
 
 import ast
@@ -19,11 +19,11 @@ from mmengine import registry as mmengine_registry
 from mmengine.config import Config
 from mmengine.registry import Registry
 
-# Puts our registries among those of MMEngine.
+# Adds our registries to those of MMEngine.
 import mmleuk.registry  # noqa: F401
 from mmleuk.engine.checkpoint_loaders import load_from_local
 
-# Keys of free text, in which brackets are no calls.
+# Free text for people: brackets in it are no code.
 _FREE_TEXT = ('title',)
 _NAME = re.compile(r'[A-Za-z_]\w*')
 
@@ -31,8 +31,8 @@ _NAME = re.compile(r'[A-Za-z_]\w*')
 def read_checkpoint(path: Union[str, Path]) -> dict:
     """Read a checkpoint of MMEngine's runner onto the CPU.
 
-    Nothing in it is run: torch rebuilds only tensors, plain Python objects
-    and the few classes of :func:`mmleuk.engine.load_checkpoints_safely`.
+    Nothing in it is executed: torch only rebuilds tensors, plain Python
+    objects and the classes of :func:`mmleuk.engine.load_checkpoints_safely`.
 
     Args:
         path (str | Path): The file.
@@ -41,8 +41,8 @@ def read_checkpoint(path: Union[str, Path]) -> dict:
         dict: The checkpoint.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file is broken, holds more than that, or no weights.
+        FileNotFoundError: If it is not there.
+        ValueError: If the file is broken, has other contents or no weights.
     """
     try:
         checkpoint = load_from_local(path, 'cpu')
@@ -80,10 +80,10 @@ def read_config(checkpoint: Mapping, origin: str) -> Config:
         origin (str): Its path, for messages.
 
     Returns:
-        Config: The config. Call :func:`check_names` before building it.
+        Config: The config. Pass the parts to build to :func:`check_names`.
 
     Raises:
-        ValueError: If there is none, or it has more than literals.
+        ValueError: If there is none, or it has other code than literals.
     """
     text = checkpoint.get('meta', {}).get('cfg')
     if not isinstance(text, str):
@@ -95,18 +95,18 @@ def read_config(checkpoint: Mapping, origin: str) -> Config:
 
 
 def parse_config(text: str, origin: str) -> Config:
-    """Read the text of a config that consists of literals.
+    """Parse the text of a config that consists of literals.
 
     Args:
-        text (str): As :meth:`mmengine.Config.dump` writes it: assignments of
-            literals, among them ``dict(key=value)``.
-        origin (str): Source of the text, for messages.
+        text (str): Assignments of literals, including ``dict(key=value)``, as
+            :meth:`mmengine.Config.dump` writes them.
+        origin (str): Origin of the text, for messages.
 
     Returns:
         Config: The config.
 
     Raises:
-        ValueError: If the text holds anything else.
+        ValueError: If the text has any other code.
     """
     try:
         statements = ast.parse(text).body
@@ -155,23 +155,22 @@ def _refuse(statement: ast.stmt, origin: str) -> NoReturn:
     code = code if len(code) < 80 else f'{code[:77]}...'
     raise ValueError(
         f'{origin}: line {statement.lineno} of its config is {code!r}, '
-        'expected literals alone, as MMEngine writes them: it may run any '
+        'expected only literals, as MMEngine writes them: it may run any '
         'code and was not run. If you trust who made it, give the config file'
     )
 
 
 def check_names(config: Union[Config, Mapping], origin: str) -> None:
-    """Refuse a config of literals that would run code when it is built.
+    """Refuse a config of literals that would execute what it names.
 
-    MMEngine's registries import a dotted path under ``type``, such as
+    MMEngine's registries import any ``type`` with a dotted path, such as
     ``subprocess.Popen``, and call it with the other keys;
     ``mmcv.ops.batched_nms`` evaluates a string. So each ``type`` must be
-    registered already, or be an operator of mmcv, and no string may be a
-    call.
+    registered or be an operator of mmcv, and no string may be a call.
 
     Args:
-        config (Config | Mapping): The config to be built.
-        origin (str): Its source, for messages.
+        config (Config | Mapping): The parts to build.
+        origin (str): Origin of the config, for messages.
 
     Raises:
         ValueError: If a name is unknown or a string is code.
@@ -181,12 +180,12 @@ def check_names(config: Union[Config, Mapping], origin: str) -> None:
     known, scopes = _registered_names()
     for path, key, text in _strings(config, ''):
         if key == 'type':
-            is_known = _is_known(text, known, scopes)
+            is_safe = _is_known(text, known, scopes)
         elif key == '_scope_':
-            is_known = text in scopes
+            is_safe = text in scopes
         else:
-            is_known = key in _FREE_TEXT or not _is_call(text)
-        if not is_known:
+            is_safe = key in _FREE_TEXT or not _is_call(text)
+        if not is_safe:
             raise ValueError(
                 f'{origin}: {path} of its config is {text!r}, which no '
                 'installed part of MMDetection or mmleuk registers, and was '
@@ -211,11 +210,7 @@ def _strings(value: Any, path: str) -> Iterator[Tuple[str, str, str]]:
 
 
 def _registered_names() -> Tuple[Set[str], Set[str]]:
-    """Collect the registered names and the scopes.
-
-    A name is listed alone, with its scope, and with its package
-    (``mmdet.FasterRCNN`` for a class anywhere in mmdet).
-    """
+    """Names (also after scope or package) and scopes of all registries."""
     register_all_modules(init_default_scope=False)
     roots = [
         value

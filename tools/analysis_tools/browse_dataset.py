@@ -39,7 +39,7 @@ from mmengine.structures import InstanceData
 from mmengine.utils import ProgressBar
 from torch.utils.data import Dataset
 
-from mmleuk.datasets.wrappers import data_infos, unwrap_datasets
+from mmleuk.engine.dataset_wrappers import unwrap_dataset
 from mmleuk.structures import (
     MISSING,
     UNANNOTATED,
@@ -142,6 +142,12 @@ def build_visualizer(cfg: Config, attributes: str, metainfo: dict) -> Any:
     return visualizer
 
 
+def plain_infos(dataset: Dataset) -> Iterator[dict]:
+    """List the annotations of a dataset as read, inside any wrappers."""
+    for part in unwrap_dataset(dataset):
+        yield from map(part.get_data_info, range(len(part)))
+
+
 def spread(count: int, number: Optional[int]) -> np.ndarray:
     """Choose indices evenly over a dataset, all if ``number`` is None."""
     if number is None or number >= count:
@@ -212,7 +218,7 @@ def loads_after_resize(dataset: Dataset) -> bool:
 
     Test pipelines do. Their boxes are in pixels of the original image.
     """
-    pipeline = getattr(next(unwrap_datasets(dataset)), 'pipeline', None)
+    pipeline = getattr(next(unwrap_dataset(dataset)), 'pipeline', None)
     is_resized = False
     for transform in getattr(pipeline, 'transforms', ()):
         is_resized = is_resized or isinstance(transform, Resize)
@@ -235,7 +241,7 @@ def browse(
     dataset: Dataset, args: argparse.Namespace, visualizer: Any
 ) -> None:
     """Draw images."""
-    infos = list(data_infos(dataset))
+    infos = list(plain_infos(dataset))
     names = PictureNames(common_folder(info['img_path'] for info in infos))
     attributes = dataset.metainfo.get('attributes', ())
     is_original = args.mode == 'original'
@@ -298,7 +304,7 @@ def draw_contact_sheet(
         args.cell_size,
         args.seed,
     )
-    infos = list(data_infos(dataset))
+    infos = list(plain_infos(dataset))
     for index in spread(len(infos), args.number):
         info = infos[index]
         for cell in info['instances']:

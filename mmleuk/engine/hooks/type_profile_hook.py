@@ -1,10 +1,10 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-from typing import Optional
+from typing import Iterator, Optional
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmleuk.datasets.wrappers import data_infos
+from mmleuk.engine.dataset_wrappers import unwrap_dataset
 from mmleuk.registry import HOOKS
 from mmleuk.structures import AttributeSchema, TypeProfile
 
@@ -37,16 +37,12 @@ class TypeProfileHook(Hook):
         attributes = dataset.metainfo.get('attributes')
         if not classes or not attributes:
             return
-        # Semi-supervised training reads images twice: each counts once.
-        infos = {}
-        for info in data_infos(dataset):
-            infos.setdefault(info['img_path'], info)
         self._profile = TypeProfile.count(
             classes,
             AttributeSchema(attributes),
             (
                 (instance['bbox_label'], instance['attributes'])
-                for info in infos.values()
+                for info in _distinct_images(dataset)
                 for instance in info['instances']
                 if not instance['ignore_flag']
             ),
@@ -57,3 +53,14 @@ class TypeProfileHook(Hook):
         """Add the profile to a checkpoint."""
         if self._profile is not None:
             checkpoint['meta'][PROFILE_KEY] = self._profile
+
+
+def _distinct_images(dataset) -> Iterator[dict]:
+    """Go through the labels; an image that is read twice counts once."""
+    seen = set()
+    for part in unwrap_dataset(dataset):
+        for index in range(len(part)):
+            info = part.get_data_info(index)
+            if info['img_path'] not in seen:
+                seen.add(info['img_path'])
+                yield info

@@ -112,7 +112,7 @@ def make_step(
 
 
 def find_mining_hook(cfg: Config) -> ConfigDict:
-    """Find the config of the mining hook."""
+    """Find the config of the hook that lets the teacher look."""
     return next(h for h in cfg.custom_hooks if 'RegionMiningHook' in h.type)
 
 
