@@ -1,6 +1,7 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 import gc
 import logging
+from collections import Counter
 from contextlib import contextmanager
 from typing import (
     Iterator,
@@ -36,7 +37,7 @@ from .naming import (
 
 
 class _Part(NamedTuple):
-    """Annotations of one subset and where its images are."""
+    """Annotations of one subset and the folder of its images."""
 
     subset: Optional[str]
     ann_file: str
@@ -45,11 +46,9 @@ class _Part(NamedTuple):
 
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """Pause the search for cycles, of which plain data has none.
-
-    It would visit each of millions of new objects again and again, and takes
-    half of the time that labels need to load.
-    """
+    """Pause garbage collection, which takes half of the time of loading."""
+    # It visits millions of new objects again and again to find cycles, of
+    # which plain data has none.
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -88,45 +87,41 @@ class LLDDataset(BaseDetDataset):
     - patient, field, magnification, diagnosis (str | None): from the file
       name. subset (str | None): its name.
 
-    Faults of the data are mended or their records dropped, counted in
+    Faults of the data are repaired or their records dropped, counted in
     ``issues``, and named in one line of the log a kind: docs/dataset.md lists
     them. An image whose pixels are damaged is an error of
     ``LoadImageFromFile`` that names it; ``check_dataset.py`` finds it before.
 
     Args:
-        ann_file (str): JSON file or folder of text labels. Defaults to ''.
+        ann_file (str): JSON file or folder of text labels.
         metainfo (dict, optional): Overrides of ``METAINFO``. The classes that
             annotations name are matched to ``metainfo['classes']`` by name.
-            Defaults to None.
         data_root (str): Root of ``ann_file``, ``data_prefix`` and the folders
-            of the subsets. Defaults to ''.
-        data_prefix (dict): Folder of the images under ``img``. Defaults to
-            dict(img='').
+            of the subsets.
+        data_prefix (dict): Folder of the images under ``img``.
         subset (str | Sequence[str], optional): Name of one subset, such as
-            ``'H_100X_C1'``, or of several. Casing is free. Defaults to None.
-        split (str): ``'train'`` or ``'test'``; used with ``subset``. Defaults
-            to 'train'.
+            ``'H_100X_C1'``, or of several. Casing is free.
+        split (str): ``'train'`` or ``'test'``; used with ``subset``.
         ann_format (str): ``'json'``, ``'sparse_json'``, ``'text'`` or
             ``'sparse_text'``, or ``'auto'`` to tell by the file, taking a
-            subset's JSON first. Defaults to 'auto'.
+            subset's JSON first.
         region_order (str): Order of the rectangle in sparse text, see
-            :class:`SparseTextReader`. Defaults to 'auto'.
+            :class:`SparseTextReader`.
         use_regions (bool): Whether what lies outside annotated regions is
-            unknown. If False, it is background. Defaults to True.
+            unknown. If False, it is background.
         class_map (str | dict, optional): Classes to merge, ignore or drop,
             see :class:`ClassMap`: ``'wbc'`` makes one class of all,
             ``'blast'`` tells blasts from others. Unless ``metainfo`` names
-            classes, they follow from the map. Defaults to None.
-        patients (Sequence[str | int], optional): Patients to keep. Defaults
-            to None, all.
+            classes, they follow from the map.
+        patients (Sequence[str | int], optional): Patients to keep; None
+            keeps all.
         exclude_patients (Sequence[str | int], optional): Patients to leave
-            out. Defaults to None.
+            out.
         strict (bool): Whether the first fault is an error that names file and
-            record, instead of being mended and counted. Defaults to False.
+            record, instead of being repaired and counted.
         filter_cfg (dict, optional): As in mmdet, used outside ``test_mode``:
             ``filter_empty_gt`` drops images without a cell that is not
             ignored, ``min_size`` those with a shorter side, in pixels.
-            Defaults to None.
         kwargs (dict): Other arguments of :class:`mmdet.BaseDetDataset`.
     """
 
@@ -231,12 +226,7 @@ class LLDDataset(BaseDetDataset):
         return fileio.join_path(*parts, backend_args=self.backend_args)
 
     def _find_parts(self) -> List[_Part]:
-        """Find the annotations and images of each subset.
-
-        Raises:
-            FileNotFoundError: If a subset or its annotations are not there.
-            ValueError: If a subset is named twice.
-        """
+        """Find the annotations and images of each subset."""
         if self.subsets is None:
             images = self._image_folder(self.data_prefix['img'])
             return [_Part(None, self.ann_file, images)]
@@ -268,14 +258,7 @@ class LLDDataset(BaseDetDataset):
         return parts
 
     def _image_folder(self, path: str) -> ImageFolder:
-        """Make the folder of images, links in which may lead inside the root.
-
-        Args:
-            path (str): The folder.
-
-        Returns:
-            ImageFolder: The folder.
-        """
+        """Make the folder of images; links may lead inside ``data_root``."""
         return ImageFolder(path, self.backend_args, self.data_root)
 
     def _find_annotations(self, folder: str, subset: str) -> str:
@@ -332,49 +315,23 @@ class LLDDataset(BaseDetDataset):
         """
         self.issues = IssueLog(self.strict)
         parts = self._find_parts()
+        label_map = LabelMap(self.class_map, self.metainfo['classes'])
+        data_list: List[dict] = []
         with _no_garbage_collection():
-            data_list = self._read_parts(parts)
+            for part in parts:
+                for record in self._read_part(part):
+                    info = self._make_data_info(part, record, label_map)
+                    if record.image_id is None or len(parts) > 1:
+                        info['img_id'] = len(data_list)
+                    data_list.append(info)
         data_list = self._choose_patients(data_list)
         self._log_summary(parts, data_list)
         return data_list
 
-    def _read_parts(self, parts: Sequence[_Part]) -> List[dict]:
-        """Read all subsets, one after the other."""
-        label_map = LabelMap(self.class_map, self.metainfo['classes'])
-        data_list: List[dict] = []
-        for part in parts:
-            for record in self._read_part(part):
-                img_id = record.image_id
-                if img_id is None or len(parts) > 1:
-                    img_id = len(data_list)
-                data_list.append(
-                    self.parse_data_info(
-                        dict(
-                            part=part,
-                            record=record,
-                            img_id=img_id,
-                            label_map=label_map,
-                        )
-                    )
-                )
-        return data_list
-
-    def parse_data_info(self, raw_data_info: dict) -> dict:
-        """Turn one record into the form that mmdet's transforms read.
-
-        Args:
-            raw_data_info (dict): With the keys ``part``, ``record``,
-                ``img_id`` and ``label_map``.
-
-        Returns:
-            dict: The ``data_info``.
-
-        Raises:
-            AnnotationError: If a cell is of a class that the dataset does not
-                have.
-        """
-        part, record = raw_data_info['part'], raw_data_info['record']
-        label_map = raw_data_info['label_map']
+    def _make_data_info(
+        self, part: _Part, record: FieldRecord, label_map: LabelMap
+    ) -> dict:
+        """Turn one record into the form that mmdet's transforms read."""
         instances = []
         for cell in record.cells:
             try:
@@ -399,14 +356,12 @@ class LLDDataset(BaseDetDataset):
                     attributes=cell.attributes,
                 )
             )
-        regions = record.annotated_regions
-        if regions is None or not self.use_regions:
-            regions = None
-        else:
-            regions = [list(region) for region in regions]
+        regions = None
+        if self.use_regions and record.annotated_regions is not None:
+            regions = [list(region) for region in record.annotated_regions]
         data_info = dict(
             img_path=part.images.join(record.file_name),
-            img_id=raw_data_info['img_id'],
+            img_id=record.image_id,
             height=record.height,
             width=record.width,
             instances=instances,
@@ -423,12 +378,7 @@ class LLDDataset(BaseDetDataset):
         return data_info
 
     def _choose_patients(self, data_list: List[dict]) -> List[dict]:
-        """Keep the images of the patients that are asked for.
-
-        Raises:
-            ValueError: If a file name states no patient, so that its image
-                can't be told to be in or out.
-        """
+        """Keep the images of the patients that are asked for."""
         if self.patients is None and self.exclude_patients is None:
             return data_list
         nameless = [
@@ -443,10 +393,8 @@ class LLDDataset(BaseDetDataset):
                 'and `exclude_patients`.'
             )
         keys = [normalise_patient(info['patient']) for info in data_list]
-        asked = (self.patients or frozenset()) | (
-            self.exclude_patients or frozenset()
-        )
-        absent = asked.difference(keys)
+        excluded = self.exclude_patients or frozenset()
+        absent = (excluded | (self.patients or frozenset())).difference(keys)
         if absent:
             print_log(
                 f'{self.__class__.__name__}: no image is of the patients '
@@ -458,29 +406,25 @@ class LLDDataset(BaseDetDataset):
             info
             for key, info in zip(keys, data_list)
             if (self.patients is None or key in self.patients)
-            and (
-                self.exclude_patients is None
-                or key not in self.exclude_patients
-            )
+            and key not in excluded
         ]
 
     def _log_summary(
         self, parts: Sequence[_Part], data_list: Sequence[dict]
     ) -> None:
-        """Say what was read, and each kind of fault in a line of its own."""
+        """Log what was read, and each kind of fault in a line of its own."""
         sources = ', '.join(part.ann_file for part in parts)
-        ignored = sum(
+        flags = Counter(
             instance['ignore_flag']
             for info in data_list
             for instance in info['instances']
         )
-        total = sum(len(info['instances']) for info in data_list)
         faults = self.issues.lines()
         found = f'{len(faults)} kind(s), named below' if faults else 'none'
         name = self.__class__.__name__
         print_log(
-            f'{name}: {len(data_list)} images with {total - ignored} cells '
-            f'and {ignored} ignored ones from {sources}; faults: {found}',
+            f'{name}: {len(data_list)} images with {flags[0]} cells and '
+            f'{flags[1]} ignored ones from {sources}; faults: {found}',
             logger='current',
         )
         for line in faults:
@@ -498,20 +442,19 @@ class LLDDataset(BaseDetDataset):
         data_list = self.data_list
         if not self.test_mode and self.filter_cfg is not None:
             min_size = self.filter_cfg.get('min_size', 0)
+            keep_empty = not self.filter_cfg.get('filter_empty_gt', False)
             data_list = [
                 info
                 for info in data_list
                 if min(info['width'], info['height']) >= min_size
-            ]
-            if self.filter_cfg.get('filter_empty_gt', False):
-                data_list = [
-                    info
-                    for info in data_list
-                    if not all(
+                and (
+                    keep_empty
+                    or not all(
                         instance['ignore_flag']
                         for instance in info['instances']
                     )
-                ]
+                )
+            ]
         if not data_list:
             raise AnnotationError(
                 str(self.subsets or self.ann_file),

@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""What the names of LLD's folders and files say."""
+"""Names of LLD's folders and files."""
 
 import os.path as osp
 import re
@@ -14,7 +14,8 @@ LLD_SUBSETS = tuple(
 
 # `4_15_1000_ALL` (patient, field, magnification code, diagnosis) and
 # `4_15_3_400_ALL`, in which a second number counts the fields at 40x. The code
-# is the magnification of objective and eyepiece; the eyepiece's is 10.
+# is the magnification of objective and eyepiece (10x). A patient has a number,
+# which `train_000_1000_PBC` has not.
 FIELD_NAME = re.compile(
     r'(?P<patient>[A-Za-z]*\d+[A-Za-z]*)'
     r'_(?P<field>\d+(?:_\d+)?)'
@@ -24,7 +25,7 @@ FIELD_NAME = re.compile(
 
 
 class FieldName(NamedTuple):
-    """What the file name of an image says.
+    """The parts of the file name of an image.
 
     Args:
         patient (str, optional): The patient, as written.
@@ -42,16 +43,13 @@ class FieldName(NamedTuple):
 
 
 def parse_field_name(file_name: str) -> FieldName:
-    """Read the name of an image file.
-
-    A patient has a number, so that names such as ``train_000_1000_PBC.jpg``,
-    which name no patient, are not mistaken for LLD's.
+    """Parse the name of an image file.
 
     Args:
         file_name (str): Name or path of the image file.
 
     Returns:
-        FieldName: All None where the name is not one of LLD's.
+        FieldName: All None if the name is not in LLD's form.
     """
     stem = osp.splitext(osp.basename(file_name))[0]
     match = FIELD_NAME.fullmatch(stem)
@@ -66,7 +64,7 @@ def parse_field_name(file_name: str) -> FieldName:
 
 
 def normalise_patient(patient: object) -> str:
-    """Bring a patient to the form in which patients are compared.
+    """Normalise the name of a patient for comparisons.
 
     Args:
         patient (str | int): A patient, such as ``'04'``, ``4`` or ``'P7'``.
@@ -79,7 +77,7 @@ def normalise_patient(patient: object) -> str:
 
 
 def normalise_subset(name: str) -> str:
-    """Bring the name of a subset to its usual form.
+    """Normalise the name of a subset.
 
     Args:
         name (str): A name such as ``'h_100x_c1'``.
@@ -93,7 +91,7 @@ def normalise_subset(name: str) -> str:
 
 
 def match_folder(name: str, folders: Sequence[str], root: str) -> str:
-    """Find the folder of a subset, whose casing varies between copies.
+    """Find the folder of a subset, whatever its casing.
 
     Args:
         name (str): Name of the subset.
@@ -101,7 +99,7 @@ def match_folder(name: str, folders: Sequence[str], root: str) -> str:
         root (str): Where they are, for the message.
 
     Returns:
-        str: Name of the folder, the exact one if there is one.
+        str: Name of the folder; an exact match wins.
 
     Raises:
         FileNotFoundError: If there is none.

@@ -278,12 +278,11 @@ def _draw_regions(
 ) -> List[Rectangle]:
     """Draw the rectangles of one image.
 
-    Every random number is drawn before the share is looked at, and for all
-    placements alike. Sides grow with the share, and a side that grows by a
-    pixel moves no edge inwards (see :func:`_place`), so that rectangles of
-    different shares are nested.
+    The random numbers depend on neither share nor placement. Sides grow with
+    the share, and a side that grows by a pixel moves no edge inwards (see
+    :func:`_place`), so that rectangles of different shares are nested.
     """
-    # A repeated box is one cell, and the order in the file says nothing.
+    # Sorted and unique: neither repeated boxes nor the file order matter.
     boxes = {cell.bbox for cell in field.cells if not cell.ignored}
     centres = sorted(
         {((x1 + x2) / 2, (y1 + y2) / 2) for x1, y1, x2, y2 in boxes}

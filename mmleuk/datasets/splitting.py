@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""Splits by patient in which every class has its share of every part."""
+"""Splits by patient that balance classes and attributes."""
 
 import itertools
 import random
@@ -16,24 +16,24 @@ from mmleuk.structures.record import FieldRecord
 
 from .naming import normalise_patient, parse_field_name
 
-# Splits that are all tried if there are no more of them than this.
+# Up to this number of possible splits, all are tried.
 MAX_EXACT = 20_000
 
-# Random starts of the search otherwise.
+# Random starts of the local search otherwise.
 STARTS = 10
 
-# Groups that a group is tried to be swapped with, in one pass.
+# Swap partners that are tried for each group in one pass.
 MAX_SWAPS = 100
 
 
 @dataclass(frozen=True)
 class Group:
-    """Images that must stay together: those of one patient.
+    """The images of one patient, which stay together.
 
     Args:
-        name (str): The patient; of an image without one, its file name.
+        name (str): The patient, or the file name of an image without one.
         files (tuple[str]): The images.
-        counts (dict[str, int]): What is in them, by what is balanced.
+        counts (dict[str, int]): Number of each thing that is balanced.
         known (bool): Whether the patient is known.
     """
 
@@ -53,9 +53,9 @@ def group_by_patient(
     Args:
         dataset (dict): LLD's JSON, see :class:`LabelFile`.
         schema (AttributeSchema, optional): Attributes whose values are to be
-            balanced as well. Defaults to None, none.
-        patients (Mapping[str, str], optional): Patient by file name. Defaults
-            to None: the patient that LLD's file names state.
+            balanced as well.
+        patients (Mapping[str, str], optional): Patient by file name. None
+            takes the patients that LLD's file names state.
 
     Returns:
         list[Group]: Groups sorted by name. Counted are images, cells that are
@@ -120,9 +120,9 @@ def imbalance(
 ) -> float:
     """Measure how far parts are from their shares of everything.
 
-    The sum, over what is balanced and over parts, of the squared difference
-    between the part's share of it and the share that is wanted. Each thing
-    counts alike, however rare.
+    This is the sum, over things and parts, of the squared difference between
+    the part's share of the thing and the wanted share. Rare and frequent
+    things have the same weight.
 
     Args:
         counts (np.ndarray): Counts by group and thing, shape (g, t).
@@ -152,14 +152,13 @@ def _cost(sums: np.ndarray, shares: np.ndarray) -> float:
 def split_groups(
     groups: Sequence[Group], shares: Sequence[float], seed: int = 0
 ) -> List[int]:
-    """Give each group a part, so that everything is balanced.
+    """Assign each group to a part, with the least :func:`imbalance`.
 
-    The split is the one of least :func:`imbalance`, with a group in every
-    part. It is exact where there are at most ``MAX_EXACT`` splits. Else it is
-    the best that a local search finds: from ``STARTS`` greedy splits (the
-    groups that hold most of anything first, each to where it costs least, the
-    order blurred by the seed), groups are moved and swapped until neither
-    helps.
+    Every part gets a group. With at most ``MAX_EXACT`` possible splits, all
+    are tried. Otherwise a local search starts from ``STARTS`` greedy splits
+    (the groups with the largest share of anything first, each to the part
+    where it costs least; the seed varies the order) and moves and swaps groups
+    until neither helps.
 
     The greedy step is that of scikit-learn's ``StratifiedGroupKFold``, which
     balances one label a sample over folds of one size; after Sechidis et al.,
@@ -169,13 +168,14 @@ def split_groups(
     Args:
         groups (Sequence[Group]): The groups.
         shares (Sequence[float]): Wanted share of each part, above 0, sum 1.
-        seed (int): Same seed, same split. Defaults to 0.
+        seed (int): Same seed, same split.
 
     Returns:
         list[int]: Index of the part of each group.
 
     Raises:
-        ValueError: If shares are not such, or groups are fewer than parts.
+        ValueError: If shares are no such numbers, or groups are fewer than
+            parts.
     """
     wanted = np.array(shares, dtype=float)
     if (
@@ -206,7 +206,7 @@ def split_groups(
     for _ in range(STARTS):
         parts = _greedy(parts_of_all, wanted, rng)
         cost = _improve(parts_of_all, parts, wanted, rng)
-        # Not for a difference of rounding.
+        # A smaller difference may be rounding.
         if cost < best_cost - 1e-12:
             best, best_cost = parts, cost
     return best.tolist()
@@ -215,7 +215,7 @@ def split_groups(
 def _try_all(
     parts_of_all: np.ndarray, shares: np.ndarray, rng: random.Random
 ) -> List[int]:
-    """Find the best of all splits; the seed chooses among equals."""
+    """Find the best of all splits; the seed decides ties."""
     size = len(shares)
     splits = list(itertools.product(range(size), repeat=len(parts_of_all)))
     rng.shuffle(splits)
@@ -233,17 +233,17 @@ def _try_all(
 def _greedy(
     parts_of_all: np.ndarray, shares: np.ndarray, rng: random.Random
 ) -> np.ndarray:
-    """Give group after group, the largest first, to where it costs least."""
+    """Assign the largest groups first, each to where it costs least."""
     blur = np.array([rng.uniform(0.8, 1.25) for _ in parts_of_all])
     order = np.argsort(-parts_of_all.max(axis=1) * blur, kind='stable')
     parts = np.zeros(len(parts_of_all), dtype=int)
     excess = np.repeat(-shares[:, None], parts_of_all.shape[1], axis=1)
     empty = set(range(len(shares)))
     for left, group in zip(range(len(order), 0, -1), order):
-        # What is left must do for the parts that have none.
+        # The last groups are kept for parts that have none.
         choices = sorted(empty) if left <= len(empty) else range(len(shares))
         choices = np.array(choices)
-        # Half of what it costs, but for a constant.
+        # Half of the cost, up to a constant.
         costs = excess[choices] @ parts_of_all[group]
         part = int(choices[costs.argmin()])
         parts[group] = part
@@ -258,11 +258,7 @@ def _improve(
     shares: np.ndarray,
     rng: random.Random,
 ) -> float:
-    """Move and swap groups, in place, until neither helps.
-
-    Returns:
-        float: The imbalance that is left.
-    """
+    """Move and swap groups in place; return the imbalance that is left."""
     excess = _sums(parts_of_all, parts, shares) - shares[:, None]
     targets = np.arange(len(shares))
     order = np.arange(len(parts))

@@ -1,18 +1,18 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""Every fault of data that is looked for, and what becomes of it.
+"""The faults of data that are looked for, and what is done about them.
 
-This is the one list: readers count by it, the report and the table in
-docs/dataset.md are made from it, and
-tests/test_datasets/test_checks/test_fault_trials.py tries each entry.
+Readers count by this list; the report of a check and the table in
+docs/dataset.md are made from it; the tests inject each of its entries.
 """
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Dict, List, Optional
+from functools import partial
+from typing import Dict, Optional
 
 
 class Outcome(str, Enum):
-    """What becomes of a record with a fault."""
+    """What happens to a record with a fault."""
 
     REPAIRED = 'repaired'
     MASKED = 'masked'
@@ -22,7 +22,7 @@ class Outcome(str, Enum):
     REPORTED = 'reported'
 
 
-# What each outcome means, for people.
+# What each outcome means, in words.
 OUTCOMES = {
     Outcome.REPAIRED: 'corrected, or kept as the text says; nothing is lost',
     Outcome.MASKED: 'that one attribute of that cell counts as missing',
@@ -38,15 +38,15 @@ class Fault:
     """A kind of fault.
 
     Args:
-        text (str): What was found and done, in the plural, as the log has it.
-        outcome (Outcome): What becomes of the record.
+        text (str): What was found and done, in the plural, for the log.
+        outcome (Outcome): What happens to the record.
         found (str): Examples of what is found, for the table in the docs.
-        removes (str, optional): What of the input one count takes away:
+        removes (str, optional): Unit of which one count removes one:
             ``'images'``, ``'annotations'``, ``'regions'`` or ``'label
-            files'``. Defaults to None, nothing.
+            files'``.
         limited_to_half_of (str, optional): Unit (e.g. ``'annotations'``) of
             which at most half may have this fault; beyond that the file is
-            rejected. Defaults to None, no limit.
+            rejected. None sets no limit.
         fix (str): What to do about the data.
     """
 
@@ -64,17 +64,21 @@ class Fault:
 FAULTS: Dict[str, Fault] = {}
 
 
-def _fault(text: str, outcome: Outcome, found: str, **kwargs) -> Fault:
-    """Add a kind to the list."""
-    fault = Fault(text, outcome, found, **kwargs)
-    FAULTS[text] = fault
-    return fault
+def _fault(outcome: Outcome, text: str, found: str, **kwargs) -> Fault:
+    """Add a fault to the list."""
+    return FAULTS.setdefault(text, Fault(text, outcome, found, **kwargs))
 
 
 def _dropped(text: str, found: str, unit: str, **kwargs) -> Fault:
-    """Add a kind whose records are dropped."""
-    return _fault(text, Outcome.DROPPED, found, removes=unit, **kwargs)
+    """Add a fault whose records are dropped."""
+    return _fault(Outcome.DROPPED, text, found, removes=unit, **kwargs)
 
+
+_repaired = partial(_fault, Outcome.REPAIRED)
+_masked = partial(_fault, Outcome.MASKED)
+_ignored = partial(_fault, Outcome.IGNORED)
+_refused = partial(_fault, Outcome.REFUSED)
+_reported = partial(_fault, Outcome.REPORTED)
 
 # Cells.
 REPEATED_BOX = _dropped(
@@ -83,21 +87,18 @@ REPEATED_BOX = _dropped(
     'annotations',
     fix='Keep one annotation a cell',
 )
-REPEATED_ATTRIBUTE = _fault(
+REPEATED_ATTRIBUTE = _masked(
     'attributes on which repeated boxes differ masked',
-    Outcome.MASKED,
     'repeated boxes with different codes',
     fix='Keep one annotation a cell',
 )
-REPEATED_CLASS = _fault(
+REPEATED_CLASS = _ignored(
     'cells on whose class repeated boxes differ ignored',
-    Outcome.IGNORED,
     'repeated boxes with different classes or crowd flags',
     fix='Keep one annotation a cell',
 )
-OVER_EDGE = _fault(
+OVER_EDGE = _repaired(
     'boxes over the edge clipped',
-    Outcome.REPAIRED,
     'a box that reaches over the edge of the image',
 )
 NO_AREA = _dropped(
@@ -117,22 +118,19 @@ MALFORMED_BOX = _dropped(
     'annotations',
     limited_to_half_of='annotations',
 )
-UNKNOWN_CATEGORY = _fault(
+UNKNOWN_CATEGORY = _ignored(
     'cells of an unknown category ignored',
-    Outcome.IGNORED,
     'a category_id that "categories" does not list, a class number beyond '
     'the list, or a word',
     limited_to_half_of='annotations',
     fix='Add the class to "categories", or correct the cell',
 )
-UNCLEAR_CROWD = _fault(
+UNCLEAR_CROWD = _ignored(
     'cells with an unclear crowd flag ignored',
-    Outcome.IGNORED,
     'iscrowd or ignore that is neither 0 nor 1',
 )
-REPEATED_ANNOTATION_ID = _fault(
+REPEATED_ANNOTATION_ID = _repaired(
     'repeated annotation ids disregarded',
-    Outcome.REPAIRED,
     'two annotations with one id: both stay',
     fix='Give each annotation an id of its own',
 )
@@ -151,19 +149,16 @@ ANNOTATION_OF_DROPPED = _dropped(
 )
 
 # Attributes.
-STRANGE_CODE = _fault(
+STRANGE_CODE = _masked(
     'attribute codes outside the schema masked',
-    Outcome.MASKED,
     'a whole number that names no value of the attribute, other than 4',
 )
-MALFORMED_CODE = _fault(
+MALFORMED_CODE = _masked(
     'attribute codes that are no whole numbers masked',
-    Outcome.MASKED,
     'a word, a fraction or NaN as a code; "attributes" that is no object',
 )
-CODE_CONFLICT = _fault(
+CODE_CONFLICT = _masked(
     'attributes stated twice, differently, masked',
-    Outcome.MASKED,
     'a code under two spellings, or flat and nested, that differ',
 )
 
@@ -203,9 +198,8 @@ UNREADABLE_LABELS = _dropped(
     limited_to_half_of='label files',
     fix='Save the file as UTF-8',
 )
-IMAGE_WITHOUT_LABELS = _fault(
+IMAGE_WITHOUT_LABELS = _repaired(
     'images without a label file taken as not annotated',
-    Outcome.REPAIRED,
     'an image of the folder without a label file',
     fix='Add the label file, an empty one if there is no cell',
 )
@@ -224,9 +218,8 @@ EMPTY_REGION = _dropped(
     'a region outside the image or of no width',
     'regions',
 )
-REGION_OVER_EDGE = _fault(
+REGION_OVER_EDGE = _repaired(
     'annotated regions over the edge clipped',
-    Outcome.REPAIRED,
     'a region that reaches over the edge of the image',
 )
 REPEATED_REGION = _dropped(
@@ -234,30 +227,26 @@ REPEATED_REGION = _dropped(
     'one rectangle twice in the list of an image',
     'regions',
 )
-OVERLAPPING_REGIONS = _fault(
+OVERLAPPING_REGIONS = _repaired(
     'annotated regions that overlap taken as their union',
-    Outcome.REPAIRED,
     'two regions of an image that overlap',
 )
-MALFORMED_REGIONS = _fault(
+MALFORMED_REGIONS = _repaired(
     'images with unclear regions taken as not annotated',
-    Outcome.REPAIRED,
     'annotated_regions that is no list of [x1, y1, x2, y2], or that two '
     'entries of the image state differently: the cells stay',
     limited_to_half_of='images',
     fix='Correct the list, or leave the key out where the whole image is '
     'annotated',
 )
-OUTSIDE_REGION = _fault(
+OUTSIDE_REGION = _repaired(
     'cells outside their own region kept',
-    Outcome.REPAIRED,
     'a box whose centre lies in no annotated region of its image, or of its '
     'row',
     fix='Check the order of the corners',
 )
-REGION_ORDER = _fault(
+REGION_ORDER = _refused(
     'folders without one clear order of corners',
-    Outcome.REFUSED,
     'sparse text that fits both orders of the rectangle, neither, or one '
     'here and another there',
     fix='Set `region_order`',
@@ -270,9 +259,8 @@ MALFORMED_IMAGE = _dropped(
     'images',
     limited_to_half_of='images',
 )
-REPEATED_IMAGE = _fault(
+REPEATED_IMAGE = _repaired(
     'repeated image entries merged',
-    Outcome.REPAIRED,
     'several entries of one file, under one id or more',
     removes='images',
     fix='Keep one entry an image',
@@ -284,9 +272,8 @@ SHARED_IMAGE_ID = _dropped(
     limited_to_half_of='images',
     fix='Give each image an id of its own',
 )
-ID_AS_STRING = _fault(
+ID_AS_STRING = _repaired(
     'ids written as strings here and as numbers there matched',
-    Outcome.REPAIRED,
     'image_id "7" for the image 7, or the other way round',
     fix='Make the ids agree, in value and in type',
 )
@@ -341,108 +328,92 @@ TURNED_IMAGE = _dropped(
     limited_to_half_of='images',
     fix='Save the image upright and check that its boxes fit',
 )
-SIXTEEN_BIT = _fault(
+SIXTEEN_BIT = _repaired(
     'images of 16 bits a channel, cut to the upper 8 by the loader, kept',
-    Outcome.REPAIRED,
     'a 16-bit image: dark if its range is not used in full',
     fix='Save the image with 8 bits a channel',
 )
-NOT_RGB = _fault(
+NOT_RGB = _repaired(
     'images that are not RGB, converted by the loader, kept',
-    Outcome.REPAIRED,
     'CMYK (its colours change), palette, grey, transparency',
     fix='Save the image as RGB',
 )
-SIZE_UNKNOWN = _fault(
+SIZE_UNKNOWN = _repaired(
     'image sizes taken from the image file',
-    Outcome.REPAIRED,
     'width or height that is absent or no positive whole number',
 )
-SIZE_WRONG = _fault(
+SIZE_WRONG = _repaired(
     'image sizes that contradict the image file replaced',
-    Outcome.REPAIRED,
     'width or height other than those of the file: boxes are cut at the '
     "file's",
 )
 
 # Whole files.
-BYTE_ORDER_MARK = _fault(
+BYTE_ORDER_MARK = _repaired(
     'byte order marks skipped',
-    Outcome.REPAIRED,
     'a file that starts with a byte order mark (BOM)',
     fix='Save the file as UTF-8 without BOM',
 )
-NO_JSON = _fault(
+NO_JSON = _refused(
     'files that are no JSON',
-    Outcome.REFUSED,
     'a truncated JSON, one that is not UTF-8 or nested without end',
     fix='Copy the file anew',
 )
-NO_COCO = _fault(
+NO_COCO = _refused(
     'files that are not in the COCO layout',
-    Outcome.REFUSED,
     'a list at the root, one of the three lists absent',
     fix='Check that this is the annotation file',
 )
-UNCLEAR_CATEGORIES = _fault(
+UNCLEAR_CATEGORIES = _refused(
     'files whose categories are unclear',
-    Outcome.REFUSED,
     'one category id with two names, a category without a name: all labels '
     'rest on this list',
     fix='Give each category an id and a name of its own',
 )
-UNLISTED_CLASS = _fault(
+UNLISTED_CLASS = _refused(
     'classes that the dataset does not have',
-    Outcome.REFUSED,
     'a category with a name that neither metainfo["classes"] nor `class_map` '
     'knows: the config is about other data',
     fix='Add it to metainfo["classes"], or say by `class_map` what it '
     'becomes: another class, "ignore", or None to drop it',
 )
-MOSTLY_FAULTY = _fault(
+MOSTLY_FAULTY = _refused(
     'files of which more than half is faulty',
-    Outcome.REFUSED,
     'faults marked * in more than half of the annotations, images, label '
     'files or regions: the file is not what it is read as',
     fix='Check that file, format and images belong together',
 )
-NOTHING_LEFT = _fault(
+NOTHING_LEFT = _refused(
     'splits without an image',
-    Outcome.REFUSED,
     'an empty list of images, or none left after filtering',
     fix='Check `patients`, `class_map` and `filter_cfg`',
 )
 
-# What only the check of a whole data set, and of its pixels, can see.
-CORRUPT_PIXELS = _fault(
+# Found only by the check of a whole data set and its pixels.
+CORRUPT_PIXELS = _reported(
     'images that can not be decoded',
-    Outcome.REPORTED,
     'bytes damaged inside an image file. In training, loading raises an '
     'error that names the file',
     fix='Copy it anew',
 )
-SHARED_PATIENT = _fault(
+SHARED_PATIENT = _reported(
     'patients in more than one split',
-    Outcome.REPORTED,
     'one patient in train and test, within a subset or across them',
     fix='Use `exclude_patients`',
 )
-IDENTICAL_ACROSS = _fault(
+IDENTICAL_ACROSS = _reported(
     'identical images in more than one split',
-    Outcome.REPORTED,
     'the same pixels in train and test, under any name',
     fix='Remove the image from one split',
 )
-SIMILAR_ACROSS = _fault(
+SIMILAR_ACROSS = _reported(
     'nearly identical images in more than one split',
-    Outcome.REPORTED,
     'images of train and test whose perceptual hashes differ in at most '
     '3 of 64 bits: compressed or brightened copies. Look at them',
     fix='Remove the image from one split',
 )
-IDENTICAL_WITHIN = _fault(
+IDENTICAL_WITHIN = _reported(
     'identical images within a split',
-    Outcome.REPORTED,
     'the same pixels under two names',
     fix='Remove one of them',
 )
@@ -452,18 +423,17 @@ def fault_table() -> str:
     """Write the list as a table in Markdown.
 
     Returns:
-        str: The table, one row a kind, as docs/dataset.md holds it.
+        str: The table of docs/dataset.md, one row a fault.
     """
-    star = ('', '\\*')
-    rows: List[str] = [
+    rows = [
         '| outcome | what is found | as the log and the report call it |',
         '| --- | --- | --- |',
     ]
-    rows += [
-        f'| {fault.outcome.value}{star[bool(fault.limited_to_half_of)]} '
-        f'| {fault.found} | {fault.text} |'
-        for outcome in Outcome
-        for fault in FAULTS.values()
-        if fault.outcome is outcome
-    ]
+    for fault in sorted(
+        FAULTS.values(), key=lambda fault: list(Outcome).index(fault.outcome)
+    ):
+        star = '\\*' if fault.limited_to_half_of else ''
+        rows.append(
+            f'| {fault.outcome.value}{star} | {fault.found} | {fault.text} |'
+        )
     return '\n'.join(rows)

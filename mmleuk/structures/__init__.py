@@ -1,6 +1,7 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 from .attribute_schema import (
     LLD_ATTRIBUTES,
+    LLD_SCHEMA,
     MISSING,
     Attribute,
     AttributeSchema,
@@ -40,6 +41,7 @@ from .type_profile import Evidence, TypeProfile
 __all__ = [
     'CANDIDATE',
     'LLD_ATTRIBUTES',
+    'LLD_SCHEMA',
     'MISSING',
     'UNANNOTATED',
     'Attribute',

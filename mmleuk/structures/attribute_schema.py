@@ -4,8 +4,8 @@ from typing import Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
-# The code of an attribute that nobody stated. Every reader maps what a format
-# uses for it (4, or a value outside the schema) to this one number.
+# The code of a missing attribute. Readers map what their formats use (4, or a
+# code outside the schema) to this number.
 MISSING = -1
 
 
@@ -16,9 +16,8 @@ class Attribute:
     Args:
         name (str): Identifier in snake case, used in metric keys.
         values (tuple[str]): Names of the codes 0, 1, ... in order.
-        title (str): Name shown to people. Defaults to ``name``.
-        json_key (str): Key of the attribute in the annotation files.
-            Defaults to ``name``.
+        title (str): Name shown to people, ``name`` if empty.
+        json_key (str): Key in the annotation files, ``name`` if empty.
     """
 
     name: str
@@ -162,7 +161,7 @@ class AttributeSchema:
 
 
 # The seven attributes of the Large Leukemia Dataset, in the order of its text
-# labels. `nuclear_chromatio` is the release's own spelling.
+# labels. The release spells `nuclear_chromatio`.
 LLD_ATTRIBUTES = [
     dict(
         name='cell_size',
@@ -197,3 +196,5 @@ LLD_ATTRIBUTES = [
         values=('absent', 'prominent'),
     ),
 ]
+
+LLD_SCHEMA = AttributeSchema(LLD_ATTRIBUTES)

@@ -4,8 +4,8 @@ from typing import Dict, List, Mapping, Optional, Sequence, Tuple, Union
 from .metainfo import CLASS_MAPS, LLD_CLASSES
 from .record import normalise_name
 
-# The target that makes cells ignored, and the source that stands for every
-# class that is not named.
+# The target that makes cells ignored, and the source that stands for all
+# classes that are not named.
 IGNORE = 'ignore'
 ANY = '*'
 
@@ -13,16 +13,15 @@ ClassMapConfig = Union[str, Mapping[str, Optional[str]], None]
 
 
 class ClassMap:
-    """Turns the class names of annotations into labels.
+    """Maps the class names of annotations to those of a dataset.
 
     Args:
         class_map (str | Mapping[str, str | None], optional): Target by class
-            name: another class name, ``'ignore'`` for cells that shall be
-            neither positives nor negatives, or None to drop them, which makes
-            them background. The key ``'*'`` stands for all classes that are
-            not named; without it these keep their names. A string names one
-            of ``CLASS_MAPS``: ``'wbc'`` or ``'blast'``. Defaults to None,
-            every class keeps its name.
+            name: another class name, ``'ignore'`` for ignored cells, or None
+            to drop them, which makes them background. The key ``'*'`` stands
+            for all classes that are not named; without it these keep their
+            names. A string names one of ``CLASS_MAPS``: ``'wbc'`` or
+            ``'blast'``. None keeps all names.
 
     Raises:
         ValueError: If the string names no map.
@@ -63,11 +62,10 @@ class ClassMap:
         return self.targets.get(name, self.targets.get(ANY, name))
 
     def classes(self) -> Tuple[str, ...]:
-        """List the classes that are left of LLD's.
+        """List the targets of LLD's classes and of the map.
 
         Returns:
-            tuple[str]: The targets, in the order of LLD's classes and then of
-            the map.
+            tuple[str]: Class names, each once.
         """
         targets = [self(name) for name in LLD_CLASSES]
         targets += [
@@ -81,7 +79,7 @@ class ClassMap:
 
 
 class LabelMap:
-    """Turns the class names of annotations into labels of a dataset.
+    """Maps the class names of annotations to labels of a dataset.
 
     Args:
         class_map (ClassMap): The map of class names.
@@ -110,8 +108,8 @@ class LabelMap:
 
         Returns:
             tuple[int, bool] | None: Label and whether the cell is ignored;
-            None to drop the cell. An ignored cell of no class of the dataset
-            has the label 0, which nothing reads.
+            None to drop the cell. The label of an ignored cell is 0, and not
+            used, if its class is none of the dataset's.
 
         Raises:
             KeyError: If the class is none of the dataset's.

@@ -4,7 +4,7 @@
 from itertools import cycle
 from typing import List, Sequence, Tuple
 
-from mmleuk.structures import LLD_ATTRIBUTES
+from .attribute_schema import LLD_ATTRIBUTES
 
 # Names and order are those of the released JSON categories.
 LLD_CLASSES = (
@@ -24,10 +24,10 @@ LLD_CLASSES = (
     'basophil',
 )
 
-# As far apart as 14 colours get for normal and for colour-blind eyes: of all
-# pairs the nearest are 16.8 apart (CIEDE2000), under simulated deuteranopia
-# 9.9 and protanopia 11.9 (Machado et al., 2009, severity 1). Below about 10 a
-# label has to tell them apart, as it does in our drawings.
+# 14 colours at large distances for normal and for colour-blind eyes: the
+# smallest distance of a pair is 16.8 (CIEDE2000), under simulated deuteranopia
+# 9.9 and protanopia 11.9 (Machado et al., 2009, severity 1). Drawings also
+# label the class, since colours less than about 10 apart are hard to tell.
 LLD_PALETTE = [
     (145, 145, 145),
     (249, 45, 119),
@@ -49,7 +49,7 @@ LLD_METAINFO = dict(
     classes=LLD_CLASSES, palette=LLD_PALETTE, attributes=LLD_ATTRIBUTES
 )
 
-# For other classes, in turn.
+# Colours of other classes, used in turn.
 _OTHER_COLOURS = [
     (31, 119, 180),
     (214, 39, 40),
@@ -61,9 +61,8 @@ _OTHER_COLOURS = [
     (23, 190, 207),
 ]
 
-# Ready-made maps of classes, by the name that `LLDDataset(class_map=...)`
-# takes. In `blast`, "none" is ignored: nobody could tell whether such a cell
-# is one.
+# Predefined class maps, by the name that `LLDDataset(class_map=...)` takes. In
+# `blast`, "none" is ignored: such a cell may be a blast or not.
 CLASS_MAPS = dict(
     wbc=dict.fromkeys(LLD_CLASSES, 'wbc'),
     blast={

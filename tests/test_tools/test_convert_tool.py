@@ -53,6 +53,7 @@ def sparse(tmp_path):
 
 def call(monkeypatch, *arguments):
     """Run the tool in this process, which saves the imports."""
+    monkeypatch.syspath_prepend(str(TOOL.parent))
     monkeypatch.setattr(sys, 'argv', [str(TOOL), *map(str, arguments)])
     runpy.run_path(str(TOOL), run_name='__main__')
 

@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, Sequence, Tuple
 
-from mmleuk.datasets.pbc_fields import make_pbc_fields
+from make_pbc_fields import make_pbc_fields
+
 from mmleuk.io import (
     SOURCE_FORMATS,
     TARGET_FORMATS,

@@ -28,7 +28,7 @@ from mmleuk.datasets.splitting import (
 from mmleuk.io.label_file import LabelFile
 from mmleuk.io.readers.lld_json import load_json
 from mmleuk.io.writers.json_writers import write_json
-from mmleuk.structures import LLD_ATTRIBUTES, AttributeSchema
+from mmleuk.structures import LLD_SCHEMA, AttributeSchema
 
 TEST = 'test'
 
@@ -158,7 +158,7 @@ def load_schema(args: argparse.Namespace) -> Optional[AttributeSchema]:
     if args.without_attributes:
         return None
     if args.metainfo is None:
-        return AttributeSchema(LLD_ATTRIBUTES)
+        return LLD_SCHEMA
     try:
         metainfo = json.loads(Path(args.metainfo).read_text(encoding='utf-8'))
         return AttributeSchema(metainfo['attributes'])

@@ -104,15 +104,7 @@ class JsonWriter(BaseWriter):
         write_json(target, self.make(fields))
 
     def make(self, fields: Sequence[FieldRecord]) -> Dict[str, List[dict]]:
-        """Make the content of the file.
-
-        Args:
-            fields (Sequence[FieldRecord]): Records that fit.
-
-        Returns:
-            dict: ``images``, ``annotations`` in the order of the cells, and
-            ``categories``.
-        """
+        """Make the content of the file, see :func:`make_lld_json`."""
         image_ids = [field.image_id for field in fields]
         if None in image_ids or len(set(image_ids)) < len(image_ids):
             image_ids = range(len(fields))

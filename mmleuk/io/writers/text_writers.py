@@ -10,7 +10,7 @@ from mmleuk.io.conversion_report import ConversionReport
 from mmleuk.io.readers import REGION_ORDERS
 from mmleuk.io.readers.yolo_text import OPTIONAL_ATTRIBUTE
 from mmleuk.structures import (
-    LLD_ATTRIBUTES,
+    LLD_SCHEMA,
     MISSING,
     AttributeSchema,
     center_in_regions,
@@ -134,7 +134,7 @@ class TextWriter(YoloWriter):
         super().__init__(schema, LLD_CLASSES)
         self.columns = [
             attribute
-            for attribute in AttributeSchema(LLD_ATTRIBUTES)
+            for attribute in LLD_SCHEMA
             if cell_size or attribute.name != OPTIONAL_ATTRIBUTE
         ]
         self.held = {attribute.name for attribute in self.columns}

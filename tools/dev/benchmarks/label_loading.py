@@ -26,7 +26,7 @@ from terminaltables import AsciiTable
 from mmleuk.datasets import LLD_CLASSES, LLDDataset
 from mmleuk.datasets.checks import quiet_log
 from mmleuk.io.writers.json_writers import write_lld_json
-from mmleuk.structures import LLD_ATTRIBUTES, AttributeSchema
+from mmleuk.structures import LLD_SCHEMA
 from mmleuk.structures.record import CellRecord, FieldRecord
 
 SIDE = 640
@@ -53,7 +53,7 @@ def write_labels(folder: Path, num_images: int) -> None:
         sides = rng.uniform(40, 90, (CELLS_PER_IMAGE, 2)).round(2)
         bboxes = np.hstack([corners, corners + sides]).tolist()
         labels = rng.integers(0, len(LLD_CLASSES), CELLS_PER_IMAGE)
-        codes = rng.integers(0, 2, (CELLS_PER_IMAGE, len(LLD_ATTRIBUTES)))
+        codes = rng.integers(0, 2, (CELLS_PER_IMAGE, len(LLD_SCHEMA)))
         cells = tuple(
             CellRecord(tuple(bbox), LLD_CLASSES[label], tuple(row))
             for bbox, label, row in zip(bboxes, labels, codes.tolist())
@@ -62,7 +62,7 @@ def write_labels(folder: Path, num_images: int) -> None:
     write_lld_json(
         fields,
         folder / 'labels.json',
-        AttributeSchema(LLD_ATTRIBUTES),
+        LLD_SCHEMA,
         LLD_CLASSES,
     )
 

@@ -1,6 +1,7 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 import csv
 import json
+import sys
 import uuid
 from pathlib import Path
 
@@ -9,9 +10,12 @@ import pytest
 from PIL import Image
 
 from mmleuk.datasets import LLDDataset
-from mmleuk.datasets.pbc_fields import make_pbc_fields, read_wbcatt
 from mmleuk.io import ConversionError
 from mmleuk.io.errors import AnnotationError
+
+FOLDER = Path(__file__).parents[2] / 'tools/dataset_converters'
+sys.path.append(str(FOLDER))
+from make_pbc_fields import make_pbc_fields, read_wbcatt  # noqa: E402
 
 COLUMNS = (
     'img_name,label,cell_size,cell_shape,nucleus_shape,'

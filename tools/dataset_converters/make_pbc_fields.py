@@ -1,5 +1,7 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""Fields of typed cells with attributes, from two public data sets.
+"""Make fields of typed cells with attributes from two public data sets.
+
+Used by ``convert.py pbc-fields``.
 
 TXL-PBC (https://github.com/lugan113/TXL-PBC_Dataset, MIT) has boxes on
 images of, among others, the PBC set (doi:10.17632/snkd93bnjr, CC BY 4.0).
@@ -34,7 +36,7 @@ from mmleuk.io.issue_log import IssueLog
 from mmleuk.io.readers.yolo_reader import YoloReader, find_class_names
 from mmleuk.io.source_files import MAX_BYTES, read_bytes
 from mmleuk.io.writers.json_writers import write_lld_json
-from mmleuk.structures import LLD_ATTRIBUTES, MISSING, AttributeSchema
+from mmleuk.structures import LLD_SCHEMA, MISSING
 from mmleuk.structures.metainfo import LLD_CLASSES
 from mmleuk.structures.record import CellRecord, FieldRecord, normalise_name
 
@@ -113,7 +115,7 @@ def read_wbcatt(
 
     Args:
         paths (Sequence[str]): CSV files, such as ``pbc_attr_v1_train.csv``.
-        max_bytes (int): Largest file to read. Defaults to ``MAX_BYTES``.
+        max_bytes (int): Largest file to read.
 
     Returns:
         dict[str, tuple]: Class and codes of LLD's schema, by image name.
@@ -123,8 +125,7 @@ def read_wbcatt(
             an image is in two rows that differ.
         FileNotFoundError: If a file is not there.
     """
-    schema = AttributeSchema(LLD_ATTRIBUTES)
-    names = AttributeNames(schema, WBCATT_ATTRIBUTES)
+    names = AttributeNames(LLD_SCHEMA, WBCATT_ATTRIBUTES)
     cells: Dict[str, Tuple[str, Tuple[int, ...]]] = {}
     needed = {'img_name', 'label', *WBCATT_ATTRIBUTES}
     for path in paths:
@@ -169,7 +170,7 @@ def read_wbcatt(
                 record,
                 IssueLog(),
             )
-            cell = category, schema.clean(codes)
+            cell = category, LLD_SCHEMA.clean(codes)
             if cells.setdefault(row['img_name'], cell) != cell:
                 raise AnnotationError(
                     path,
@@ -191,16 +192,16 @@ def read_tiles(
 ) -> List[Tile]:
     """Read the images of TXL-PBC that WBCAtt has attributes of.
 
-    The white cell nearest to the middle of an image is the one that WBCAtt
-    speaks of. Others are ignored cells of the class "none". Erythrocytes and
-    platelets are dropped.
+    WBCAtt describes the white cell nearest to the middle of an image. Others
+    become ignored cells of the class "none". Erythrocytes and platelets are
+    dropped.
 
     Args:
         root (str): Folder with ``images/<split>`` and ``labels/<split>``.
         split (str): ``'train'``, ``'val'`` or ``'test'``.
         wbcatt (Mapping): From :func:`read_wbcatt`.
         report (ConversionReport): Where boxes are counted.
-        max_bytes (int): Largest file to read. Defaults to ``MAX_BYTES``.
+        max_bytes (int): Largest file to read.
 
     Returns:
         list[Tile]: Sorted by name in PBC.
@@ -221,7 +222,7 @@ def read_tiles(
             'Check data.yaml',
         )
     fields = YoloReader(
-        AttributeSchema(LLD_ATTRIBUTES),
+        LLD_SCHEMA,
         images,
         issues=report.issues,
         classes=classes,
@@ -403,9 +404,9 @@ def make_pbc_fields(
         wbcatt (Sequence[str]): CSV files of WBCAtt.
         target (str): Folder to write to.
         split (str): ``'train'``, ``'val'`` or ``'test'``, as of TXL-PBC.
-        seed (int): Same seed, same fields. Defaults to 0.
-        per_class (int): See :func:`choose_tiles`. Defaults to 0.
-        max_bytes (int): Largest file to read. Defaults to ``MAX_BYTES``.
+        seed (int): Same seed, same fields.
+        per_class (int): See :func:`choose_tiles`.
+        max_bytes (int): Largest file to read.
 
     Returns:
         tuple[ConversionReport, Counter]: What went in and came out; cells by
@@ -443,7 +444,5 @@ def make_pbc_fields(
         )
         for number, group in enumerate(groups)
     ]
-    write_lld_json(
-        fields, labels, AttributeSchema(LLD_ATTRIBUTES), LLD_CLASSES
-    )
+    write_lld_json(fields, labels, LLD_SCHEMA, LLD_CLASSES)
     return report, count_types(fields)
