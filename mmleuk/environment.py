@@ -104,23 +104,15 @@ def _is_namespace(spec: ModuleSpec) -> bool:
     return paths is not None and not isinstance(paths, list)
 
 
-def has_compiled_ops(mmcv: Module) -> bool:
-    """Tell whether mmcv has its compiled ops.
-
-    Args:
-        mmcv (Module): mmcv.
-
-    Returns:
-        bool: False for mmcv-lite and for a build that did not find torch.
-    """
+def _has_compiled_ops(mmcv: Module) -> bool:
+    """Tell whether mmcv has its compiled ops, unlike mmcv-lite."""
     if mmcv.folder is None:
         return True
     return PathFinder.find_spec('_ext', [str(mmcv.folder)]) is not None
 
 
 def _range_text(bounds: Tuple[Version, Version]) -> str:
-    low, high = ('.'.join(map(str, bound)) for bound in bounds)
-    return f'>={low},<{high}'
+    return f'>={_dots(bounds[0])},<{_dots(bounds[1])}'
 
 
 def _outside(module: Module, bounds: Tuple[Version, Version]) -> bool:
@@ -146,7 +138,7 @@ def check_python() -> Optional[str]:
     )
 
 
-def _dots(version) -> str:
+def _dots(version: Version) -> str:
     return '.'.join(map(str, version))
 
 
@@ -191,12 +183,12 @@ def check_stack() -> Optional[str]:
             f'{INSTALL_HINT}.'
         )
     mmengine, mmcv, mmdet = modules.values()
-    if not has_compiled_ops(mmcv):
+    if not _has_compiled_ops(mmcv):
         return (
             f'mmleuk needs mmcv with its compiled ops, and {mmcv} has none '
             '(it is mmcv-lite, or it was built where torch could not be '
             'seen): uninstall it, then "pip install --no-build-isolation '
-            f'--no-cache-dir {mmcv_requirement(mmdet)}" after torch, '
+            f'--no-cache-dir {_mmcv_requirement(mmdet)}" after torch, '
             f'{INSTALL_HINT}.'
         )
     if _outside(mmdet, MMDET_RANGE):
@@ -205,12 +197,12 @@ def check_stack() -> Optional[str]:
             'install mmdet 3.3.0 or onedl-mmdetection 3.5.1, '
             f'{INSTALL_HINT}.'
         )
-    bounds = mmcv_range(mmdet)
+    bounds = _mmcv_range(mmdet)
     if _outside(mmcv, bounds):
         return (
             f'{mmdet} needs mmcv{_range_text(bounds)}, got {mmcv}: uninstall '
             'that, then "pip install --no-build-isolation --no-cache-dir '
-            f'{mmcv_requirement(mmdet)}", {INSTALL_HINT}.'
+            f'{_mmcv_requirement(mmdet)}", {INSTALL_HINT}.'
         )
     if _outside(mmengine, MMENGINE_RANGE):
         return (
@@ -218,7 +210,7 @@ def check_stack() -> Optional[str]:
             f'{mmengine}: install mmengine 0.10.7 or, on the onedl stack, '
             f'onedl-mmengine 0.10.12, {INSTALL_HINT}.'
         )
-    if needs_pkg_resources(mmengine) and find_module('pkg_resources') is None:
+    if _needs_pkg_resources(mmengine) and find_module('pkg_resources') is None:
         return (
             f'{mmengine} needs pkg_resources, which newer setuptools no '
             'longer bring: "pip install \'setuptools<81\'", '
@@ -233,41 +225,18 @@ def _is_onedl(mmdet: Module) -> bool:
     return parse_version(mmdet.version) >= FIRST_ONEDL_MMDET
 
 
-def mmcv_range(mmdet: Module) -> Tuple[Version, Version]:
-    """Give the range of mmcv that an mmdet needs.
-
-    Args:
-        mmdet (Module): mmdet.
-
-    Returns:
-        tuple[Version, Version]: The lowest version, and the lowest one above
-        the range.
-    """
+def _mmcv_range(mmdet: Module) -> Tuple[Version, Version]:
+    """Give the range of mmcv that an mmdet needs."""
     return MMCV_RANGE_ONEDL if _is_onedl(mmdet) else MMCV_RANGE
 
 
-def mmcv_requirement(mmdet: Module) -> str:
-    """Give pip's requirement of the mmcv that an mmdet needs.
-
-    Args:
-        mmdet (Module): mmdet.
-
-    Returns:
-        str: The requirement.
-    """
+def _mmcv_requirement(mmdet: Module) -> str:
+    """Give pip's requirement of the mmcv that an mmdet needs."""
     return 'onedl-mmcv==2.3.6' if _is_onedl(mmdet) else 'mmcv==2.1.0'
 
 
-def needs_pkg_resources(mmengine: Module) -> bool:
-    """Tell whether an mmengine imports ``pkg_resources``.
-
-    Args:
-        mmengine (Module): mmengine.
-
-    Returns:
-        bool: True up to 0.10.7; onedl-mmengine, numbered from 0.10.8, does
-        not.
-    """
+def _needs_pkg_resources(mmengine: Module) -> bool:
+    """Tell whether an mmengine imports pkg_resources: up to 0.10.7."""
     if mmengine.version is None:
         return False
     return parse_version(mmengine.version) < (0, 10, 8)

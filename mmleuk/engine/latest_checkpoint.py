@@ -49,7 +49,7 @@ def find_checkpoint(work_dir: Union[str, Path]) -> Optional[str]:
         if is_complete_file(path):
             print_log(
                 f'{pointer} names {named or "no file"}, which is no whole '
-                f'checkpoint: the training goes on from {path}',
+                f'checkpoint: the training resumes from {path}',
                 logger='current',
                 level=logging.WARNING,
             )

@@ -43,6 +43,6 @@ def test_a_broken_line_is_named_and_nothing_is_lost(records, tmp_path, line):
     with path.open('a') as file:
         file.write(f'{line}\n')
     before = path.read_bytes()
-    with pytest.raises(ValueError, match=r'record.jsonl, line 2: got .*mend'):
+    with pytest.raises(ValueError, match='record.jsonl, line 2: got .*remove'):
         records.update_record(path, [result(1, 0.5)])
     assert path.read_bytes() == before

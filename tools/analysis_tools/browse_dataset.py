@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""Draw what a config feeds its model, or a contact sheet of its cells.
+"""Draw the images that a config trains on, or a contact sheet of its cells.
 
 Boxes, attributes, ignored cells and annotated regions, by default as the
 pipeline leaves them::
@@ -39,6 +39,7 @@ from mmengine.structures import InstanceData
 from mmengine.utils import ProgressBar
 from torch.utils.data import Dataset
 
+from mmleuk.engine.dataset_wrappers import unwrap_dataset
 from mmleuk.structures import (
     MISSING,
     UNANNOTATED,
@@ -53,11 +54,7 @@ MODES = ('transformed', 'original', 'contact-sheet')
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line.
-
-    Returns:
-        argparse.Namespace: The arguments.
-    """
+    """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -135,16 +132,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def build_visualizer(cfg: Config, attributes: str, metainfo: dict) -> Any:
-    """Build the visualizer, with the config's own settings where it has one.
-
-    Args:
-        cfg (Config): The config.
-        attributes (str): How attributes are drawn.
-        metainfo (dict): That of the dataset.
-
-    Returns:
-        LLDLocalVisualizer: The visualizer.
-    """
+    """Build the visualizer, with the settings of the config if it has one."""
     settings = dict(cfg.get('visualizer', {}))
     if settings.get('type') != 'mmleuk.LLDLocalVisualizer':
         settings = dict(type='mmleuk.LLDLocalVisualizer')
@@ -155,62 +143,25 @@ def build_visualizer(cfg: Config, attributes: str, metainfo: dict) -> Any:
 
 
 def plain_infos(dataset: Dataset) -> Iterator[dict]:
-    """List the annotations of a dataset, inside any wrappers, as read.
-
-    Args:
-        dataset (Dataset): A dataset of MMEngine, or a wrapper that holds one
-            as ``dataset`` or several as ``datasets``.
-
-    Yields:
-        dict: ``data_info`` of each image.
-    """
-    if hasattr(dataset, 'datasets'):
-        for part in dataset.datasets:
-            yield from plain_infos(part)
-    elif hasattr(dataset, 'dataset'):
-        yield from plain_infos(dataset.dataset)
-    else:
-        for index in range(len(dataset)):
-            yield dataset.get_data_info(index)
+    """List the annotations of a dataset as read, inside any wrappers."""
+    for part in unwrap_dataset(dataset):
+        yield from map(part.get_data_info, range(len(part)))
 
 
 def spread(count: int, number: Optional[int]) -> np.ndarray:
-    """Choose images, evenly over a dataset.
-
-    Args:
-        count (int): How many there are.
-        number (int, optional): How many are chosen. Defaults to all.
-
-    Returns:
-        np.ndarray: Their indices, int64.
-    """
+    """Choose indices evenly over a dataset, all if ``number`` is None."""
     if number is None or number >= count:
         return np.arange(count)
     return np.arange(number) * count // number
 
 
 def read_image(path: str) -> np.ndarray:
-    """Read an image.
-
-    Args:
-        path (str): Its path.
-
-    Returns:
-        np.ndarray: RGB, shape (h, w, 3), uint8.
-    """
+    """Read an image as RGB of shape (h, w, 3), uint8."""
     return mmcv.imfrombytes(get(path), channel_order='rgb')
 
 
 def to_sample(info: dict, num_attributes: int) -> DetDataSample:
-    """Pack annotations as they were read.
-
-    Args:
-        info (dict): ``data_info`` of the image.
-        num_attributes (int): Length of the schema.
-
-    Returns:
-        DetDataSample: With ``gt_instances`` and ``ignored_instances``.
-    """
+    """Pack the annotations of an image as they were read."""
     sample = DetDataSample(metainfo=dict(img_path=info['img_path']))
     cells = info['instances']
     for key, flag in (('gt_instances', 0), ('ignored_instances', 1)):
@@ -263,25 +214,11 @@ def branches(item: dict) -> Iterator[Tuple[str, torch.Tensor, DetDataSample]]:
 
 
 def loads_after_resize(dataset: Dataset) -> bool:
-    """Whether a pipeline leaves boxes in pixels of the image as read.
+    """Tell whether a pipeline loads annotations after ``Resize``.
 
-    Test pipelines do, by loading annotations after ``Resize``.
-
-    Args:
-        dataset (Dataset): The dataset, or a wrapper of it.
-
-    Returns:
-        bool: The answer, for the first dataset in it.
+    Test pipelines do. Their boxes are in pixels of the original image.
     """
-    while not hasattr(dataset, 'get_data_info') or hasattr(
-        dataset, 'datasets'
-    ):
-        dataset = (
-            dataset.datasets[0]
-            if hasattr(dataset, 'datasets')
-            else dataset.dataset
-        )
-    pipeline = getattr(dataset, 'pipeline', None)
+    pipeline = getattr(next(unwrap_dataset(dataset)), 'pipeline', None)
     is_resized = False
     for transform in getattr(pipeline, 'transforms', ()):
         is_resized = is_resized or isinstance(transform, Resize)
@@ -291,11 +228,7 @@ def loads_after_resize(dataset: Dataset) -> bool:
 
 
 def resize_boxes(sample: DetDataSample) -> None:
-    """Bring boxes of a sample into pixels of its resized image, in place.
-
-    Args:
-        sample (DetDataSample): With ``scale_factor`` among its meta keys.
-    """
+    """Scale the boxes of a sample to its resized image, in place."""
     factor = torch.tensor([*sample.scale_factor, *sample.scale_factor])
     for key in ('gt_instances', 'ignored_instances'):
         instances = sample.get(key)
@@ -307,13 +240,7 @@ def resize_boxes(sample: DetDataSample) -> None:
 def browse(
     dataset: Dataset, args: argparse.Namespace, visualizer: Any
 ) -> None:
-    """Draw images.
-
-    Args:
-        dataset (Dataset): The dataset.
-        args (argparse.Namespace): The command line.
-        visualizer (LLDLocalVisualizer): The visualizer.
-    """
+    """Draw images."""
     infos = list(plain_infos(dataset))
     names = PictureNames(common_folder(info['img_path'] for info in infos))
     attributes = dataset.metainfo.get('attributes', ())
@@ -363,13 +290,7 @@ def browse(
 def draw_contact_sheet(
     dataset: Dataset, args: argparse.Namespace, visualizer: Any
 ) -> None:
-    """Draw examples of all cells that are not ignored.
-
-    Args:
-        dataset (Dataset): The dataset.
-        args (argparse.Namespace): The command line.
-        visualizer (LLDLocalVisualizer): Shows the sheet.
-    """
+    """Draw examples of all cells that are not ignored."""
     meta = dataset.metainfo
     classes = meta.get('classes', ())
     schema = None
@@ -412,7 +333,7 @@ def draw_contact_sheet(
 
 
 def main() -> None:
-    """Browse."""
+    """Draw what the command line asks for."""
     args = parse_args()
     register_all_modules(init_default_scope=False)
     cfg = Config.fromfile(args.config)

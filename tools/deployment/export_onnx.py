@@ -1,8 +1,8 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 """Export a trained detector to ONNX, from pixels to cells and attributes.
 
-With --check it also runs the file in onnxruntime over the validation images
-of the config, and holds what it finds against what PyTorch finds. A file that
+With --check the file is also run in onnxruntime on the validation images of
+the config, and its detections are compared with those of PyTorch. A file that
 differs by more than rounding does not get its name::
 
     python tools/deployment/export_onnx.py CONFIG CHECKPOINT detector.onnx \
@@ -11,7 +11,6 @@ differs by more than rounding does not get its name::
 
 import argparse
 import copy
-import hashlib
 import logging
 import os
 import os.path as osp
@@ -27,21 +26,18 @@ from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import load_checkpoint
 
+from mmleuk.apis.safe_checkpoint import hash_file
 from mmleuk.deployment import Agreement, OnnxDetector
 from mmleuk.deployment.export import export_onnx
 from mmleuk.engine import load_checkpoints_safely
 from mmleuk.version import __version__
 
-# What in a pipeline leaves the pixels as they are.
+# Prefixes of transforms that do not change the pixels.
 _NOT_PIXELS = ('Load', 'Pack')
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line.
-
-    Returns:
-        argparse.Namespace: The arguments.
-    """
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('config', help='path of the config')
     parser.add_argument('checkpoint', help='path of the weights')
@@ -98,16 +94,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def load_detector(cfg: Config, file: str) -> Tuple[BaseDetector, dict]:
-    """Build the detector of a config and load its weights.
-
-    Args:
-        cfg (Config): The config.
-        file (str): Path of the checkpoint.
-
-    Returns:
-        tuple[BaseDetector, dict]: The detector on the CPU, in evaluation
-        mode, and ``meta`` of the checkpoint.
-    """
+    """Build a detector on the CPU; return it and the checkpoint's ``meta``."""
     detector = MODELS.build(cfg.model)
     # Strict: a weight that is missing would be a random one.
     checkpoint = load_checkpoint(
@@ -117,13 +104,7 @@ def load_detector(cfg: Config, file: str) -> Tuple[BaseDetector, dict]:
 
 
 def find_resize(dataset: ConfigDict) -> Optional[dict]:
-    """Find how images are resized in testing.
-
-    Args:
-        dataset (ConfigDict): Config of the test dataset, or of a wrapper.
-
-    Returns:
-        dict | None: Config of the transform, None if there is none.
+    """Find the config of ``Resize`` in a test dataset, None without one.
 
     Raises:
         SystemExit: If the pipeline does more to the pixels.
@@ -138,8 +119,8 @@ def find_resize(dataset: ConfigDict) -> Optional[dict]:
         elif not kind.startswith(_NOT_PIXELS):
             raise SystemExit(
                 f'the test pipeline has {transform["type"]}, expected to '
-                'load, resize and pack: who runs the file could not do the '
-                'same to an image'
+                'load, resize and pack: the ONNX file does nothing else to '
+                'an image'
             )
     if len(found) > 1:
         raise SystemExit(
@@ -151,38 +132,19 @@ def find_resize(dataset: ConfigDict) -> Optional[dict]:
 def collect_metadata(
     cfg: Config, args: argparse.Namespace, meta: Mapping[str, Any]
 ) -> Dict[str, Any]:
-    """Collect what the file has to say of its origin.
-
-    Args:
-        cfg (Config): The config.
-        args (argparse.Namespace): The command line.
-        meta (Mapping[str, Any]): ``meta`` of the checkpoint. What mmleuk put
-            there, such as a calibration, is copied.
-
-    Returns:
-        dict[str, Any]: Entries by name.
-    """
+    """Collect the entries that describe the origin of the file."""
     return {
         **{key: meta[key] for key in meta if key.startswith('mmleuk_')},
-        'test_cfg': cfg_of_tests(cfg.model),
+        'test_cfg': find_test_cfg(cfg.model),
         'config': osp.basename(args.config),
         'checkpoint': osp.basename(args.checkpoint),
-        'checkpoint_sha256': hashlib.sha256(
-            Path(args.checkpoint).read_bytes()
-        ).hexdigest(),
+        'checkpoint_sha256': hash_file(args.checkpoint),
         'mmleuk_version': __version__,
     }
 
 
-def cfg_of_tests(model: ConfigDict) -> dict:
-    """Find the thresholds that the graph has.
-
-    Args:
-        model (ConfigDict): Config of the model.
-
-    Returns:
-        dict: ``test_cfg`` of the detector, inside any wrapper.
-    """
+def find_test_cfg(model: ConfigDict) -> dict:
+    """Find ``test_cfg`` of the detector, inside any wrapper."""
     return model.get('detector', model).test_cfg.to_dict()
 
 
@@ -192,17 +154,7 @@ def compare(
     batches: Iterable[dict],
     score_thr: float,
 ) -> Agreement:
-    """Run both over the same images.
-
-    Args:
-        detector (BaseDetector): The detector in PyTorch.
-        exported (OnnxDetector): The exported one.
-        batches (Iterable[dict]): Batches of a dataloader.
-        score_thr (float): Score above which the detector gives cells.
-
-    Returns:
-        Agreement: How far they differ.
-    """
+    """Run both detectors on the same batches of a dataloader."""
     agreement = Agreement(score_thr)
     for batch in batches:
         with torch.no_grad():
@@ -219,17 +171,10 @@ def check(
     detector: BaseDetector,
     file: Path,
 ) -> None:
-    """Compare the file with the detector and print how far they differ.
-
-    Args:
-        cfg (Config): The config.
-        args (argparse.Namespace): The command line.
-        detector (BaseDetector): The detector in PyTorch.
-        file (Path): The exported file.
+    """Compare the file with the detector and print how much they differ.
 
     Raises:
-        SystemExit: If they differ by more than they may, or found nothing
-            that could differ.
+        SystemExit: If they differ too much, or found no cells.
     """
     loader_cfg = cfg[f'{args.check}_dataloader']
     loader_cfg.update(num_workers=0, persistent_workers=False)
@@ -238,12 +183,12 @@ def check(
         detector,
         OnnxDetector(file),
         islice(loader, args.num_images),
-        cfg_of_tests(cfg.model)['rcnn']['score_thr'],
+        find_test_cfg(cfg.model)['rcnn']['score_thr'],
     )
     print(agreement)
     if not agreement.num_cells:
         raise SystemExit(
-            'no cell was found by both, so that nothing is shown: expected '
+            'no cell was found by both, so nothing was compared: expected '
             'images with cells and a trained detector'
         )
     violations = agreement.violations(args.box_tol, args.score_tol)
@@ -258,7 +203,7 @@ def main() -> None:
     args = parse_args()
     register_all_modules()
     load_checkpoints_safely()
-    # It warns of packages that nothing here needs.
+    # It warns of packages that are not needed here.
     logging.getLogger('torch.onnx').setLevel(logging.ERROR)
     cfg = Config.fromfile(args.config)
     if args.cfg_options is not None:
@@ -271,7 +216,7 @@ def main() -> None:
             'meta.dataset_meta.classes, as every checkpoint of MMEngine has'
         )
     out = Path(args.out)
-    # An unchecked file does not pass for a checked one.
+    # A file gets its name when it has been checked.
     file = out if args.check is None else out.with_suffix('.unchecked.onnx')
     export_onnx(
         detector,

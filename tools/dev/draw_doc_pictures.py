@@ -29,16 +29,12 @@ SPARSE = (
 )
 # Field of the validation with wrong types and attributes among right ones.
 FIELD = 5
-# A page with a few pictures should load at once.
+# A page with a few pictures should load fast.
 MAX_BYTES = 200_000
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line.
-
-    Returns:
-        argparse.Namespace: The arguments.
-    """
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('checkpoint', help='weights of the detector')
     parser.add_argument(
@@ -53,15 +49,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def run(tool: str, *args: object) -> None:
-    """Run a tool of the project.
-
-    Args:
-        tool (str): Its path below ``tools``.
-        *args (object): Its arguments.
-
-    Raises:
-        subprocess.CalledProcessError: If it fails.
-    """
+    """Run a tool of the project, by its path below ``tools``."""
     paths = [str(TOOLS.parent), os.environ.get('PYTHONPATH', '')]
     environment = dict(
         os.environ, PYTHONPATH=os.pathsep.join(filter(None, paths))

@@ -15,18 +15,14 @@ from pathlib import Path
 
 from PIL import Image
 
-# A page with a few pictures should load at once.
+# A page with a few pictures should load fast.
 MAX_BYTES = 300_000
 
 BROWSERS = ('chromium', 'chromium-browser', 'google-chrome', 'chrome')
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line.
-
-    Returns:
-        argparse.Namespace: The arguments.
-    """
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('page', help='page of a patient')
     parser.add_argument(
@@ -47,15 +43,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def write_small(shot: bytes, file: Path) -> None:
-    """Write a screenshot with as many colours as the size allows.
-
-    Args:
-        shot (bytes): The screenshot as PNG.
-        file (Path): The file to write.
-
-    Raises:
-        ValueError: If it is too large even with few colours.
-    """
+    """Write a PNG with as many colours as the size allows."""
     image = Image.open(io.BytesIO(shot)).convert('RGB')
     for colours in (256, 128, 64, 32):
         stream = io.BytesIO()
@@ -98,7 +86,7 @@ def main() -> None:
             dict(width=args.width, height=round(box['y'] + box['height']) + 24)
         )
         write_small(page.screenshot(), out / 'report_top.png')
-        # A type of which something can be seen, if there is one.
+        # Prefer a type with surprising attributes.
         gallery = page.locator('.type:has(.surprise)')
         if not gallery.count():
             gallery = page.locator('.type')

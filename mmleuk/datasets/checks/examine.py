@@ -12,6 +12,7 @@ from mmleuk.datasets.lld import LLDDataset
 from mmleuk.datasets.naming import normalise_patient
 from mmleuk.io.faults import (
     CORRUPT_PIXELS,
+    FAULTS,
     IDENTICAL_ACROSS,
     IDENTICAL_WITHIN,
     SHARED_PATIENT,
@@ -149,7 +150,10 @@ def _read(report: SourceReport, source: Source) -> List[dict]:
         unit: dict(zip(('read', 'kept', 'removed'), numbers))
         for unit, numbers in dataset.issues.balance().items()
     }
-    report.faults = FaultCount.from_log(dataset.issues)
+    report.faults = [
+        _count(FAULTS[kind], dataset.issues.places[kind], number)
+        for kind, number in dataset.issues.counts.items()
+    ]
     return infos
 
 
@@ -163,9 +167,7 @@ def _count_names(infos: Sequence[dict], key: str) -> Dict[str, int]:
     )
 
 
-def _find_shared_patients(
-    reports: Sequence[SourceReport],
-) -> List[FaultCount]:
+def _find_shared_patients(reports: Sequence[SourceReport]) -> FaultCount:
     """Find the patients of more than one split."""
     where: Dict[str, Counter] = defaultdict(Counter)
     for report in reports:
@@ -181,11 +183,17 @@ def _find_shared_patients(
     return _count(SHARED_PATIENT, places)
 
 
-def _count(fault: Fault, places: Sequence[str]) -> List[FaultCount]:
-    """Count places, if there are any."""
-    if not places:
-        return []
-    return [FaultCount.of(fault, len(places), list(places[:MAX_PLACES]))]
+def _count(
+    fault: Fault, places: List[str], number: Optional[int] = None
+) -> FaultCount:
+    """Count a fault, by its places unless a number is given."""
+    return FaultCount(
+        fault.text,
+        fault.outcome.value,
+        len(places) if number is None else number,
+        places[:MAX_PLACES],
+        fault.fix,
+    )
 
 
 def _compare_images(
@@ -207,10 +215,10 @@ def _compare_images(
         if splits[one.path] != splits[two.path]
     ]
     return [
-        *_count(CORRUPT_PIXELS, damaged),
-        *_count(IDENTICAL_ACROSS, across),
-        *_count(SIMILAR_ACROSS, similar),
-        *_count(IDENTICAL_WITHIN, within),
+        _count(CORRUPT_PIXELS, damaged),
+        _count(IDENTICAL_ACROSS, across),
+        _count(SIMILAR_ACROSS, similar),
+        _count(IDENTICAL_WITHIN, within),
     ]
 
 
@@ -239,12 +247,13 @@ def examine(
             path = info['img_path']
             real = path if '://' in path else osp.realpath(path)
             splits[files.setdefault(real, path)].add(report.split)
+    across = [
+        _find_shared_patients(reports),
+        *_compare_images(splits, with_images, workers),
+    ]
     return DataReport(
         reports,
-        across=[
-            *_find_shared_patients(reports),
-            *_compare_images(splits, with_images, workers),
-        ],
+        [fault for fault in across if fault.count],
         checked_images=len(splits) if with_images else 0,
         unnamed_images=sum(r.patients.get(UNNAMED, 0) for r in reports),
     )

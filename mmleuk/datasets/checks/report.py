@@ -1,15 +1,12 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""What the check of a data set found, for people and for machines."""
+"""Reports of the data check, as text and as plain objects."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Dict, List, Optional
 
 from terminaltables import AsciiTable
 
-from mmleuk.io.faults import FAULTS, Fault
-from mmleuk.io.issue_log import IssueLog
-
-# Stands for what the name of an image does not state.
+# Name of a patient, subset, ... that the file name does not state.
 UNNAMED = 'unnamed'
 
 # Exit statuses.
@@ -40,39 +37,10 @@ class FaultCount:
     places: List[str]
     fix: str
 
-    @classmethod
-    def of(cls, fault: Fault, count: int, places: List[str]) -> 'FaultCount':
-        """Make the count of a kind of fault.
-
-        Args:
-            fault (Fault): The kind.
-            count (int): Number of records.
-            places (list[str]): The first of them.
-
-        Returns:
-            FaultCount: The count.
-        """
-        return cls(fault.text, fault.outcome.value, count, places, fault.fix)
-
-    @classmethod
-    def from_log(cls, log: IssueLog) -> List['FaultCount']:
-        """Take the counts of the log of a dataset.
-
-        Args:
-            log (IssueLog): The log.
-
-        Returns:
-            list[FaultCount]: One a kind.
-        """
-        return [
-            cls.of(FAULTS[kind], count, log.places[kind])
-            for kind, count in log.counts.items()
-        ]
-
 
 @dataclass
 class SourceReport:
-    """What one dataset of one split holds.
+    """Contents of one dataset of one split.
 
     Args:
         name (str): Its name for people: the subset or the file.
@@ -160,7 +128,7 @@ class SourceReport:
 
 @dataclass
 class DataReport:
-    """What all datasets hold, and what they share.
+    """Contents of all datasets, and what they have in common.
 
     Args:
         sources (list[SourceReport]): One report a dataset.

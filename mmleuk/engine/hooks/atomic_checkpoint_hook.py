@@ -24,11 +24,7 @@ class AtomicCheckpointHook(CheckpointHook):
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Choose the backend before the parent uses it.
-
-        Args:
-            runner (:obj:`Runner`): The runner.
-        """
+        """Choose the backend before the parent uses it."""
         out_dir = self.out_dir or runner.work_dir
         if self.backend_args is None and '://' not in str(out_dir):
             self.backend_args = dict(backend=ATOMIC_BACKEND)

@@ -38,11 +38,7 @@ class EpochSeedHook(Hook):
     priority = 'VERY_HIGH'
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Seed an epoch.
-
-        Args:
-            runner (:obj:`Runner`): The runner.
-        """
+        """Seed an epoch."""
         keys = [runner.seed, runner.epoch]
         own, of_workers = np.random.SeedSequence(
             [*keys, get_rank()]

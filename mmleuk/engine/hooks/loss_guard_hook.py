@@ -40,11 +40,7 @@ class LossGuardHook(Hook):
         self._names: Deque[List[str]] = deque(maxlen=1)
 
     def before_train(self, runner: Runner) -> None:
-        """Prepare for accumulated gradients.
-
-        Args:
-            runner (:obj:`Runner`): The runner.
-        """
+        """Prepare for accumulated gradients."""
         wrapper = runner.optim_wrapper
         count = getattr(wrapper, '_accumulative_counts', 1)
         self._names = deque(maxlen=count)
@@ -57,18 +53,7 @@ class LossGuardHook(Hook):
         data_batch: Optional[Any] = None,
         outputs: Optional[dict] = None,
     ) -> None:
-        """Check the losses and the optimizer step.
-
-        Args:
-            runner (:obj:`Runner`): The runner.
-            batch_idx (int): Number of the batch.
-            data_batch (dict, optional): The batch.
-            outputs (dict, optional): Its losses.
-
-        Raises:
-            FloatingPointError: If more than ``max_skipped`` batches are not
-                finite.
-        """
+        """Check the losses and the optimizer step."""
         self._names.append(image_names(data_batch))
         bad = _not_finite(outputs or {})
         wrapper = runner.optim_wrapper

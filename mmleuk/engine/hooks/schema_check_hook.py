@@ -6,7 +6,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
 
-from mmleuk.datasets.wrappers import unwrap_datasets
+from mmleuk.engine.dataset_wrappers import unwrap_dataset
 from mmleuk.registry import HOOKS
 from mmleuk.structures import AttributeSchema
 
@@ -50,7 +50,7 @@ class SchemaCheckHook(Hook):
     def _check(self, runner: Runner, part: str) -> None:
         """Check the data of one part against the model and other parts."""
         name = f'{part}_dataloader'
-        for dataset in unwrap_datasets(getattr(runner, name).dataset):
+        for dataset in unwrap_dataset(getattr(runner, name).dataset):
             self._check_classes(name, dataset.metainfo, runner.model)
             self._check_attributes(name, dataset.metainfo, runner.model)
 

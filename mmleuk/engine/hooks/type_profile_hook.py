@@ -1,10 +1,10 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-from typing import Optional
+from typing import Iterator, Optional
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmleuk.datasets.wrappers import data_infos
+from mmleuk.engine.dataset_wrappers import unwrap_dataset
 from mmleuk.registry import HOOKS
 from mmleuk.structures import AttributeSchema, TypeProfile
 
@@ -31,26 +31,18 @@ class TypeProfileHook(Hook):
         self._profile: Optional[dict] = None
 
     def before_train(self, runner: Runner) -> None:
-        """Count the training data.
-
-        Args:
-            runner (:obj:`Runner`): The runner.
-        """
+        """Count the training data."""
         dataset = runner.train_dataloader.dataset
         classes = dataset.metainfo.get('classes')
         attributes = dataset.metainfo.get('attributes')
         if not classes or not attributes:
             return
-        # Semi-supervised training reads images twice: each counts once.
-        infos = {}
-        for info in data_infos(dataset):
-            infos.setdefault(info['img_path'], info)
         self._profile = TypeProfile.count(
             classes,
             AttributeSchema(attributes),
             (
                 (instance['bbox_label'], instance['attributes'])
-                for info in infos.values()
+                for info in _distinct_images(dataset)
                 for instance in info['instances']
                 if not instance['ignore_flag']
             ),
@@ -58,11 +50,17 @@ class TypeProfileHook(Hook):
         ).to_dict()
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Add the profile to a checkpoint.
-
-        Args:
-            runner (:obj:`Runner`): The runner.
-            checkpoint (dict): The checkpoint.
-        """
+        """Add the profile to a checkpoint."""
         if self._profile is not None:
             checkpoint['meta'][PROFILE_KEY] = self._profile
+
+
+def _distinct_images(dataset) -> Iterator[dict]:
+    """Go through the labels; an image that is read twice counts once."""
+    seen = set()
+    for part in unwrap_dataset(dataset):
+        for index in range(len(part)):
+            info = part.get_data_info(index)
+            if info['img_path'] not in seen:
+                seen.add(info['img_path'])
+                yield info

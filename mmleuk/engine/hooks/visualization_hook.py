@@ -9,7 +9,7 @@ from mmengine.fileio import get
 from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
-from mmleuk.datasets.wrappers import data_infos
+from mmleuk.engine.dataset_wrappers import unwrap_dataset
 from mmleuk.registry import HOOKS
 from mmleuk.visualization.picture_names import PictureNames, common_folder
 
@@ -70,7 +70,12 @@ class LLDVisualizationHook(DetVisualizationHook):
     def _begin(self, dataset: Dataset) -> None:
         """Start over with the images of a dataset."""
         if self.draw:
-            paths = (info['img_path'] for info in data_infos(dataset))
+            paths = (
+                part.get_data_info(index)['img_path']
+                for part in unwrap_dataset(dataset)
+                if hasattr(part, 'get_data_info')
+                for index in range(len(part))
+            )
             self._index = 0
             self._names = PictureNames(common_folder(paths))
 

@@ -48,11 +48,7 @@ class FiniteOptimWrapper(OptimWrapper):
         return float(torch.stack(norms).sum()) if norms else 0.0
 
     def step(self, **kwargs) -> None:
-        """Clip gradients and update parameters, if all are finite.
-
-        Args:
-            **kwargs: Arguments of ``Optimizer.step``.
-        """
+        """Clip gradients and update parameters, if all are finite."""
         self._norm = None
         if self.clip_grad_kwargs:
             self._clip_grad()

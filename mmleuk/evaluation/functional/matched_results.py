@@ -152,6 +152,8 @@ def make_result(
 
 def _to_numpy(values: Union[torch.Tensor, np.ndarray]) -> np.ndarray:
     """Make an array of a tensor, of half precision a float32 one."""
+    # Boxes of MMDetection hold a tensor.
+    values = getattr(values, 'tensor', values)
     if not isinstance(values, torch.Tensor):
         return np.asarray(values)
     if values.dtype in (torch.bfloat16, torch.float16):

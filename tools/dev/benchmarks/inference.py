@@ -1,9 +1,8 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 """Time inference with attributes against the same detector without.
 
-Both have the same weights and find the same boxes. They take turns, image by
-image, in one process, so that the ratio holds however fast the machine is at
-the moment::
+Both have the same weights and find the same boxes. They alternate, image by
+image, in one process, so that changes in the machine's speed cancel::
 
     python tools/dev/benchmarks/inference.py epoch_20.pth IMAGES \
         --num-images 25 --repetitions 5
@@ -34,7 +33,7 @@ from mmleuk.apis.safe_checkpoint import read_checkpoint
 WITH, WITHOUT = 'with attributes', 'without'
 PARTS = ('network', 'all')
 PREFIX = 'attribute_'
-# What AttributeRoIHead and CascadeAttributeRoIHead are made from.
+# Base classes of AttributeRoIHead and CascadeAttributeRoIHead.
 PLAIN_HEADS = {
     'mmleuk.AttributeRoIHead': 'StandardRoIHead',
     'mmleuk.CascadeAttributeRoIHead': 'CascadeRoIHead',
@@ -42,11 +41,7 @@ PLAIN_HEADS = {
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line.
-
-    Returns:
-        argparse.Namespace: The arguments.
-    """
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('weights', help='checkpoint of a trained model')
     parser.add_argument('images', help='path of an image or a folder')
@@ -59,17 +54,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def without_attributes(model_cfg: ConfigDict) -> ConfigDict:
-    """Take the attribute branches off a model.
-
-    Args:
-        model_cfg (ConfigDict): Config of a detector with attributes.
-
-    Returns:
-        ConfigDict: Config of the same detector without.
-
-    Raises:
-        SystemExit: If its head is none that this is known of.
-    """
+    """Remove the attribute branches from the config of a model."""
     cfg = copy.deepcopy(model_cfg)
     head = cfg.roi_head
     if head.type not in PLAIN_HEADS:
@@ -84,15 +69,7 @@ def without_attributes(model_cfg: ConfigDict) -> ConfigDict:
 
 
 def build_pair(weights: str, device: str) -> Dict[str, LLDInferencer]:
-    """Build both inferencers out of one checkpoint.
-
-    Args:
-        weights (str): Path of the checkpoint.
-        device (str): Where they run.
-
-    Returns:
-        dict[str, LLDInferencer]: By name.
-    """
+    """Build both inferencers from one checkpoint, by name."""
     ours = LLDInferencer(weights=weights, device=device, show_progress=False)
     checkpoint = read_checkpoint(weights)
     checkpoint['state_dict'] = {
@@ -115,12 +92,7 @@ def build_pair(weights: str, device: str) -> Dict[str, LLDInferencer]:
 def network_timer(
     inferencer: LLDInferencer, seconds: List[float]
 ) -> Iterator[None]:
-    """Add up the time that the model alone takes.
-
-    Args:
-        inferencer (LLDInferencer): Whose model.
-        seconds (list[float]): Gets the time of each batch.
-    """
+    """Append the seconds that the model alone takes for each batch."""
     starts: List[float] = []
 
     def start(*_) -> None:
@@ -143,7 +115,7 @@ def network_timer(
 
 
 def synchronize(inferencer: LLDInferencer) -> None:
-    """Wait until the device is done, where it works on its own."""
+    """Wait for the GPU."""
     if next(inferencer.model.parameters()).is_cuda:
         torch.cuda.synchronize()
 
@@ -151,16 +123,7 @@ def synchronize(inferencer: LLDInferencer) -> None:
 def time_batch(
     inferencer: LLDInferencer, images: Sequence[np.ndarray], score_thr: float
 ) -> Dict[str, float]:
-    """Time one batch.
-
-    Args:
-        inferencer (LLDInferencer): What predicts.
-        images (Sequence[np.ndarray]): Decoded images, all one batch.
-        score_thr (float): Least score of a cell.
-
-    Returns:
-        dict[str, float]: Seconds an image, by part.
-    """
+    """Time one batch of decoded images; return seconds an image, by part."""
     network: List[float] = []
     synchronize(inferencer)
     start = time.perf_counter()
@@ -173,11 +136,7 @@ def time_batch(
 def check_boxes(
     pair: Dict[str, LLDInferencer], image: np.ndarray, score_thr: float
 ) -> None:
-    """Make sure that both find the same cells.
-
-    Raises:
-        SystemExit: If they don't: then the comparison is of two detectors.
-    """
+    """Exit if the two find different cells in an image."""
     boxes = {
         name: [
             c.bbox
@@ -202,7 +161,7 @@ def compare(
     repetitions: int,
     score_thr: float,
 ) -> Dict[str, Dict[str, List[List[float]]]]:
-    """Let both take turns; who begins changes with every batch.
+    """Alternate between both; the first one changes with every batch.
 
     Args:
         pair (dict[str, LLDInferencer]): From :func:`build_pair`.
@@ -231,14 +190,8 @@ def compare(
 def report(times: Dict[str, Dict[str, List[List[float]]]]) -> str:
     """Tabulate images a second and the ratio of times.
 
-    A repetition gives one ratio: the median over its batches, which a batch
-    that something else disturbed does not move.
-
-    Args:
-        times (dict): From :func:`compare`.
-
-    Returns:
-        str: The table.
+    A repetition gives one ratio, the median over its batches, since single
+    batches may be disturbed.
     """
     lines = [
         '| part | with attributes, images/s | without, images/s | '

@@ -1,9 +1,9 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""Kill a training again and again, and hold its end against a whole one.
+"""Kill a training at random moments and compare its end with a whole one.
 
-Trains a config twice: once as a whole, once killed (SIGKILL) at random moments
-and gone on with by ``--resume auto``. Both must end with the same weights,
-optimizer state, teacher, calibration and mining bank, bit for bit::
+Trains a config twice: once without interruption, once killed (SIGKILL) at
+random moments and resumed by ``--resume auto``. Both must end with the same
+weights, optimizer state, teacher, calibration and mining bank, bit for bit::
 
     python tools/dev/benchmarks/interrupted_training.py CONFIG --kills 3
 
@@ -29,11 +29,7 @@ COMPARED = ('state_dict', 'optimizer', 'param_schedulers')
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line.
-
-    Returns:
-        argparse.Namespace: The arguments.
-    """
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('config', help='path of the config')
     parser.add_argument(
@@ -49,8 +45,8 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if Path(args.work_dir).exists():
         parser.error(
-            f'{args.work_dir} is there: what lies in it would be gone on '
-            'with. Remove it, or name another one'
+            f'{args.work_dir} exists, and its run would be resumed. Remove '
+            'it, or name another folder'
         )
     return args
 
@@ -58,16 +54,7 @@ def parse_args() -> argparse.Namespace:
 def start(
     args: argparse.Namespace, work_dir: Path, resume: bool
 ) -> subprocess.Popen:
-    """Start a training, its output into ``stdout.log``.
-
-    Args:
-        args (argparse.Namespace): The command line.
-        work_dir (Path): Folder of the run.
-        resume (bool): Whether to go on where it was killed.
-
-    Returns:
-        subprocess.Popen: The process.
-    """
+    """Start a training with its output in ``stdout.log``."""
     command = [sys.executable, str(TRAIN), args.config]
     command += ['--work-dir', str(work_dir)]
     command += ['--resume', 'auto'] if resume else []
@@ -79,15 +66,7 @@ def start(
 
 
 def train_whole(args: argparse.Namespace, work_dir: Path) -> float:
-    """Train without an interruption.
-
-    Args:
-        args (argparse.Namespace): The command line.
-        work_dir (Path): Folder of the run.
-
-    Returns:
-        float: Seconds from the first checkpoint to the end.
-    """
+    """Train without interruption; return seconds from the first checkpoint."""
     process = start(args, work_dir, resume=False)
     begin = None
     while process.poll() is None:
@@ -102,15 +81,9 @@ def train_whole(args: argparse.Namespace, work_dir: Path) -> float:
 def train_and_kill(
     args: argparse.Namespace, work_dir: Path, seconds: float
 ) -> int:
-    """Train, killed at random moments after the first checkpoint.
+    """Train, killed at random moments within the given seconds.
 
-    Args:
-        args (argparse.Namespace): The command line.
-        work_dir (Path): Folder of the run.
-        seconds (float): How long a whole run takes from there.
-
-    Returns:
-        int: How often it was killed before it had ended.
+    Time counts from the first checkpoint. Returns the number of kills.
     """
     draw = random.Random(args.seed)
     num_killed = 0
@@ -134,16 +107,7 @@ def train_and_kill(
 
 
 def differences(one: Any, other: Any, name: str = '') -> List[str]:
-    """List what differs in two parts of checkpoints.
-
-    Args:
-        one (Any): Dicts, lists, tensors and numbers.
-        other (Any): Likewise.
-        name (str): Where it stands. Defaults to ''.
-
-    Returns:
-        list[str]: Names of what is not the same, bit for bit.
-    """
+    """List the names of entries that differ in two parts of checkpoints."""
     if isinstance(one, dict) and isinstance(other, dict):
         return [
             found
@@ -168,14 +132,7 @@ def differences(one: Any, other: Any, name: str = '') -> List[str]:
 
 
 def count(part: Any) -> int:
-    """Count the tensors and numbers in a part of a checkpoint.
-
-    Args:
-        part (Any): Dicts, lists, tensors and numbers.
-
-    Returns:
-        int: How many there are.
-    """
+    """Count the tensors and numbers in a part of a checkpoint."""
     if isinstance(part, dict):
         part = list(part.values())
     if isinstance(part, (list, tuple)):
@@ -184,15 +141,9 @@ def count(part: Any) -> int:
 
 
 def compare(whole: Path, killed: Path) -> Tuple[int, List[str]]:
-    """Compare the checkpoints that two runs ended with.
+    """Compare the last checkpoints of two runs.
 
-    Args:
-        whole (Path): Folder of one run.
-        killed (Path): Folder of the other.
-
-    Returns:
-        tuple[int, list[str]]: Number of entries compared, and the names of
-        those that differ.
+    Returns the number of entries and the names of those that differ.
     """
     parts = []
     for folder in (whole, killed):

@@ -39,12 +39,7 @@ DATASETS = dict(CocoDataset=CocoDataset, LLDDataset=LLDDataset)
 
 
 def write_labels(folder: Path, num_images: int) -> None:
-    """Write labels and as many names of one blank image.
-
-    Args:
-        folder (Path): An empty folder.
-        num_images (int): How many images.
-    """
+    """Write labels, and links to one blank image."""
     rng = np.random.default_rng(0)
     (folder / 'images').mkdir()
     fields = []
@@ -73,16 +68,7 @@ def write_labels(folder: Path, num_images: int) -> None:
 
 
 def load(name: str, folder: str) -> Tuple[float, float, float]:
-    """Load labels in this process.
-
-    Args:
-        name (str): A key of ``DATASETS``.
-        folder (str): Where they are.
-
-    Returns:
-        tuple[float]: Wall time and CPU time in seconds, and by how many MB
-        the peak of memory rose.
-    """
+    """Load labels; return seconds of wall time, of CPU time, and peak MB."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     wall, cpu = time.perf_counter(), time.process_time()
     with quiet_log():
@@ -98,17 +84,10 @@ def load(name: str, folder: str) -> Tuple[float, float, float]:
 
 
 def run_alone(function: Callable, *args: Any) -> Any:
-    """Run a function in a new process, which starts with a low peak.
+    """Run a function in a new process, whose peak of memory starts low.
 
-    Linux hands the peak of memory of a process on to those it starts, so that
-    this one must stay small too.
-
-    Args:
-        function (Callable): The function.
-        args (tuple): Its arguments.
-
-    Returns:
-        Any: What it returns.
+    Linux passes the peak of a process on to its children, so this process
+    must stay small as well.
     """
     with ProcessPoolExecutor(1, get_context('spawn')) as pool:
         return pool.submit(function, *args).result()

@@ -4,7 +4,7 @@
 Each run is a plain ``tools/train.py``, scored on the validation data of its
 config after the last epoch (no epoch is picked by its score). A run leaves one
 ``result.json``; runs that have one are not repeated, so that an interrupted
-benchmark goes on where it stopped.
+benchmark resumes where it stopped.
 """
 
 import argparse
@@ -49,18 +49,7 @@ def parse_args() -> argparse.Namespace:
 def run(
     config: str, seed: int, work_dir: Path, cfg_options: Sequence[str]
 ) -> dict:
-    """Train one config under one seed, or fetch what that gave before.
-
-    Args:
-        config (str): Path of the config.
-        seed (int): Seed of the run.
-        work_dir (Path): Directory of this run.
-        cfg_options (Sequence[str]): Further ``key=value`` overrides.
-
-    Returns:
-        dict: ``config``, ``seed``, ``minutes`` of training and validating and
-        ``scores``.
-    """
+    """Train one config with one seed, or read its earlier result."""
     command = [
         sys.executable,
         str(runs.ROOT / 'tools' / 'train.py'),
@@ -75,14 +64,7 @@ def run(
 
 
 def make_table(results: Sequence[dict]) -> str:
-    """Tabulate mean and standard deviation over seeds, one column a config.
-
-    Args:
-        results (Sequence[dict]): What :func:`run` returned.
-
-    Returns:
-        str: A Markdown table.
-    """
+    """Tabulate mean and standard deviation over seeds, one column a config."""
     configs = list(dict.fromkeys(result['config'] for result in results))
     keys = ['lld/bbox_mAP_50', 'lld/bbox_mAP', 'lld/attr_macro_f1']
     keys += ['lld/attr_macro_f1_e2e']

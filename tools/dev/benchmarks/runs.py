@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""What the benchmarks share: training runs, their scores, and tables."""
+"""Training runs, their scores, and tables, for all benchmarks."""
 
 import contextlib
 import json
@@ -12,23 +12,15 @@ from typing import Callable, Dict, List, Mapping, Optional, Sequence
 
 ROOT = Path(__file__).resolve().parents[3]
 
-# Keys of scores start so; a teacher-student loop puts who was scored first,
-# and of the two the teacher is the model that is kept.
+# Prefixes of the scores' keys. A teacher-student loop scores both models and
+# keeps the teacher.
 PREFIXES = ('lld/', 'teacher/lld/')
-# How often the time that a run took is noted, in seconds.
+# Interval at which the time of a run is written, in seconds.
 NOTE_INTERVAL = 30
 
 
 def pick_scores(row: Mapping[str, float]) -> Optional[Dict[str, float]]:
-    """Take the scores out of one line of a log.
-
-    Args:
-        row (Mapping[str, float]): The line.
-
-    Returns:
-        dict[str, float] | None: Scores by metric key (``lld/...``), None if
-        the line is of no validation.
-    """
+    """Take the scores from a line of a log, None if it is no validation."""
     for prefix in PREFIXES:
         if f'{prefix}bbox_mAP' in row:
             return {
@@ -40,17 +32,7 @@ def pick_scores(row: Mapping[str, float]) -> Optional[Dict[str, float]]:
 
 
 def read_scores(work_dir: Path) -> Dict[str, float]:
-    """Read the last validation scores that a run logged.
-
-    Args:
-        work_dir (Path): Working directory of one run.
-
-    Returns:
-        dict[str, float]: Scores by metric key.
-
-    Raises:
-        RuntimeError: If the run logged no validation.
-    """
+    """Read the last validation scores that a run logged."""
     logs = sorted(work_dir.glob('*/vis_data/scalars.json'))
     for log in reversed(logs):
         for line in reversed(log.read_text().splitlines()):
@@ -64,17 +46,10 @@ def read_scores(work_dir: Path) -> Dict[str, float]:
 
 
 def read_final_scores(work_dir: Path) -> Optional[Dict[str, float]]:
-    """Read the scores of the weights that a run ended with.
+    """Read the scores of the last checkpoint, None if it was not scored.
 
     A run that is interrupted between its last checkpoint and the validation
-    after it is done when it is started again, and logs no scores.
-
-    Args:
-        work_dir (Path): Working directory of one run.
-
-    Returns:
-        dict[str, float] | None: Scores by metric key, None if the last that
-        the run logged is not a validation of its last checkpoint.
+    after it logs no scores when it is resumed.
     """
     logs = sorted(work_dir.glob('*/vis_data/scalars.json'))
     if not logs:
@@ -87,14 +62,9 @@ def read_final_scores(work_dir: Path) -> Optional[Dict[str, float]]:
 
 
 def share_cores(jobs: int) -> None:
-    """Let runs at a time use the cores side by side.
+    """Divide the cores among parallel runs, unless OMP_NUM_THREADS is set.
 
-    With all cores for each, they would slow one another to a fraction, while
-    two on a core each do about a third more than one on two cores.
-
-    Args:
-        jobs (int): Runs at a time. With one, or with ``OMP_NUM_THREADS`` set,
-            nothing changes.
+    Two runs on one core each do about a third more than one on two cores.
     """
     if jobs > 1:
         if hasattr(os, 'sched_getaffinity'):
@@ -105,12 +75,7 @@ def share_cores(jobs: int) -> None:
 
 
 def revision() -> str:
-    """Tell which revision of the code is at work.
-
-    Returns:
-        str: Its short hash, with ``-dirty`` if files have changed since, or
-        'unknown' for code that is in no repository.
-    """
+    """Short hash of the code, with ``-dirty`` if files have changed."""
     command = ['git', 'describe', '--always', '--dirty', '--exclude', '*']
     try:
         done = subprocess.run(
@@ -128,21 +93,21 @@ def run(
     resumes: bool = False,
     score: Callable[[Path], Dict[str, float]] = read_scores,
 ) -> dict:
-    """Train once, or fetch what that gave before.
+    """Train once, or read the result of an earlier run.
 
     Args:
         command (Sequence[str]): Command line of the training.
-        work_dir (Path): Its working directory. What it prints goes to
-            ``stdout.log``, the result to ``result.json``.
-        about (Mapping): What the result shall say of the run.
-        resumes (bool): Whether the command goes on where it was interrupted,
-            so that the time that it took before counts. Defaults to False.
+        work_dir (Path): Its working directory, for ``stdout.log`` and
+            ``result.json``.
+        about (Mapping): Entries of the result that describe the run.
+        resumes (bool): Whether the command resumes an interrupted run, so
+            that the time before counts.
         score (Callable): Gives the scores of a finished run by its working
-            directory. Defaults to :func:`read_scores`.
+            directory.
 
     Returns:
-        dict: What is in ``about``, ``revision`` of the code, ``minutes`` of
-        training and validating, and ``scores``.
+        dict: The entries of ``about``, ``revision`` of the code, ``minutes``
+        of training and validating, and ``scores``.
 
     Raises:
         RuntimeError: If the training fails.
@@ -161,15 +126,9 @@ def run(
 def run_logged(
     command: Sequence[str], work_dir: Path, resumes: bool = False
 ) -> float:
-    """Run a command, with its output and the time that it took in files.
+    """Run a command; return its minutes with all interrupted attempts.
 
-    Args:
-        command (Sequence[str]): The command line.
-        work_dir (Path): Where the files go. It is made.
-        resumes (bool): Whether earlier output and time belong to this run.
-
-    Returns:
-        float: Minutes that it took, with all interrupted attempts.
+    Output goes to ``stdout.log``, the time to ``minutes.json``.
 
     Raises:
         RuntimeError: If it fails.
@@ -202,16 +161,7 @@ def run_logged(
 
 
 def spread(values: Sequence, digits: str = '.3f') -> str:
-    """Write values as ``mean ± standard deviation``.
-
-    Args:
-        values (Sequence): The values; those that are undefined are left out.
-        digits (str): Format of a number. Defaults to three decimals.
-
-    Returns:
-        str: The text; of one value without a deviation, which it does not
-        have, and of none a dash.
-    """
+    """Write the defined values as ``mean ± standard deviation``, or a dash."""
     values = defined(values)
     if not values:
         return '–'
@@ -222,22 +172,12 @@ def spread(values: Sequence, digits: str = '.3f') -> str:
 
 
 def defined(values: Sequence) -> List[float]:
-    """Leave out scores that a run does not have or that are undefined.
-
-    MMDetection writes -1 for an undefined AP, LLDMetric NaN.
-    """
+    """Drop missing scores and undefined ones, which are negative or NaN."""
     return [value for value in values if value is not None and value >= 0]
 
 
 def markdown_table(rows: Sequence[Sequence[str]]) -> str:
-    """Write a Markdown table.
-
-    Args:
-        rows (Sequence[Sequence[str]]): Its cells, the header first.
-
-    Returns:
-        str: The table.
-    """
+    """Write a Markdown table."""
     header, *others = rows
     lines = [header, ['---'] * len(header), *others]
     return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)

@@ -7,28 +7,26 @@ of image pixels, scores the last epoch of each on validation data, and writes
 
     python tools/dev/benchmarks/sparse.py --methods crop mined --shares 0.2 0.1
 
-A run leaves one ``result.json``. Started again, the benchmark goes on with
-the run that was interrupted and repeats none that is finished. It refuses to
-mix results of changed configs.
+A run writes one ``result.json``. Started again, the benchmark resumes the
+interrupted run and repeats none that is finished. It refuses to mix results
+of changed configs.
 
-Validation data are for the comparison alone. Settings are chosen with
-``--choose``, which holds a quarter of the train fields out, trains on the
-others and scores on those, with results in a folder of their own. Every seed
-holds out another quarter, since which few cells are labelled matters more than
-the seed itself::
+Validation data serve the comparison alone. Choose settings with ``--choose``,
+which holds out a quarter of the train fields, trains on the others and scores
+on the held-out ones. Its results have a folder of their own. Every seed holds
+out another quarter, since which few cells are labelled matters more than the
+seed itself::
 
     python tools/dev/benchmarks/sparse.py --choose --methods self-training \
         --shares 0.2 --cfg-options self_training.labeller_share=0.5
 
-``--record`` keeps the results in one file, beside those that are in it, for
-another day or another computer::
+``--record`` adds the results to a file, for another day or computer::
 
     python tools/dev/benchmarks/sparse.py --report-only \
         --record docs/results/sparse.jsonl
 
-So few labels are a matter of luck. With ``--redraw`` every seed labels other
-rectangles of the same share, and the spread is that over such draws; results
-have a folder of their own here, too.
+With ``--redraw`` every seed labels other rectangles of the same share, and
+the spread includes that of the draws. Results have a folder of their own.
 """
 
 import argparse
@@ -75,8 +73,8 @@ DATA_NAMES = dict(
     bccd=('bccd-fields', 'bccd-fields-sparse'),
     synthetic=('synthetic', 'synthetic-sparse'),
 )
-# Folder of results under rectangles drawn anew. All labels know none, so that
-# the results of ``FULL`` are shared.
+# Folder of results on rectangles drawn anew. ``FULL`` has no rectangles: its
+# results are shared.
 REDRAWN = 'redrawn'
 # The method that has a tool of its own, and its setting.
 SELF_TRAINED = 'self-training'
@@ -111,15 +109,7 @@ class Run(NamedTuple):
         return runs.ROOT / 'configs' / f'{METHODS[self.method]}_{data}.py'
 
     def folder(self, base: Path, cfg_options: Sequence[str]) -> Path:
-        """Name the working directory.
-
-        Args:
-            base (Path): Folder of all runs.
-            cfg_options (Sequence[str]): The ``key=value`` overrides.
-
-        Returns:
-            Path: The directory.
-        """
+        """Path of the working directory below the folder of all runs."""
         folder = base / self.data / self.method
         if self.method != FULL:
             folder /= f'share_{self.share:g}'
@@ -138,16 +128,12 @@ def slug(cfg_options: Sequence[str]) -> str:
     name = re.sub(r'[^\w.=-]+', '_', text)
     if name == text and len(name) <= 80:
         return name
-    # Characters were lost: the digest tells apart what would look alike.
+    # The digest tells apart overrides that differ in lost characters.
     return f'{name[:80]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}'
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line.
-
-    Returns:
-        argparse.Namespace: The arguments.
-    """
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         '--methods', nargs='+', choices=METHODS, default=list(METHODS)
@@ -212,7 +198,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def parse_options(cfg_options: Sequence[str]) -> dict:
-    """Read ``key=value`` overrides as the runners do."""
+    """Parse ``key=value`` overrides as MMEngine does."""
     parser = argparse.ArgumentParser()
     parser.add_argument('--cfg-options', nargs='*', action=DictAction)
     arguments = ['--cfg-options', *cfg_options]
@@ -220,17 +206,7 @@ def parse_options(cfg_options: Sequence[str]) -> dict:
 
 
 def list_runs(args: argparse.Namespace) -> List[Run]:
-    """List the matrix, one seed after the other.
-
-    Args:
-        args (argparse.Namespace): The command line.
-
-    Returns:
-        list[Run]: The runs.
-
-    Raises:
-        FileNotFoundError: If a method has no config for a data set.
-    """
+    """List the matrix, one seed after the other."""
     matrix = [
         Run(method, data, 1 if method == FULL else share, seed)
         for seed in args.seeds
@@ -293,16 +269,7 @@ def tool(name: str) -> str:
 
 
 def score(config: Path, work_dir: Path) -> Dict[str, float]:
-    """Score the weights that a run ended with.
-
-    Args:
-        config (Path): Its config.
-        work_dir (Path): Its working directory.
-
-    Returns:
-        dict[str, float]: Scores by metric key: those that it logged, or else
-        those of a test.
-    """
+    """Read the final scores of a run, or run the test if it logged none."""
     scores = runs.read_final_scores(work_dir)
     if scores is not None:
         return scores
@@ -322,7 +289,7 @@ def train(
     cfg_options: Sequence[str],
     redrawn: bool,
 ) -> dict:
-    """Do one run, or the rest of it.
+    """Do one run, or resume it.
 
     Args:
         run (Run): The run.
@@ -339,7 +306,7 @@ def train(
     """
     command = [str(config), '--work-dir', str(work_dir)]
     if run.method == SELF_TRAINED:
-        # It goes on by itself.
+        # It resumes by itself.
         command.insert(0, tool('self_train.py'))
     else:
         command = [tool('train.py'), *command, '--resume']
@@ -358,18 +325,7 @@ def redraws(args: argparse.Namespace, run: Run) -> bool:
 
 
 def prepare_all(args: argparse.Namespace, base: Path) -> List[Job]:
-    """Write the configs of all runs.
-
-    All of them before the first training: a config that is missing or has
-    changed shows at once.
-
-    Args:
-        args (argparse.Namespace): The command line.
-        base (Path): Folder of the results.
-
-    Returns:
-        list[tuple]: Each run, its config and its working directory.
-    """
+    """Write the configs of all runs, before the first training starts."""
     jobs = []
     for run in list_runs(args):
         redrawn = redraws(args, run)
@@ -390,15 +346,7 @@ def prepare_all(args: argparse.Namespace, base: Path) -> List[Job]:
 
 
 def train_all(args: argparse.Namespace, jobs: Sequence[Job]) -> List[str]:
-    """Do all runs that are missing.
-
-    Args:
-        args (argparse.Namespace): The command line.
-        jobs (Sequence[tuple]): What :func:`prepare_all` returned.
-
-    Returns:
-        list[str]: What failed; the other runs are done all the same.
-    """
+    """Do all runs that are missing; return the messages of failures."""
     failures: List[str] = []
 
     def work(job: Job) -> None:
@@ -426,7 +374,7 @@ def train_all(args: argparse.Namespace, jobs: Sequence[Job]) -> List[str]:
         for future in [pool.submit(work, job) for job in jobs]:
             future.result()
     finally:
-        # After an interruption no other run may start.
+        # After Ctrl+C no other run may start.
         pool.shutdown(cancel_futures=True)
     return failures
 

@@ -14,13 +14,12 @@ from mmleuk.engine.schedule import scale_schedule
 from mmleuk.engine.write_once import write_once
 from mmleuk.io.readers.lld_json import load_json
 
-# The share that the sparse files that come with data are annotated at.
+# Annotated share of the sparse files that come with the data.
 READY_SHARE = 0.2
-# Seed of the rectangles of all other shares: runs differ in the training's
-# alone, unless all is drawn anew.
+# Seed of the rectangles of all other shares, unless all are drawn anew.
 CUT_SEED = 0
-# Into so many parts the train fields fall, one of which is held out to choose
-# settings on.
+# The train fields are divided into so many parts, one of which is held out to
+# choose settings.
 NUM_PARTS = 4
 
 # Transform of configs that train on crops.
@@ -41,8 +40,8 @@ class Source(NamedTuple):
             the current folder.
         sparse (str): File of the labels inside a rectangle of
             ``READY_SHARE``, as sparse configs name it.
-        command (str, optional): What makes both. None if they come with the
-            data set.
+        command (str, optional): Command that makes both, None if they come
+            with the data set.
     """
 
     full: str
@@ -69,31 +68,13 @@ SOURCES = dict(
 
 
 def held_out_names(dataset: dict, part: int) -> Set[str]:
-    """Choose the fields to hold out: every fourth in the order of the file.
-
-    Args:
-        dataset (dict): The full labels, COCO-like.
-        part (int): Which of the four parts.
-
-    Returns:
-        set[str]: Their file names.
-    """
+    """File names of the fields to hold out: every fourth of the file."""
     names = list(dict.fromkeys(im['file_name'] for im in dataset['images']))
     return set(names[part::NUM_PARTS])
 
 
 def keep_fields(dataset: dict, names: Set[str], outside: bool = False) -> dict:
-    """Keep the annotations of some fields.
-
-    Args:
-        dataset (dict): Annotations, COCO-like.
-        names (set[str]): File names.
-        outside (bool): Whether to keep all other fields instead. Defaults to
-            False.
-
-    Returns:
-        dict: The annotations of these fields.
-    """
+    """Keep the COCO-like annotations of the named fields, or of the others."""
     images = [
         image
         for image in dataset['images']
@@ -110,11 +91,10 @@ class Annotations:
     Args:
         source (Source): Its files.
         folder (Path): Where files that are cut from these go.
-        part (int, optional): Which of ``NUM_PARTS`` parts of the train fields
-            is held out, to choose settings on it. None: nothing is.
+        part (int, optional): Part of the train fields, of ``NUM_PARTS``, that
+            is held out to choose settings. None: nothing is held out.
         cut_seed (int, optional): Seed of the rectangles. None: those that
-            come with the data where there are some, and else those of
-            ``CUT_SEED``.
+            come with the data, or those of ``CUT_SEED``.
     """
 
     def __init__(
@@ -135,17 +115,7 @@ class Annotations:
         return self.part is not None
 
     def train(self, share: float) -> Path:
-        """Find or make the labels to train on.
-
-        Args:
-            share (float): Annotated share of each field; 1 for all labels.
-
-        Returns:
-            Path: The file, absolute.
-
-        Raises:
-            FileNotFoundError: If the data set is not there.
-        """
+        """Find or make the train labels of a share, 1 for all labels."""
         ready = {1: self.source.full}
         if self.cut_seed is None:
             ready[READY_SHARE] = self.source.sparse
@@ -163,30 +133,13 @@ class Annotations:
         return self._write(f'train_{share:g}.json', dataset)
 
     def held_out(self) -> Path:
-        """Make the full labels of the fields that are held out.
-
-        Returns:
-            Path: The file, absolute.
-
-        Raises:
-            FileNotFoundError: If the data set is not there.
-        """
+        """Make the full labels of the fields that are held out."""
         full = load_json(str(self._find(self.source.full)))
         dataset = keep_fields(full, held_out_names(full, self.part))
         return self._write('held_out.json', dataset)
 
     def _find(self, name: str) -> Path:
-        """Find a file of the data set.
-
-        Args:
-            name (str): Its path, relative to the current folder.
-
-        Returns:
-            Path: The file, absolute.
-
-        Raises:
-            FileNotFoundError: If it is not there.
-        """
+        """Absolute path of a file of the data set."""
         path = Path(name).absolute()
         if not path.is_file():
             command = self.source.command
@@ -216,14 +169,7 @@ def iter_datasets(node: Any) -> Iterator[ConfigDict]:
 
 
 def annotation_file(dataset: ConfigDict) -> Optional[str]:
-    """Tell which file a dataset reads.
-
-    Args:
-        dataset (ConfigDict): Its config.
-
-    Returns:
-        str | None: The path, absolute, None for several files.
-    """
+    """Absolute path of the annotations of a dataset, None if several."""
     folder = dataset.get('data_root', '')
     name = dataset.get('ann_file', '')
     subset = dataset.get('subset')
@@ -288,11 +234,6 @@ def use_budget(cfg: Config, annotations: Annotations, share: float) -> None:
       smaller ones for a batch, and more epochs for the same training.
     - One that counts its steps, not epochs, takes fewer where fields are held
       out.
-
-    Args:
-        cfg (Config): The config of a method.
-        annotations (Annotations): Its annotation files.
-        share (float): Annotated share of each field.
     """
     loader = cfg.train_dataloader
     pipeline = loader.dataset.get('pipeline', [])

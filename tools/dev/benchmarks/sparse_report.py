@@ -23,7 +23,7 @@ COLUMNS = {
 CURVES = {'box AP': AP, 'attribute macro-F1, given a match': ATTRIBUTES}
 
 # Colour and marker by method: Okabe and Ito's colours and one of Tol's, which
-# the colour-blind can tell apart; grey for what any must beat.
+# the colour-blind can tell apart; grey for simple baselines.
 STYLES = {
     'naive': ('#888888', 'x'),
     'ignore': ('#555555', '+'),
@@ -79,14 +79,7 @@ Results = Dict[str, Dict[Entry, Dict[float, List[dict]]]]
 
 
 def load_results(base: Path) -> List[dict]:
-    """Read all results in a folder.
-
-    Args:
-        base (Path): The folder.
-
-    Returns:
-        list[dict]: What the runs have left.
-    """
+    """Read the results of all runs in a folder."""
     return [
         json.loads(path.read_text())
         for path in sorted(base.glob('runs/**/result.json'))
@@ -161,13 +154,7 @@ def values_of(results: Sequence[dict], key: str) -> List[float]:
 def compare(results: Sequence[dict], ceiling: Sequence[dict], key: str) -> str:
     """Write a score as mean, spread and share of the ceiling's mean.
 
-    Args:
-        results (Sequence[dict]): Results, one a seed.
-        ceiling (Sequence[dict]): Those with all labels; may be none.
-        key (str): The score, or ``minutes``.
-
-    Returns:
-        str: Such as ``0.762 ± 0.010 (94 %)``.
+    Such as ``0.762 ± 0.010 (94 %)``.
     """
     values, most = values_of(results, key), values_of(ceiling, key)
     text = runs.spread(values, '.1f' if key == 'minutes' else '.3f')
@@ -178,15 +165,7 @@ def compare(results: Sequence[dict], ceiling: Sequence[dict], key: str) -> str:
 
 
 def make_table(groups: Results, full: str) -> str:
-    """Tabulate mean, standard deviation over seeds and share of the ceiling.
-
-    Args:
-        groups (dict): From :func:`group_results`.
-        full (str): Name of the method that has all labels.
-
-    Returns:
-        str: A Markdown table for each data set.
-    """
+    """Make a Markdown table of all scores for each data set."""
     parts = []
     for data, entries in groups.items():
         rows = [
@@ -221,15 +200,7 @@ def make_table(groups: Results, full: str) -> str:
 
 
 def spread_out(heights: Sequence[float], distance: float) -> List[float]:
-    """Move heights apart as little as need be.
-
-    Args:
-        heights (Sequence[float]): The heights.
-        distance (float): Smallest distance of any two.
-
-    Returns:
-        list[float]: New heights, in the order of the old.
-    """
+    """Move heights apart to a minimum distance, with small shifts."""
     order = sorted(range(len(heights)), key=lambda index: heights[index])
     # Groups that touch: indices, and the centre that suits them best.
     groups: List[Tuple[List[int], float]] = []
@@ -254,13 +225,7 @@ def spread_out(heights: Sequence[float], distance: float) -> List[float]:
 def draw_curves(groups: Results, full: str) -> Any:
     """Draw scores against the labelled share, one line a method.
 
-    Args:
-        groups (dict): From :func:`group_results`.
-        full (str): Name of the method that has all labels.
-
-    Returns:
-        matplotlib.figure.Figure: A row a data set, a column a score. Bars are
-        standard deviations over seeds.
+    A row is a data set, a column a score.
     """
     pyplot = load_pyplot()
     pyplot.rcParams['font.size'] = 9
@@ -357,12 +322,7 @@ def draw_panel(
 
 
 def style_axes(axes: Any, shares: Sequence[float]) -> None:
-    """Set up the axes of one panel, labelled shares on a logarithmic one.
-
-    Args:
-        axes (matplotlib.axes.Axes): The axes.
-        shares (Sequence[float]): The labelled shares, ascending; maybe none.
-    """
+    """Set up the axes of one panel with a logarithmic axis of shares."""
     if shares:
         axes.set_xscale('log')
         axes.set_xlim(shares[0] / 1.15, shares[-1] * 1.15)
@@ -378,12 +338,7 @@ def style_axes(axes: Any, shares: Sequence[float]) -> None:
 
 
 def write_names(axes: Any, names: Sequence[LineEnd]) -> None:
-    """Write the name of each line at its right end.
-
-    Args:
-        axes (matplotlib.axes.Axes): The axes, with their lines.
-        names (Sequence[LineEnd]): The names.
-    """
+    """Write the name of each line at its right end."""
     low, high = axes.get_ylim()
     # As shares of the axis, so that names keep their distance in print.
     ends = [(name.y - low) / (high - low) for name in names]
@@ -418,19 +373,7 @@ def write_report(
     data: Sequence[str],
     full: str,
 ) -> None:
-    """Print the table, write it and draw the curves.
-
-    Args:
-        results (Sequence[dict]): All results.
-        base (Path): Folder for ``table.md``, ``curve.png`` and ``curve.svg``.
-            It is made.
-        methods (Sequence[str]): Names of methods in the order wished for.
-        data (Sequence[str]): Names of data sets in the order wished for.
-        full (str): Name of the method that has all labels.
-
-    Raises:
-        ImportError: If matplotlib is not installed; the table is written.
-    """
+    """Print the table, write it and draw the curves."""
     groups = group_results(results, methods, data)
     table = make_table(groups, full)
     print(table)

@@ -53,11 +53,7 @@ REGIONS = 'regions'
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line.
-
-    Returns:
-        argparse.Namespace: The arguments.
-    """
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         'checkpoint', help='of the mined config: weights to start from'
@@ -68,11 +64,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def model_configs() -> Dict[str, ConfigDict]:
-    """List the models to time, all with the same detector.
-
-    Returns:
-        dict[str, ConfigDict]: Configs by name.
-    """
+    """List the models to time, all with the same detector."""
     regions = Config.fromfile(ROOT / IGNORE).model
     plain = copy.deepcopy(regions)
     for part in (plain.train_cfg.rpn, plain.train_cfg.rcnn):
@@ -93,15 +85,7 @@ def model_configs() -> Dict[str, ConfigDict]:
 
 
 def load_weights(model: BaseModel, weights: Dict[str, Tensor]) -> None:
-    """Load what a mined model has learned into any of the models.
-
-    Args:
-        model (BaseModel): The model.
-        weights (dict[str, Tensor]): State of a mined model.
-
-    Raises:
-        RuntimeError: If the weights are not those of the model.
-    """
+    """Load the weights of a mined model into any of the models."""
     if not hasattr(model, STUDENT):
         start = f'{STUDENT}.'
         weights = {
@@ -115,16 +99,7 @@ def load_weights(model: BaseModel, weights: Dict[str, Tensor]) -> None:
 def make_step(
     cfg: ConfigDict, optim_cfg: ConfigDict, weights: Dict[str, Tensor]
 ) -> Callable:
-    """Build a model and what trains it by one step.
-
-    Args:
-        cfg (ConfigDict): Config of the model.
-        optim_cfg (ConfigDict): Config of the optimiser.
-        weights (dict[str, Tensor]): State of a mined model to start from.
-
-    Returns:
-        Callable: Takes a batch.
-    """
+    """Build a model; return a function that trains it by one batch."""
     torch.manual_seed(0)
     model = MODELS.build(cfg)
     load_weights(model, weights)
@@ -144,15 +119,7 @@ def find_mining_hook(cfg: Config) -> ConfigDict:
 
 
 def mine(step: Callable, cfg: Config) -> float:
-    """Let the teacher of the mined model look at some fields.
-
-    Args:
-        step (Callable): From :func:`make_step`.
-        cfg (Config): Config of the training.
-
-    Returns:
-        float: Seconds for a field, loading left out.
-    """
+    """Run one mining pass; return seconds a field, without loading."""
     model, hold_out = step.model, step.model.miner.hold_out
     hook = HOOKS.build(find_mining_hook(cfg))
     loader = Runner.build_dataloader(

@@ -2,17 +2,16 @@
 """Installs torch, mmcv, one of the two stacks and mmleuk into this Python.
 
 Called by ``tools/dev/setup/prepare.sh`` with the Python of the environment to
-fill; nothing is installed a second time. Settings come as environment
-variables:
+fill. Settings are environment variables:
 
 - ``STACK``: ``openmmlab`` (default) or ``onedl``.
 - ``TORCH_VERSION``: version of torch, 2.13.0 by default.
 - ``TORCH_BUILD``: ``cpu`` (default), a GPU build such as ``cu126`` or
-  ``rocm6.4``, or ``pypi`` for whatever PyPI has for this computer.
-- ``TORCH_INDEX``: where torch's builds lie when pip's own indexes have none.
+  ``rocm6.4``, or ``pypi`` for PyPI's build for this computer.
+- ``TORCH_INDEX``: index of torch's builds if pip's own indexes have none.
 
-An environment that was not made by ``prepare.sh`` is its owner's: what is in
-it stays as it is, and only what is missing is added.
+In an environment that ``prepare.sh`` did not make, nothing is replaced: only
+missing packages are added.
 """
 
 import contextlib
@@ -64,7 +63,7 @@ STACKS = dict(
         ['onedl-mmengine==0.10.12', 'onedl-mmdetection==3.5.1'],
     ),
 )
-# What a change of makes another set-up necessary.
+# Distributions whose change requires a new set-up.
 WATCHED = [
     'torch',
     'setuptools',
@@ -79,7 +78,7 @@ WATCHED = [
 
 
 class Settings(NamedTuple):
-    """What the user chose by environment variables.
+    """Settings from environment variables.
 
     Args:
         stack (str): A key of ``STACKS``.
@@ -104,12 +103,7 @@ class Settings(NamedTuple):
 
 
 def read_settings() -> Settings:
-    """Read and check the settings.
-
-    Raises:
-        SetupError: If there is no such stack or mmcv can not be built for
-            that torch.
-    """
+    """Read the settings, raise a SetupError if they are wrong."""
     settings = Settings(
         os.environ.get('STACK') or 'openmmlab',
         os.environ.get('TORCH_VERSION') or TORCH_VERSION,
@@ -134,11 +128,7 @@ def read_settings() -> Settings:
 
 
 def installed() -> Dict[str, str]:
-    """List the watched distributions of this environment.
-
-    Returns:
-        dict[str, str]: Version by name.
-    """
+    """List the versions of the watched distributions, by name."""
     found = {}
     for name in WATCHED:
         with contextlib.suppress(metadata.PackageNotFoundError):
@@ -147,7 +137,7 @@ def installed() -> Dict[str, str]:
 
 
 def fingerprint(settings: Settings) -> str:
-    """Digest all that decides whether this environment is up to date."""
+    """Digest of all that an up-to-date environment depends on."""
     digest = hashlib.sha256(repr((settings, str(ROOT))).encode())
     sources = sorted(Path(__file__).parent.glob('*.py'))
     for file in [*sources, ROOT / 'pyproject.toml']:
@@ -162,11 +152,10 @@ def fingerprint(settings: Settings) -> str:
 
 
 def read_stamp() -> Optional[Dict]:
-    """Read what is known of this environment.
+    """Read the state of this environment, None if it has none.
 
-    Returns:
-        dict | None: ``made_here`` (bool: by prepare.sh), and after a set-up
-        ``fingerprint`` and ``mmcv_built_for``; None when nothing is known.
+    The keys are ``made_here`` (bool: made by prepare.sh) and, after a set-up,
+    ``fingerprint`` and ``mmcv_built_for``.
     """
     if not STAMP.is_file():
         return None
@@ -174,17 +163,10 @@ def read_stamp() -> Optional[Dict]:
 
 
 def run_pip(*arguments: str, allow_failure: bool = False) -> str:
-    """Run pip.
-
-    Args:
-        *arguments (str): Its command line.
-        allow_failure (bool): Whether to return in place of raising.
-
-    Returns:
-        str: Its output; empty where it succeeded.
+    """Run pip; return its output if it fails and may, else ''.
 
     Raises:
-        SetupError: If pip fails.
+        SetupError: If pip fails and may not.
     """
     # Twice quiet: errors only.
     result = subprocess.run(
@@ -193,7 +175,7 @@ def run_pip(*arguments: str, allow_failure: bool = False) -> str:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    # This process looks for modules too and would remember that they lacked.
+    # Python caches which modules are missing.
     importlib.invalidate_caches()
     if result.returncode == 0:
         return ''
@@ -206,7 +188,7 @@ def run_pip(*arguments: str, allow_failure: bool = False) -> str:
 
 @contextlib.contextmanager
 def step(title: str) -> Iterator[None]:
-    """Say what begins and, after it, how long it took."""
+    """Print the title of a step and the time that it took."""
     print(f'- {title}', flush=True)
     start = time.monotonic()
     yield
@@ -215,14 +197,7 @@ def step(title: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def constraints(lines: List[str]) -> Iterator[List[str]]:
-    """Write a file of constraints.
-
-    Args:
-        lines (list[str]): Requirements that pip may not break.
-
-    Yields:
-        list[str]: The arguments for pip.
-    """
+    """Write a file of constraints; give pip's arguments for it."""
     with tempfile.TemporaryDirectory(prefix='mmleuk-setup-') as folder:
         file = Path(folder) / 'constraints.txt'
         file.write_text('\n'.join([*lines, '']), encoding='utf-8')
@@ -230,7 +205,7 @@ def constraints(lines: List[str]) -> Iterator[List[str]]:
 
 
 def everything_installed() -> List[str]:
-    """Pin every distribution of this environment as it is."""
+    """Pin the versions of all distributions of this environment."""
     return [
         f'{distribution.metadata["Name"]}=={distribution.version}'
         for distribution in metadata.distributions()
@@ -240,15 +215,7 @@ def everything_installed() -> List[str]:
 
 
 def install_torch(settings: Settings, pinned: List[str]) -> None:
-    """Install torch from pip's indexes or else from torch's own.
-
-    Args:
-        settings (Settings): The user's choice.
-        pinned (list[str]): Requirements that must stay.
-
-    Raises:
-        SetupError: If there is no such build in either.
-    """
+    """Install torch from pip's indexes, or from torch's own."""
     requirement = settings.torch_requirement
     with constraints(pinned) as arguments:
         command = ['install', requirement, *arguments]
@@ -272,11 +239,11 @@ def install_torch(settings: Settings, pinned: List[str]) -> None:
 def install_mmcv(
     requirement: str, torch: Dict, pinned: List[str], replace: bool
 ) -> None:
-    """Install an mmcv whose ops work with the torch that is here.
+    """Install an mmcv whose ops work with the installed torch.
 
-    A wheel kept from an earlier build comes first, then one that pip is
-    offered (``PIP_FIND_LINKS``); its name does not tell which torch it was
-    built for, so its ops have to prove themselves. The last way is to build.
+    Tries a wheel of an earlier build, then one that pip finds (such as in
+    ``PIP_FIND_LINKS``), and builds one as a last resort. The name of a wheel
+    does not tell for which torch it was built, so its ops are tested.
 
     Args:
         requirement (str): E.g. ``mmcv==2.1.0``.
@@ -326,11 +293,7 @@ def install_mmcv(
 
 
 def check_other_stack(settings: Settings, versions: Dict[str, str]) -> None:
-    """Refuse an environment that holds the other stack.
-
-    Raises:
-        SetupError: If it does.
-    """
+    """Raise a SetupError if the environment holds the other stack."""
     for name, stack in STACKS.items():
         if name == settings.stack:
             continue
@@ -346,14 +309,7 @@ def check_other_stack(settings: Settings, versions: Dict[str, str]) -> None:
 
 
 def check_own_mmcv(torch: Dict) -> None:
-    """Check the mmcv of an environment that is not ours to change.
-
-    Args:
-        torch (dict): As from ``mmcv_wheel.describe_torch``.
-
-    Raises:
-        SetupError: If it has no ops or they do not work.
-    """
+    """Raise a SetupError if an mmcv that may not be replaced has no ops."""
     error = mmcv_wheel.verify_ops()
     if error is not None:
         raise SetupError(
@@ -364,17 +320,7 @@ def check_own_mmcv(torch: Dict) -> None:
 
 
 def set_up(settings: Settings, made_here: bool, stamp: Dict) -> None:
-    """Fill the environment.
-
-    Args:
-        settings (Settings): The user's choice.
-        made_here (bool): Whether prepare.sh made the environment, so that
-            what is in it may be replaced.
-        stamp (dict): What is known of it.
-
-    Raises:
-        SetupError: If a part can not be installed or does not fit.
-    """
+    """Fill the environment, replacing packages only if it was made here."""
     versions = installed()
     check_other_stack(settings, versions)
     stack = STACKS[settings.stack]
@@ -448,7 +394,7 @@ def set_up(settings: Settings, made_here: bool, stamp: Dict) -> None:
 
 
 def main() -> None:
-    """Set the environment up, or say in one sentence why that fails."""
+    """Set the environment up, or exit with one sentence."""
     try:
         problem = ENVIRONMENT['check_python']()
         if problem:
