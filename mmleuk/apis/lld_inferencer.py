@@ -323,15 +323,14 @@ class LLDInferencer(DetInferencer):
             for an image that was not read or is read in parts; empty without
             ``return_vis``.
         """
-        pairs = list(
-            self.stream(inputs, batch_size, return_vis=True, **kwargs)
-            if return_vis
-            else ((r, None) for r in self.stream(inputs, batch_size, **kwargs))
+        records = list(
+            self.stream(inputs, batch_size, return_vis=return_vis, **kwargs)
         )
-        return dict(
-            predictions=[record for record, _ in pairs],
-            visualization=[drawing for _, drawing in pairs if return_vis],
-        )
+        drawings = []
+        if return_vis:
+            drawings = [drawing for _, drawing in records]
+            records = [record for record, _ in records]
+        return dict(predictions=records, visualization=drawings)
 
     def stream(
         self,
