@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""Predictions that a test has dumped, beside the labels they are judged by."""
+"""Predictions that a test has dumped, with the labels of their images."""
 
 import os.path as osp
 from dataclasses import dataclass
@@ -25,9 +25,8 @@ class DumpedResults:
             'pbc_fields/json_labels/val.json'.
         classes (tuple[str]): Its types.
         schema (AttributeSchema): Its attributes.
-        images (list[dict]): One an image, as
-            :func:`match_results` takes them, with
-            ``patient`` (str | None) beside.
+        images (list[dict]): One an image, as :func:`match_results` takes
+            them, with ``patient`` (str | None).
     """
 
     name: str
@@ -36,31 +35,21 @@ class DumpedResults:
     images: List[dict]
 
     def match(self, metric: LLDMetric) -> MatchedResults:
-        """Match detections and cells as a metric does.
-
-        Args:
-            metric (LLDMetric): Gives the thresholds.
-
-        Returns:
-            MatchedResults: Detections and cells of all images.
-
-        Raises:
-            ValueError: If the predictions don't fit the labels.
-        """
+        """Match detections and cells by the thresholds of a metric."""
         return metric.match(self.images, len(self.classes), self.schema)
 
 
 def read_dumped_results(
     path: Union[str, Path], dataset_cfg: ConfigDict
 ) -> DumpedResults:
-    """Read what ``tools/test.py --out`` wrote and put the labels beside it.
+    """Read what ``tools/test.py --out`` wrote, and the labels.
 
-    The labels come from the data set; of its images no pixel is read.
+    The labels come from the data set; no pixel of its images is read.
 
     Args:
         path (str | Path): The pickle. Loading a pickle can run any code: read
             only what you or somebody you trust has written.
-        dataset_cfg (ConfigDict): Config of the data set the test ran on.
+        dataset_cfg (ConfigDict): Config of the data set that was tested.
 
     Returns:
         DumpedResults: Predictions and labels.
@@ -138,15 +127,7 @@ def _join_labels(result: dict, info: dict) -> dict:
 
 
 def describe_dataset(dataset_cfg: ConfigDict) -> str:
-    """Name a data set by what of it was read.
-
-    Args:
-        dataset_cfg (ConfigDict): Its config.
-
-    Returns:
-        str: Such as 'pbc_fields/json_labels/val.json' or
-        'lld/H_100X_C1/test'; of a wrapper what it wraps.
-    """
+    """Name a data set by its files, such as 'lld/H_100X_C1/test'."""
     if 'dataset' in dataset_cfg:
         return describe_dataset(dataset_cfg['dataset'])
     if 'datasets' in dataset_cfg:
@@ -161,15 +142,7 @@ def describe_dataset(dataset_cfg: ConfigDict) -> str:
 
 
 def image_paths(dataset_cfg: ConfigDict) -> List[str]:
-    """List the images of a data set without reading a pixel.
-
-    Args:
-        dataset_cfg (ConfigDict): Its config; wrappers are looked into, since
-            not every wrapper lists what it mixes.
-
-    Returns:
-        list[str]: Their paths.
-    """
+    """List the image paths of a data set, inside any wrappers."""
     if 'dataset' in dataset_cfg:
         return image_paths(dataset_cfg['dataset'])
     if 'datasets' in dataset_cfg:
@@ -180,14 +153,14 @@ def image_paths(dataset_cfg: ConfigDict) -> List[str]:
 
 
 def find_lld_metric(cfg: Config, evaluator: str) -> LLDMetric:
-    """Build the LLDMetric of a config, for its thresholds.
+    """Build the first LLDMetric of a config, or one of default thresholds.
 
     Args:
         cfg (Config): The config.
         evaluator (str): 'val_evaluator' or 'test_evaluator'.
 
     Returns:
-        LLDMetric: The first there, with the default thresholds if none is.
+        LLDMetric: The metric.
     """
     evaluators = cfg.get(evaluator) or []
     if isinstance(evaluators, dict):

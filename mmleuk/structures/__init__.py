@@ -10,10 +10,11 @@ from .ignored_instances import (
     CANDIDATE,
     UNANNOTATED,
     covered_share,
-    greatest_chance,
+    highest_probability,
     ignored_boxes,
     split_ignored,
 )
+from .labelled_cells import split_cells
 from .matching import (
     best_detections,
     center_in_regions,
@@ -56,13 +57,14 @@ __all__ = [
     'covered_share',
     'unpack_labels',
     'pack_labels',
-    'greatest_chance',
+    'highest_probability',
     'group_boxes',
     'ignored_boxes',
     'in_unknown_area',
     'is_held_out',
     'match_detections',
     'one_box_per_cell',
+    'split_cells',
     'split_ignored',
     'unannotated_area',
 ]

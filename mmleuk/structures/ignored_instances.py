@@ -1,16 +1,14 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""What the ignored instances of an image mean, and how boxes overlap them.
+"""The ignored instances of an image, and how boxes overlap them.
 
 ``data_sample.ignored_instances`` holds boxes of three kinds, told apart by
-their ``labels``: cells that count neither as found nor as missed
-(``iscrowd``), with their class label; the rectangles that make up the
-un-annotated area, with the label :data:`UNANNOTATED`; and, where cells are
-mined, boxes that may hold a cell, with the label :data:`CANDIDATE`.
+their ``labels``: ignored cells (``iscrowd``) with their class; the rectangles
+of the un-annotated area, with the label :data:`UNANNOTATED`; and, with
+mining, boxes that may be cells, with the label :data:`CANDIDATE`.
 
-Mining also gives a field ``chances``, shape (n, ), float in [0, 1]: for a
-candidate the chance that a cell is there; for a rectangle the chance that a
-prior in it hides a cell that is no candidate. Without the field nothing is
-known of the un-annotated area.
+Mining also adds the field ``chances``, float in [0, 1], shape (n, ): the
+presence probability of a candidate, or for a rectangle that of a prior which
+overlaps no candidate. Without it nothing is known of the un-annotated area.
 """
 
 from typing import Optional, Tuple
@@ -25,23 +23,17 @@ UNANNOTATED = -1
 # Label of a box that may hold a cell.
 CANDIDATE = -2
 
-# Greatest number of pairs of a box and a rectangle that are held at once: it
-# bounds the memory, and fits a cache.
+# Pairs of a box and a rectangle that are held at once: it bounds the memory,
+# and fits a cache.
 _MAX_PAIRS = 1 << 20
 
 
 def ignored_boxes(
     ignored_instances: Optional[InstanceData],
 ) -> Tuple[Tensor, Tensor]:
-    """Fetch boxes and labels of ignored instances.
+    """Boxes (n, 4) and labels (n, ) int64 of the ignored instances.
 
-    Args:
-        ignored_instances (:obj:`InstanceData`, optional): Ignored instances
-            of one image. Without the field ``labels`` all of them are cells.
-
-    Returns:
-        tuple[Tensor, Tensor]: Boxes (x1, y1, x2, y2), shape (n, 4), and
-        labels, shape (n, ), int64.
+    Without the field ``labels`` all of them are cells.
     """
     if ignored_instances is None or 'bboxes' not in ignored_instances:
         return torch.zeros((0, 4)), torch.zeros(0, dtype=torch.int64)
@@ -54,7 +46,7 @@ def ignored_boxes(
 def split_ignored(
     ignored_instances: Optional[InstanceData],
 ) -> Tuple[Tensor, Tensor]:
-    """Tell ignored cells from un-annotated area.
+    """Split ignored instances into cells and un-annotated area.
 
     Waits for the device; in training use :func:`ignored_boxes` and a mask.
 
@@ -76,8 +68,8 @@ def covered_share(
 ) -> Tensor:
     """Share of each box's area that lies inside disjoint rectangles.
 
-    Runs on the device of ``boxes`` without a copy to the host. Memory is
-    bounded by taking the rectangles in chunks.
+    Runs on the device of ``boxes`` without a copy to the host. The form for
+    the host, where rectangles may overlap, is :func:`covered_fraction`.
 
     Args:
         boxes (Tensor): Boxes (x1, y1, x2, y2), shape (n, 4).
@@ -96,8 +88,7 @@ def covered_share(
         rectangles = rectangles * counts[:, None]
     # One row a coordinate: ten times as fast as (n, m, 2) on a CPU.
     x1, y1, x2, y2 = boxes.T.contiguous()
-    # A box without area is measured as a point: it must not pass as lying
-    # outside of the rectangles that it lies in.
+    # A box without area is measured as a point.
     x2, y2 = torch.maximum(x2, x1 + 1e-3), torch.maximum(y2, y1 + 1e-3)
     inside = torch.zeros_like(x1)
     for chunk in rectangles.split(max(1, _MAX_PAIRS // max(1, len(boxes)))):
@@ -108,27 +99,23 @@ def covered_share(
     return (inside / ((x2 - x1) * (y2 - y1))).clamp(max=1)
 
 
-def greatest_chance(
-    boxes: Tensor, candidates: Tensor, chances: Tensor, iou_thr: float
+def highest_probability(
+    boxes: Tensor, candidates: Tensor, probabilities: Tensor, iou_thr: float
 ) -> Tensor:
-    """Greatest chance among the candidates that a box overlaps.
+    """Highest probability among the candidates that a box overlaps.
 
     Args:
         boxes (Tensor): Boxes (x1, y1, x2, y2), shape (n, 4).
-        candidates (Tensor): Boxes that may hold a cell, shape (m, 4).
-        chances (Tensor): The chance of each, shape (m, ). 0 takes one out.
-        iou_thr (float): Least IoU of a box and a candidate that it overlaps.
+        candidates (Tensor): Boxes that may be cells, shape (m, 4).
+        probabilities (Tensor): Their presence probabilities, shape (m, ).
+        iou_thr (float): IoU from which a box overlaps a candidate.
 
     Returns:
-        Tensor: Chances in [0, 1], shape (n, ), 0 where none is overlapped.
+        Tensor: Probabilities, shape (n, ), 0 where no candidate is.
     """
-    greatest = chances.new_zeros(len(boxes))
+    highest = probabilities.new_zeros(len(boxes))
     size = max(1, _MAX_PAIRS // max(1, len(boxes)))
-    for some, their_chances in zip(
-        candidates.split(size), chances.split(size)
-    ):
+    for some, own in zip(candidates.split(size), probabilities.split(size)):
         overlapped = bbox_overlaps(boxes.float(), some.float()) >= iou_thr
-        greatest = torch.maximum(
-            greatest, (overlapped * their_chances).amax(dim=1)
-        )
-    return greatest
+        highest = torch.maximum(highest, (overlapped * own).amax(dim=1))
+    return highest

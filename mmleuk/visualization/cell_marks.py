@@ -1,8 +1,8 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""What is said of each cell on a picture, before it is drawn."""
+"""Text and colours of the cells on a picture, before it is drawn."""
 
 from dataclasses import dataclass, field
-from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -34,12 +34,7 @@ _IGNORED_COLOUR: RGB = (90, 90, 90)
 
 @dataclass(frozen=True)
 class Span:
-    """A piece of a line of text.
-
-    Args:
-        text (str): The text.
-        look (str): ``'plain'``, ``'faint'`` or ``'different'``.
-    """
+    """A piece of a line of text, 'plain', 'faint' or 'different'."""
 
     text: str
     look: str = PLAIN
@@ -54,7 +49,7 @@ class CellMark:
         colour (tuple[int]): RGB of its class.
         name (str): Name of its class, '' for none.
         short_name (str): The same, abbreviated.
-        suffix (str): What is said after the name.
+        suffix (str): Text after the name.
         lines (tuple[tuple[Span]]): Lines of text below the name.
         kind (str): ``'cell'``, ``'ignored'`` or ``'candidate'``.
     """
@@ -68,14 +63,7 @@ class CellMark:
     kind: str = CELL
 
     def title(self, abbreviate: bool) -> str:
-        """Name and suffix.
-
-        Args:
-            abbreviate (bool): Whether to abbreviate the name.
-
-        Returns:
-            str: The first line of the label.
-        """
+        """First line of the label: name, perhaps abbreviated, and suffix."""
         name = self.short_name if abbreviate else self.name
         return ' '.join(filter(None, (name, self.suffix)))
 
@@ -85,12 +73,12 @@ class Panel:
     """One of the pictures side by side.
 
     Args:
-        caption (str): What it shows.
+        caption (str): The heading.
         marks (list[CellMark]): Its cells.
-        unannotated (np.ndarray): Rectangles (x1, y1, x2, y2) that nobody has
-            annotated, shape (m, 4).
-        dim (bool): Whether to dim them, rather than to draw the outline of
-            what is annotated alone.
+        unannotated (np.ndarray): Un-annotated rectangles (x1, y1, x2, y2),
+            shape (m, 4).
+        dim (bool): Whether to dim them, instead of drawing the outline of the
+            annotated regions alone.
     """
 
     caption: str
@@ -100,43 +88,29 @@ class Panel:
 
 
 def percent(confidence: float) -> str:
-    """Write a calibrated probability, never as certainty.
-
-    Args:
-        confidence (float): In [0, 1].
-
-    Returns:
-        str: Such as '93 %'; '99 %' from there on.
-    """
+    """Write a confidence in [0, 1], such as '93 %', never above '99 %'."""
     return f'{min(99, max(1, round(100 * confidence)))} %'
 
 
 def decimal(score: float) -> str:
-    """Write an uncalibrated score, rounded down.
-
-    Args:
-        score (float): In [0, 1].
-
-    Returns:
-        str: Such as '0.93'.
-    """
+    """Write an uncalibrated score, rounded down, such as '0.93'."""
     # A score of 0.9 must not become 0.89 by its form in float32.
     return f'{int(score * 100 + 1e-4) / 100:.2f}'
 
 
 class CellNotes:
-    """Turns instances into marks, by the names of a dataset.
+    """Turns instances into marks, with the names of a dataset.
 
     Args:
         dataset_meta (Mapping): ``classes``, ``palette`` and ``attributes``,
             each of them optional.
-        attributes (str): ``'codes'`` for a line of codes of few letters,
-            ``'words'`` for a line an attribute, ``'none'`` to leave them out.
-        attribute_thr (float): Values of a lower probability are shown as
+        attributes (str): ``'codes'`` for a line of short codes, ``'words'``
+            for a line per attribute, ``'none'`` to leave them out.
+        attribute_thr (float): Values of a lower confidence are marked as
             uncertain.
         marked_values (Mapping[str, Sequence[str]], optional): Values whose
             codes are capitals, see :func:`value_codes`.
-        bbox_color (str | tuple, optional): Instead of the palette.
+        bbox_color (str | tuple, optional): Overrides the palette.
     """
 
     def __init__(
@@ -159,13 +133,6 @@ class CellNotes:
             self.schema = AttributeSchema(meta['attributes'])
             self.codes = value_codes(self.schema, marked_values)
 
-    def _colours(self, labels: Sequence[int]) -> List[RGB]:
-        """A colour for each instance."""
-        count = len(self.classes) or max((*labels, 0)) + 1
-        palette = get_palette(self.palette, count)
-        # A label beyond the classes is drawn all the same, and numbered.
-        return [tuple(palette[label % len(palette)]) for label in labels]
-
     def _names(
         self, instances: InstanceData, labels: Sequence[int]
     ) -> List[Tuple[str, str]]:
@@ -178,6 +145,19 @@ class CellNotes:
             else (f'class {label}',) * 2
             for label in labels
         ]
+
+    def _outlines(
+        self, instances: InstanceData
+    ) -> Iterator[Tuple[tuple, RGB, str, str]]:
+        """Box, colour, name and abbreviation of each instance."""
+        labels = instances.labels.tolist()
+        count = len(self.classes) or max((*labels, 0)) + 1
+        palette = get_palette(self.palette, count)
+        boxes = get_box_tensor(instances.bboxes).tolist()
+        names = self._names(instances, labels)
+        for box, label, name in zip(boxes, labels, names):
+            # A label beyond the classes is drawn all the same, and numbered.
+            yield (tuple(box), tuple(palette[label % len(palette)]), *name)
 
     def _check_width(self, codes: np.ndarray, field_name: str) -> None:
         """Refuse attributes of another schema."""
@@ -197,21 +177,19 @@ class CellNotes:
     ) -> Tuple[Tuple[Span, ...], ...]:
         """Lines on the attributes of one cell."""
         spans = []
-        certain = confidences if confidences is not None else scores
+        sure = confidences if confidences is not None else scores
         for index, attribute in enumerate(self.schema):
             code = int(codes[index])
             known = 0 <= code < len(attribute.values)
-            doubt = bool(
-                known
-                and certain is not None
-                and certain[index] < self.attribute_thr
+            is_unsure = bool(
+                known and sure is not None and sure[index] < self.attribute_thr
             )
-            look = FAINT if doubt or not known else PLAIN
+            look = FAINT if is_unsure or not known else PLAIN
             if truth is not None and truth[index] not in (MISSING, code):
                 look = DIFFERENT
             if self.attributes == 'codes':
                 text = self.codes[attribute.name][code] if known else '–'
-                spans.append((Span(text + '?' * doubt, look),))
+                spans.append((Span(text + '?' * is_unsure, look),))
                 continue
             if not known:
                 continue
@@ -231,37 +209,30 @@ class CellNotes:
         """Mark labelled cells.
 
         Args:
-            instances (:obj:`InstanceData`): With ``bboxes`` and ``labels``,
-                and ``attributes`` where there are any.
+            instances (:obj:`InstanceData`): ``bboxes``, ``labels`` and,
+                optionally, ``attributes``.
             missed (Sequence[bool]): Which of them have no detection.
 
         Returns:
-            list[CellMark]: One a cell.
+            list[CellMark]: One per cell.
         """
-        labels = instances.labels.tolist()
         codes = None
         if self.schema is not None and 'attributes' in instances:
             codes = instances.attributes.numpy()
             self._check_width(codes, 'attributes')
         marks = []
-        for index, (box, colour, names) in enumerate(
-            zip(
-                get_box_tensor(instances.bboxes).tolist(),
-                self._colours(labels),
-                self._names(instances, labels),
-            )
-        ):
+        for index, outline in enumerate(self._outlines(instances)):
             lines = ()
             if codes is not None and (codes[index] != MISSING).any():
                 lines = self._attribute_lines(codes[index], None, None, None)
             suffix = 'missed' if len(missed) and missed[index] else ''
-            marks.append(CellMark(tuple(box), colour, *names, suffix, lines))
+            marks.append(CellMark(*outline, suffix, lines))
         return marks
 
     def ignored(
         self, instances: Optional[InstanceData]
     ) -> Tuple[List[CellMark], np.ndarray]:
-        """Mark ignored cells and candidates; tell un-annotated area.
+        """Mark ignored cells and candidates.
 
         Args:
             instances (:obj:`InstanceData`, optional): Ignored instances.
@@ -274,7 +245,7 @@ class CellNotes:
         labels = labels.tolist()
         if instances is None or not labels:
             return [], np.zeros((0, 4))
-        chances = instances.get('chances')
+        probs = instances.get('chances')
         named = 'labels' in instances
         names = self._names(instances, labels)
         marks = []
@@ -283,8 +254,8 @@ class CellNotes:
                 continue
             if label == CANDIDATE:
                 suffix = ''
-                if chances is not None:
-                    suffix = percent(float(chances[index]))
+                if probs is not None:
+                    suffix = percent(float(probs[index]))
                 name, kind = ('candidate', 'cand.'), CANDIDATE_CELL
             else:
                 suffix, kind = '', IGNORED
@@ -306,20 +277,18 @@ class CellNotes:
         """Mark detected cells.
 
         Args:
-            instances (:obj:`InstanceData`): With ``bboxes``, ``labels`` and
-                ``scores``; optionally ``attribute_labels`` and
-                ``attribute_scores``. Calibrated probabilities in
-                ``confidences``, shape (n, ), and ``attribute_confidences``,
-                shape (n, k), are shown instead of scores.
+            instances (:obj:`InstanceData`): ``bboxes``, ``labels`` and,
+                optionally, ``scores``, ``attribute_labels`` and
+                ``attribute_scores``. ``confidences``, shape (n, ), and
+                ``attribute_confidences``, shape (n, k), are shown instead of
+                the scores.
             gt_instances (:obj:`InstanceData`, optional): Labelled cells, to
                 mark where a detection differs from its cell.
-            matches (np.ndarray, optional): Index of the cell of each
-                detection, -1 without one, from :func:`compare`.
-            is_false_positive (np.ndarray, optional): Whether a detection is
-                known to be wrong, from :func:`compare`.
+            matches (np.ndarray, optional): From :func:`compare`.
+            is_false_positive (np.ndarray, optional): From :func:`compare`.
 
         Returns:
-            list[CellMark]: One a detection.
+            list[CellMark]: One per detection.
         """
         labels = instances.labels.tolist()
         fields = {
@@ -339,13 +308,7 @@ class CellNotes:
         if gt_instances is not None and 'attributes' in gt_instances:
             truth = gt_instances.attributes.numpy()
         marks = []
-        for index, (box, colour, names) in enumerate(
-            zip(
-                get_box_tensor(instances.bboxes).tolist(),
-                self._colours(labels),
-                self._names(instances, labels),
-            )
-        ):
+        for index, outline in enumerate(self._outlines(instances)):
             suffix = []
             if fields['confidences'] is not None:
                 suffix.append(percent(fields['confidences'][index]))
@@ -358,20 +321,15 @@ class CellNotes:
                 suffix.append('extra')
             lines = ()
             if codes is not None:
-                lines = self._attribute_lines(
-                    codes[index],
-                    *(
-                        None if fields[key] is None else fields[key][index]
-                        for key in (
-                            'attribute_scores',
-                            'attribute_confidences',
-                        )
-                    ),
-                    truth[match] if truth is not None and match >= 0 else None,
+                probs = (
+                    None if fields[key] is None else fields[key][index]
+                    for key in ('attribute_scores', 'attribute_confidences')
                 )
-            marks.append(
-                CellMark(tuple(box), colour, *names, ' '.join(suffix), lines)
-            )
+                true = (
+                    truth[match] if truth is not None and match >= 0 else None
+                )
+                lines = self._attribute_lines(codes[index], *probs, true)
+            marks.append(CellMark(*outline, ' '.join(suffix), lines))
         return marks
 
 

@@ -28,7 +28,7 @@ model = dict(
     data_preprocessor=preprocessor,
     miner=dict(
         type='mmleuk.RegionMiner', num_classes=2, hold_out=hold_out,
-        target_precision=0.1, min_chance=0.1))
+        target_precision=0.1, min_probability=0.1))
 load, annotate, flip, pack = _base_.train_pipeline
 train_pipeline = [
     load,

@@ -146,7 +146,7 @@ def check_held_out(results: DumpedResults, train_paths: List[str]) -> None:
 
 
 def group_images(results: DumpedResults) -> Tuple[np.ndarray, str]:
-    """Say which images must be judged together.
+    """Say which images must be matched together.
 
     Args:
         results (DumpedResults): Predictions and labels.
@@ -182,7 +182,7 @@ def tabulate(fits: List[TemperatureFit]) -> str:
             fit.ece_before,
             fit.ece_after,
         )
-        rows.append([fit.title, str(fit.num_judged), *map(_format, values)])
+        rows.append([fit.title, str(fit.num_cells), *map(_format, values)])
     table = AsciiTable(rows)
     table.justify_columns = dict.fromkeys(range(1, len(rows[0])), 'right')
     return table.table
@@ -228,12 +228,12 @@ def main() -> None:
         )
         check_fit(checkpoint, args.checkpoint, results)
         check_held_out(results, image_paths(cfg.train_dataloader.dataset))
-        judged = results.match(metric)
+        matched = results.match(metric)
     except (ValueError, pickle.UnpicklingError) as error:
         raise SystemExit(f'{type(error).__name__}: {error}') from error
     groups, kind = group_images(results)
     calibration, fits = fit_calibration(
-        judged,
+        matched,
         results.schema,
         results.name,
         metric.score_thr,

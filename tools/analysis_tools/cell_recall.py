@@ -121,18 +121,18 @@ def main() -> None:
         results = read_dumped_results(
             args.results, cfg[f'{args.split}_dataloader'].dataset
         )
-        judged = results.match(metric)
+        matched = results.match(metric)
     except (ValueError, pickle.UnpicklingError) as error:
         raise SystemExit(f'{type(error).__name__}: {error}') from error
     print(
-        f'{results.name}: {len(judged.images)} fields; detections of score >= '
-        f'{metric.score_thr:g}, paired with cells at IoU >= '
+        f'{results.name}: {len(matched.images)} fields; detections of score '
+        f'>= {metric.score_thr:g}, paired with cells at IoU >= '
         f'{metric.iou_thr:g} whatever type they name; in brackets 95 % '
         'intervals\n'
     )
     rows = count(
-        recall_cells(judged, metric.score_thr, args.edge),
-        judged.cell_labels,
+        recall_cells(matched, metric.score_thr, args.edge),
+        matched.cell_labels,
         results.classes,
     )
     for row in (COLUMNS, ('---',) * len(COLUMNS), *rows):

@@ -1,10 +1,10 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""Hold what a teacher mined against the labels that were hidden from it.
+"""Compare what a teacher mined with the labels that it did not see.
 
 Reads the bank of detections out of a checkpoint of a RegionMiningDetector and
 the full labels of the same fields. It prints how right the mined cells and
-attributes are and how many cells they miss, and draws, for what lies on
-un-annotated area, the calibrated chances beside the share that is right::
+attributes are and how many cells they miss, and draws, for the detections on
+un-annotated area, calibrated confidence against the share that is right::
 
     python tools/analysis_tools/mining_reliability.py CONFIG CHECKPOINT \
         data/pbc_fields/json_labels/train.json --out work_dirs/reliability
@@ -13,7 +13,7 @@ un-annotated area, the calibrated chances beside the share that is right::
 import argparse
 import json
 from pathlib import Path
-from typing import Dict, List, Sequence
+from typing import Dict, List, Optional, Sequence
 
 import numpy as np
 import torch
@@ -26,7 +26,12 @@ from mmengine.runner.checkpoint import load_checkpoint
 from mmleuk.engine import load_checkpoints_safely
 from mmleuk.evaluation.functional import wilson_interval
 from mmleuk.models.mining import RegionMiner
-from mmleuk.structures import MISSING, match_detections
+from mmleuk.structures import (
+    MISSING,
+    in_unknown_area,
+    match_detections,
+    split_cells,
+)
 from mmleuk.visualization import load_pyplot
 
 NUM_BINS = 8
@@ -100,29 +105,29 @@ def load_truth(dataset_cfg: ConfigDict, labels: str) -> Dict[str, list]:
     return {info['img_path']: info['instances'] for info in infos}
 
 
-def judge_by_truth(
+def match_bank(
     miner: RegionMiner, truth: Dict[str, list]
 ) -> Dict[str, np.ndarray]:
-    """Judge all detections on un-annotated area.
+    """Match the detections on un-annotated area to the full labels.
 
-    Detections on ignored cells are left out.
+    Detections in ignored cells are left out.
 
     Args:
         miner (RegionMiner): The miner, with its bank.
-        truth (dict[str, list[dict]]): All labels.
+        truth (dict[str, list[dict]]): All labels, by path.
 
     Returns:
-        dict[str, np.ndarray]: ``scores``, ``chances``, ``right_by_score`` (the
-        type of that score) and ``right`` (the likeliest type), shape (n, );
-        ``is_cell``, whatever its type; ``is_mined``; ``attribute_scores`` and
-        ``attribute_right`` of the mined attributes; ``num_cells``, how many
-        cells there are.
+        dict[str, np.ndarray]: ``scores``, ``confidences``, ``right_by_score``
+        (the class of that score) and ``right`` (the most probable class),
+        shape (n, ); ``is_cell``, whatever its class; ``is_mined``; ``ious``
+        of the mined cells and ``attribute_right`` of their attributes;
+        ``num_cells``, how many cells there are.
     """
     rows: Dict[str, List[np.ndarray]] = {
         key: []
         for key in (
             'scores',
-            'chances',
+            'confidences',
             'right',
             'right_by_score',
             'is_cell',
@@ -138,93 +143,93 @@ def judge_by_truth(
                 f'the bank has {path}, which has no labels in the file given: '
                 'expected the full labels of the same fields'
             )
-        cells = [c for c in truth[path] if not c['ignore_flag']]
-        ignored = [c['bbox'] for c in truth[path] if c['ignore_flag']]
+        cells, ignored = split_cells(truth[path], miner.schema)
         boxes = found.bboxes.numpy()
-        cell_boxes = np.array([c['bbox'] for c in cells]).reshape(-1, 4)
-        match = match_detections(boxes, found.scores.numpy(), cell_boxes)
-        # As the miner tells it where it knows of them.
-        ignored_boxes = torch.tensor(ignored).reshape(-1, 4).float()
-        overlaps = bbox_overlaps(found.bboxes, ignored_boxes, mode='iof')
-        on_ignored = (overlaps > 0.5).any(dim=1).numpy()
-        kept = found.is_outside.numpy() & ~on_ignored
+        match = match_detections(
+            boxes, found.scores.numpy(), cells['gt_bboxes']
+        )
+        kept = found.is_outside.numpy() & ~in_unknown_area(boxes, ignored)
         known = found.true_labels.numpy() >= 0
-        num_cells += len(cells) - len(set(match[known & (match >= 0)]))
-        is_cell = match >= 0
-        labels = np.array([c['bbox_label'] for c in cells] + [-1])
-        right = labels[match] == found.types.numpy()
-        right_by_score = labels[match] == found.labels.numpy()
-        rows['scores'].append(found.scores.numpy()[kept])
-        rows['chances'].append(found.chances.numpy()[kept])
-        rows['is_cell'].append(is_cell[kept])
-        rows['right'].append((right & is_cell)[kept])
-        rows['right_by_score'].append((right_by_score & is_cell)[kept])
-        mined = kept & miner.is_certain(found).numpy()
-        rows['is_mined'].append(mined[kept])
-        for index in np.flatnonzero(mined & is_cell):
-            codes = found.attributes[index].numpy()
-            true = np.array(cells[match[index]]['attributes'])
-            told = (codes != MISSING) & (true != MISSING)
-            rows['attribute_right'].append(codes[told] == true[told])
-            iou = bbox_overlaps(
-                found.bboxes[index : index + 1],
-                torch.from_numpy(cell_boxes[match[index], None]).float(),
-            )
-            rows['ious'].append([float(iou)])
-    judged = {
+        num_cells += len(cells['gt_labels']) - len(
+            set(match[known & (match >= 0)])
+        )
+        # No type is that of a detection without a cell.
+        labels = np.append(cells['gt_labels'], -1)[match]
+        mined = kept & miner.is_mined(found).numpy()
+        for key, values in dict(
+            scores=found.scores.numpy(),
+            confidences=found.confidences.numpy(),
+            is_cell=match >= 0,
+            right=labels == found.types.numpy(),
+            right_by_score=labels == found.labels.numpy(),
+            is_mined=mined,
+        ).items():
+            rows[key].append(values[kept])
+        pairs = np.flatnonzero(mined & (match >= 0))
+        codes = found.attributes.numpy()[pairs]
+        true = cells['gt_attributes'][match[pairs]]
+        stated = (codes != MISSING) & (true != MISSING)
+        rows['attribute_right'].append((codes == true)[stated])
+        rows['ious'].append(
+            bbox_overlaps(
+                found.bboxes[pairs],
+                torch.from_numpy(cells['gt_bboxes'][match[pairs]]).float(),
+                is_aligned=True,
+            ).numpy()
+        )
+    matched = {
         key: np.concatenate(parts) if parts else np.zeros(0)
         for key, parts in rows.items()
     }
-    judged['num_cells'] = np.array(num_cells)
-    return judged
+    matched['num_cells'] = np.array(num_cells)
+    return matched
+
+
+def mean(values: np.ndarray) -> Optional[float]:
+    """Mean of some values, None if there are none."""
+    return float(values.mean()) if len(values) else None
 
 
 def summarise(
-    judged: Dict[str, np.ndarray], target: float
-) -> Dict[str, float]:
+    matched: Dict[str, np.ndarray], target: float
+) -> Dict[str, Optional[float]]:
     """Sum up how right the mined labels are.
 
     Args:
-        judged (dict[str, np.ndarray]): From :func:`judge_by_truth`.
-        target (float): The precision that was asked for.
+        matched (dict[str, np.ndarray]): From :func:`match_bank`.
+        target (float): The target precision.
 
     Returns:
-        dict[str, float]: Numbers by name.
+        dict[str, float | None]: Numbers by name.
     """
-    mined = judged['is_mined']
-    right = judged['right'][mined]
-    chances = judged['chances']
+    mined = matched['is_mined']
+    right = matched['right'][mined]
+    confidences = matched['confidences']
     return dict(
-        unlabelled_cells=int(judged['num_cells']),
+        unlabelled_cells=int(matched['num_cells']),
         mined=int(mined.sum()),
         target_precision=target,
-        estimated_precision=float(np.mean(chances[mined]))
-        if mined.any()
-        else None,
-        precision=float(right.mean()) if mined.any() else None,
-        precision_of_place=float(judged['is_cell'][mined].mean())
-        if mined.any()
-        else None,
-        recall=float(right.sum() / max(1, judged['num_cells'])),
-        mean_iou=float(judged['ious'].mean()) if len(judged['ious']) else None,
-        mined_attributes=len(judged['attribute_right']),
-        attribute_precision=float(judged['attribute_right'].mean())
-        if len(judged['attribute_right'])
-        else None,
+        estimated_precision=mean(confidences[mined]),
+        precision=mean(right),
+        precision_of_place=mean(matched['is_cell'][mined]),
+        recall=float(right.sum() / max(1, matched['num_cells'])),
+        mean_iou=mean(matched['ious']),
+        mined_attributes=len(matched['attribute_right']),
+        attribute_precision=mean(matched['attribute_right']),
         brier_score_of_scores=float(
-            np.mean((judged['scores'] - judged['right_by_score']) ** 2)
+            np.mean((matched['scores'] - matched['right_by_score']) ** 2)
         ),
-        brier_score_of_chances=float(
-            np.mean((chances - judged['right']) ** 2)
+        brier_score_of_confidences=float(
+            np.mean((confidences - matched['right']) ** 2)
         ),
     )
 
 
-def draw(judged: Dict[str, np.ndarray], files: Sequence[Path]) -> None:
-    """Draw the share of right detections over score and over chance.
+def draw(matched: Dict[str, np.ndarray], files: Sequence[Path]) -> None:
+    """Draw the share of right detections over score and confidence.
 
     Args:
-        judged (dict[str, np.ndarray]): From :func:`judge_by_truth`.
+        matched (dict[str, np.ndarray]): From :func:`match_bank`.
         files (Sequence[Path]): Pictures to write.
     """
     pyplot = load_pyplot()
@@ -238,11 +243,11 @@ def draw(judged: Dict[str, np.ndarray], files: Sequence[Path]) -> None:
     )
     titles = dict(
         scores='score of the teacher',
-        chances='calibrated chance (lower bound)',
+        confidences='calibrated confidence (lower bound)',
     )
     for (top, bottom), (key, title) in zip(axes.T, titles.items()):
-        values = judged[key]
-        right = judged['right' if key == 'chances' else 'right_by_score']
+        values = matched[key]
+        right = matched['right' if key == 'confidences' else 'right_by_score']
         # Bins of equal numbers: most detections score very low or very high.
         edges = np.unique(np.quantile(values, np.linspace(0, 1, NUM_BINS + 1)))
         bins = np.clip(np.digitize(values, edges) - 1, 0, len(edges) - 2)
@@ -269,9 +274,9 @@ def draw(judged: Dict[str, np.ndarray], files: Sequence[Path]) -> None:
         )
         bottom.set_xlabel(title)
         bottom.set_yscale('symlog')
-        if key == 'chances' and judged['is_mined'].any():
+        if key == 'confidences' and matched['is_mined'].any():
             # The lowest of all types.
-            least = values[judged['is_mined']].min()
+            least = values[matched['is_mined']].min()
             for axis in (top, bottom):
                 axis.axvline(least, color='#000000', lw=1, ls=':')
             top.annotate(
@@ -282,7 +287,7 @@ def draw(judged: Dict[str, np.ndarray], files: Sequence[Path]) -> None:
     axes[1, 0].legend(fontsize=8)
     figure.suptitle(
         'Detections on un-annotated area against the hidden labels '
-        f'(bars: 95 % intervals, {len(judged["right"])} detections)',
+        f'(bars: 95 % intervals, {len(matched["right"])} detections)',
         fontsize=11,
     )
     for file in files:
@@ -291,21 +296,21 @@ def draw(judged: Dict[str, np.ndarray], files: Sequence[Path]) -> None:
 
 
 def main() -> None:
-    """Judge, print and draw."""
+    """Match, print and draw."""
     args = parse_args()
     register_all_modules()
     load_checkpoints_safely()
     cfg = Config.fromfile(args.config)
     miner = load_miner(cfg, args.checkpoint)
     truth = load_truth(cfg.train_dataloader.dataset, args.labels)
-    judged = judge_by_truth(miner, truth)
-    summary = summarise(judged, miner.target_precision)
+    matched = match_bank(miner, truth)
+    summary = summarise(matched, miner.target_precision)
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     (out / 'reliability.json').write_text(json.dumps(summary, indent=1))
     for name, value in summary.items():
         print(f'{name:24s} {value}')
-    draw(judged, [out / 'reliability.png', out / 'reliability.svg'])
+    draw(matched, [out / 'reliability.png', out / 'reliability.svg'])
     print(f'Drawn: {out / "reliability.png"}')
 
 

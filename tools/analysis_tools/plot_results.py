@@ -34,9 +34,9 @@ from mmleuk.evaluation import LLDMetric
 from mmleuk.evaluation.functional import (
     Calibration,
     MatchedResults,
-    answers,
     attribute_confusion,
     attribute_frequencies,
+    confidence_and_correct,
     evaluate_boxes,
     macro_f1,
     precision_recall_curves,
@@ -136,16 +136,16 @@ class ResultPlots:
         self.metric = metric
         self.out = out
         self.schema = results.schema
-        self.judged: MatchedResults = results.match(metric)
-        known = (self.judged.cell_codes != MISSING).any(axis=0)
+        self.matched: MatchedResults = results.match(metric)
+        known = (self.matched.cell_codes != MISSING).any(axis=0)
         self.annotated = np.flatnonzero(known).tolist()
 
     @property
     def data(self) -> str:
         """str: What the plots are of, for their subtitles."""
         return (
-            f'{self.results.name}: {len(self.judged.images)} fields, '
-            f'{len(self.judged.cell_labels)} cells'
+            f'{self.results.name}: {len(self.matched.images)} fields, '
+            f'{len(self.matched.cell_labels)} cells'
         )
 
     @property
@@ -175,11 +175,11 @@ class ResultPlots:
             tuple: The table of counts, and macro-F1 given a match and end to
             end.
         """
-        judged, same_type = self.judged, self.metric.match_class
-        matches = judged.type_matches if same_type else judged.matches
+        matched, same_type = self.matched, self.metric.match_class
+        matches = matched.type_matches if same_type else matched.matches
         paired = matches >= 0
         table = attribute_confusion(
-            judged,
+            matched,
             index,
             self.schema.sizes[index],
             self.metric.score_thr,
@@ -188,8 +188,8 @@ class ResultPlots:
         return (
             table,
             macro_f1(
-                judged.cell_codes[matches[paired], index],
-                judged.codes[paired, index],
+                matched.cell_codes[matches[paired], index],
+                matched.codes[paired, index],
             ),
             table_macro_f1(table),
         )
@@ -198,7 +198,7 @@ class ResultPlots:
         """Draw which type was named for cells of each type."""
         figure = draw_type_confusion(
             type_confusion(
-                self.judged, len(self.results.classes), self.metric.score_thr
+                self.matched, len(self.results.classes), self.metric.score_thr
             ),
             self.results.classes,
             f'{self.data}\n{self.working_point} whatever type they name; a '
@@ -225,7 +225,7 @@ class ResultPlots:
     def precision_recall(self) -> List[Path]:
         """Draw precision over recall of each type."""
         num_classes = len(self.results.classes)
-        images, max_dets = self.judged.images, self.metric.max_dets
+        images, max_dets = self.matched.images, self.metric.max_dets
         boxes = evaluate_boxes(images, num_classes, max_dets)
         figure = draw_precision_recall(
             precision_recall_curves(images, num_classes, 0.5, max_dets),
@@ -248,7 +248,7 @@ class ResultPlots:
         Returns:
             list[Path]: The files.
         """
-        scores, right, _ = self.judged.right_or_wrong(self.metric.score_thr)
+        scores, right, _ = self.matched.right_or_wrong(self.metric.score_thr)
         titles = ['Type']
         before = [reliability_curve(scores, right)]
         after = [None]
@@ -256,18 +256,22 @@ class ResultPlots:
             scaled = calibration.calibrate_scores(scores)
             if scaled is not None:
                 after[0] = reliability_curve(scaled, right)
-        for index in self.annotated if self.judged.probs is not None else ():
+        for index in self.annotated if self.matched.probs is not None else ():
             attribute = self.schema[index]
-            probs, truth, _ = self.judged.stated_attribute(self.schema, index)
+            probs, truth, _ = self.matched.stated_attribute(self.schema, index)
             titles.append(attribute.title)
-            before.append(reliability_curve(*answers(probs, truth)))
+            before.append(
+                reliability_curve(*confidence_and_correct(probs, truth))
+            )
             after.append(None)
             if calibration is not None:
                 scaled = calibration.calibrate_attributes(
                     attribute.name, probs
                 )
                 if scaled is not None:
-                    after[-1] = reliability_curve(*answers(scaled, truth))
+                    after[-1] = reliability_curve(
+                        *confidence_and_correct(scaled, truth)
+                    )
         label = 'calibrated'
         if calibration is not None:
             label += ' (fitted on these same cells, so flattering)'
@@ -289,26 +293,26 @@ class ResultPlots:
 
     def frequencies(self) -> List[Path]:
         """Draw how often each type has each value."""
-        judged, num_classes = self.judged, len(self.results.classes)
+        matched, num_classes = self.matched, len(self.results.classes)
         # What a reader of the predictions alone would count.
-        shown = (judged.scores >= self.metric.score_thr) & ~(
-            judged.in_unknown_area & (judged.type_matches < 0)
+        shown = (matched.scores >= self.metric.score_thr) & ~(
+            matched.in_unknown_area & (matched.type_matches < 0)
         )
         annotated, named = [], []
         for index in self.annotated:
             size = self.schema.sizes[index]
             annotated.append(
                 attribute_frequencies(
-                    judged.cell_labels,
-                    judged.cell_codes[:, index],
+                    matched.cell_labels,
+                    matched.cell_codes[:, index],
                     num_classes,
                     size,
                 )
             )
             named.append(
                 attribute_frequencies(
-                    judged.labels[shown],
-                    judged.codes[shown, index],
+                    matched.labels[shown],
+                    matched.codes[shown, index],
                     num_classes,
                     size,
                 )
@@ -335,10 +339,10 @@ class ResultPlots:
             list[Path]: The files.
         """
         files = self.confusion()
-        if len(self.judged.cell_labels):
+        if len(self.matched.cell_labels):
             files += self.precision_recall()
         files += self.reliability(calibration)
-        if self.judged.codes is None:
+        if self.matched.codes is None:
             print('No plots of attributes: the detector predicts none.')
         elif not self.annotated:
             print('No plots of attributes: nobody annotated any.')

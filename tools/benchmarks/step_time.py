@@ -164,7 +164,7 @@ def mine(step: Callable, cfg: Config) -> float:
             data = model.data_preprocessor(batch, training=False)
             for sample in hook.detect(model, data):
                 held_out = is_held_out(sample.img_path, **hold_out)
-                model.miner.judge(sample, held_out)
+                model.miner.store(sample, held_out)
                 num_fields += 1
         seconds += time.perf_counter() - start
     start = time.perf_counter()

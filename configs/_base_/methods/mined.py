@@ -37,7 +37,6 @@ model = dict(
         num_classes=_base_.num_classes,
         hold_out=hold_out,
         target_precision=target_precision,
-        calibrator=dict(type='mmleuk.ScoreCalibrator', decay=0.5),
     ),
 )
 

@@ -19,31 +19,29 @@ from mmleuk.structures import is_held_out
 
 @HOOKS.register_module()
 class RegionMiningHook(Hook):
-    """Let the teacher look at all fields, on a schedule.
+    """Run the mining passes of a training, on a schedule.
 
     Before some epochs the teacher of a :class:`RegionMiningDetector` detects
-    cells in every field of its own dataloader, un-augmented; then the miner's
-    calibrators are fitted and every process of a distributed run gets the
-    same bank. A pass is inference alone: with one in three epochs it adds
-    about a tenth to the time of training.
+    cells in every field of this hook's dataloader, un-augmented. Then the
+    miner's calibrators are fitted and every process of a distributed run gets
+    the same bank. With a pass every third epoch this adds about a tenth to
+    the time of training.
 
     Args:
         dataloader (dict): Config of the dataloader: the training fields in a
             test pipeline whose meta keys have 'instances' and
             'annotated_regions'.
-        begin (int): First epoch (or iteration) of the schedule with a pass
-            before it, from 0.
-        interval (int): Epochs (or iterations) between two passes. Defaults to
-            1.
+        begin (int): First epoch (or iteration) with a pass before it, from 0.
+        interval (int): Epochs (or iterations) between two passes.
         release (int, optional): First epoch (or iteration) in which the
-            held-out labels are part of the loss. There is a pass before it,
-            even where that is before ``begin``: then of the held-out fields
-            alone, to judge, and nothing is mined yet. Afterwards they judge no
-            more, and the calibrators stay as they are. None: never.
-        by_epoch (bool): Whether these are epochs. Defaults to True.
-        num_orientations (int): Looks at each field in a pass, each turned or
-            mirrored in another way, 1 to 8: their mean has better boxes and
-            types, at that many times the cost. Defaults to 1.
+            held-out labels are part of the loss. Before it the calibrators
+            are fitted for the last time; if that is before ``begin``, by a
+            pass over the held-out fields alone, which mines nothing. None:
+            never.
+        by_epoch (bool): Whether these are epochs.
+        num_orientations (int): Views of each field in a pass, turned or
+            mirrored, 1 to 8. Their mean has better boxes and types, at that
+            many times the cost.
     """
 
     def __init__(
@@ -74,68 +72,32 @@ class RegionMiningHook(Hook):
         self._dataloader = None
 
     def before_train(self, runner: Runner) -> None:
-        """Build the dataloader.
-
-        Args:
-            runner (:obj:`Runner`): The runner.
-        """
+        """Build the dataloader."""
         self._dataloader = runner.build_dataloader(
             self.dataloader_cfg, seed=runner.seed
         )
 
     def is_due(self, now: int) -> bool:
-        """Tell whether there is a pass before an epoch (or iteration).
-
-        Args:
-            now (int): The epoch (or iteration), from 0.
-
-        Returns:
-            bool: Whether there is.
-        """
+        """Whether there is a pass before epoch (or iteration) ``now``."""
         if now == self.release:
             return True
         return now >= self.begin and (now - self.begin) % self.interval == 0
 
-    def is_of_all_fields(self, now: int) -> bool:
-        """Tell whether a pass that is due looks at all fields.
-
-        Args:
-            now (int): The epoch (or iteration), from 0.
-
-        Returns:
-            bool: Whether it does; else it looks at the held-out ones.
-        """
-        return now >= self.begin
-
     def before_train_epoch(self, runner: Runner) -> None:
-        """Mine before an epoch that is due.
-
-        Args:
-            runner (:obj:`Runner`): The runner.
-        """
+        """Mine before an epoch that is due."""
         if self.by_epoch and self.is_due(runner.epoch):
             self.mine(runner)
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None
     ) -> None:
-        """Mine before an iteration that is due.
-
-        Args:
-            runner (:obj:`Runner`): The runner.
-            batch_idx (int): Index of the batch in the epoch.
-            data_batch (dict, optional): The batch.
-        """
+        """Mine before an iteration that is due."""
         if not self.by_epoch and self.is_due(runner.iter):
             self.mine(runner)
 
     @torch.no_grad()
     def mine(self, runner: Runner) -> None:
-        """Run the teacher over the fields and fit the calibrators.
-
-        Args:
-            runner (:obj:`Runner`): The runner.
-        """
+        """Run the teacher over the fields and fit the calibrators."""
         model = runner.model
         if is_model_wrapper(model):
             model = model.module
@@ -144,8 +106,8 @@ class RegionMiningHook(Hook):
         if self.release is not None and now > self.release:
             hold_out = None
         dataloader = self._dataloader
-        only_judges = not self.is_of_all_fields(now)
-        if only_judges:
+        calibrate_only = now < self.begin
+        if calibrate_only:
             if hold_out is None:
                 return
             dataloader = self._held_out_fields(runner, hold_out)
@@ -153,32 +115,32 @@ class RegionMiningHook(Hook):
             data = model.data_preprocessor(data_batch, training=False)
             data_samples = self.detect(model, data)
             for data_sample in data_samples:
-                model.miner.judge(
+                model.miner.store(
                     data_sample,
                     hold_out is not None
                     and is_held_out(data_sample.img_path, **hold_out),
                 )
         model.miner.bank.gather()
-        if only_judges and not len(model.miner.bank):
+        if calibrate_only and not len(model.miner.bank):
             runner.logger.warning(
                 f'no field that is annotated in part is held out by {hold_out}'
-                ', expected one or more, to judge the teacher: its scores '
-                "pass for chances. Raise the share of 'hold_out' or change "
-                'its seed'
+                ', expected one or more, to calibrate the teacher: its scores '
+                "count as probabilities. Raise the share of 'hold_out' or "
+                'change its seed'
             )
             return
         summary = model.miner.calibrate()
-        if only_judges:
+        if calibrate_only:
             model.miner.bank.clear()
         elif summary['mined'] == 0:
             runner.logger.warning(
-                'nothing is mined: no detection on un-annotated area is as '
-                'sure as it has to be, so that the model learns from labels '
-                'alone. The teacher is bad, or was when it was judged, or too '
-                'few labels judged it: see docs/mining.md'
+                'nothing is mined: no detection on un-annotated area is '
+                'confident enough, so that the model learns from labels '
+                'alone. The teacher is bad, or was when it was calibrated, or '
+                'it was calibrated on too few labels: see docs/mining.md'
             )
         runner.logger.info(
-            ('Judged: ' if only_judges else 'Mined: ')
+            ('Calibrated: ' if calibrate_only else 'Mined: ')
             + ', '.join(
                 f'{name} {value:.4g}' for name, value in summary.items()
             )
@@ -189,16 +151,7 @@ class RegionMiningHook(Hook):
     def _held_out_fields(
         self, runner: Runner, hold_out: dict
     ) -> Iterable[dict]:
-        """Load the held-out fields.
-
-        Args:
-            runner (:obj:`Runner`): The runner.
-            hold_out (dict): Their ``share`` and ``seed``.
-
-        Returns:
-            Iterable[dict]: Batches of the fields whose labels the loss has not
-            seen.
-        """
+        """Load batches of the held-out fields."""
         dataset = self._dataloader.dataset
         indices = [
             index

@@ -1,6 +1,4 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-from mmleuk.structures import covered_fraction, in_unknown_area
-
 from .attribute_scores import (
     average_scores,
     best_overlap_f1,
@@ -13,6 +11,7 @@ from .calibration import (
     Calibration,
     ReliabilityCurve,
     TemperatureError,
+    confidence_and_correct,
     expected_calibration_error,
     fit_temperature,
     negative_log_likelihood,
@@ -25,9 +24,8 @@ from .confusion import (
     table_macro_f1,
     type_confusion,
 )
-from .fit_calibration import TemperatureFit, answers, fit_calibration
+from .fit_calibration import TemperatureFit, fit_calibration
 from .intervals import wilson_interval
-from .labelled_cells import split_cells
 from .matched_results import MatchedResults, make_result, match_results
 from .precision_recall import PrecisionRecallCurve, precision_recall_curves
 
@@ -39,15 +37,13 @@ __all__ = [
     'ReliabilityCurve',
     'TemperatureError',
     'TemperatureFit',
-    'answers',
     'attribute_confusion',
     'attribute_frequencies',
     'average_scores',
     'best_overlap_f1',
-    'covered_fraction',
+    'confidence_and_correct',
     'end_to_end_macro_f1',
     'evaluate_boxes',
-    'in_unknown_area',
     'expected_calibration_error',
     'fit_calibration',
     'fit_temperature',
@@ -59,7 +55,6 @@ __all__ = [
     'precision_recall_curves',
     'recall_cells',
     'reliability_curve',
-    'split_cells',
     'table_macro_f1',
     'type_confusion',
     'wilson_interval',

@@ -1,22 +1,16 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 """Scores of one attribute over many cells.
 
-Every function takes codes of *one* attribute, leaves out the cells whose true
-code is missing, and returns NaN where nothing is left to score. Means over
-values run over the values that occur in the truth: a value that no cell has
-gives neither a score nor, by being predicted, a further zero (the cell it was
-predicted for is an error already).
+Every function takes codes of *one* attribute, leaves out cells whose true code
+is missing, and returns NaN where nothing is left. Means over values run over
+those that occur in the truth: a value that no cell has gives no score, and
+predicting it is an error of the cell's true value already.
 """
 
 from typing import Dict, Iterable, Optional
 
 import numpy as np
-from sklearn.metrics import (
-    accuracy_score,
-    average_precision_score,
-    f1_score,
-    recall_score,
-)
+from sklearn.metrics import average_precision_score, f1_score
 
 from mmleuk.structures import MISSING
 
@@ -30,24 +24,12 @@ def macro_f1(truth: np.ndarray, predicted: np.ndarray) -> float:
         truth (np.ndarray): True codes, ``MISSING`` where nobody stated one,
             shape (n, ).
         predicted (np.ndarray): Predicted codes, shape (n, ). ``MISSING`` is
-            the answer "none of the values" and so an error.
+            none of the values and so an error.
 
     Returns:
         float: Macro-F1 in [0, 1]; NaN without a known code.
     """
-    truth, predicted = np.asarray(truth), np.asarray(predicted)
-    known = truth != MISSING
-    if not known.any():
-        return _NAN
-    return float(
-        f1_score(
-            truth[known],
-            predicted[known],
-            labels=np.unique(truth[known]),
-            average='macro',
-            zero_division=0,
-        )
-    )
+    return end_to_end_macro_f1(truth, predicted, ())
 
 
 def matched_scores(
@@ -76,25 +58,13 @@ def matched_scores(
     known = truth != MISSING
     truth, predicted = truth[known], predicted[known]
     values = np.unique(truth)
+    recalls = [np.mean(predicted[truth == value] == value) for value in values]
     scores = dict(
-        accuracy=_NAN,
-        balanced_accuracy=_NAN,
+        accuracy=float(np.mean(truth == predicted)) if len(truth) else _NAN,
+        balanced_accuracy=average_scores(recalls),
         macro_f1=macro_f1(truth, predicted),
         support=len(truth),
     )
-    if len(truth):
-        scores['accuracy'] = float(accuracy_score(truth, predicted))
-        # Not balanced_accuracy_score, which is the same number but warns of
-        # each predicted value that the truth lacks.
-        scores['balanced_accuracy'] = float(
-            recall_score(
-                truth,
-                predicted,
-                labels=values,
-                average='macro',
-                zero_division=0,
-            )
-        )
     if probs is not None:
         probs = np.asarray(probs)[known]
         precisions = [
@@ -109,19 +79,18 @@ def matched_scores(
 def end_to_end_macro_f1(
     truth: np.ndarray, predicted: np.ndarray, false_alarms: np.ndarray
 ) -> float:
-    """Macro-F1 that charges missed cells and invented ones.
+    """Macro-F1 that counts missed cells and false positives as errors.
 
-    A missed cell is a false negative of its true value, and a detection that
-    is no cell a false positive of the value it names: this is the F1 of the
-    statement "here is a cell with this value".
+    A missed cell is a false negative of its true value, a false positive
+    detection one of the value it predicts: this is the F1 of the statement
+    "here is a cell with this value".
 
     Args:
         truth (np.ndarray): True codes of *all* cells, ``MISSING`` where
             nobody stated one, shape (n, ).
         predicted (np.ndarray): Predicted codes, ``MISSING`` for a missed
             cell, shape (n, ).
-        false_alarms (np.ndarray): Codes predicted for detections that match
-            no cell, shape (m, ).
+        false_alarms (np.ndarray): Codes of false positives, shape (m, ).
 
     Returns:
         float: Macro-F1 in [0, 1]; NaN without a known code.
@@ -130,7 +99,7 @@ def end_to_end_macro_f1(
     known = truth != MISSING
     if not known.any():
         return _NAN
-    false_alarms = np.asarray(false_alarms)
+    false_alarms = np.asarray(false_alarms, dtype=np.int64)
     return float(
         f1_score(
             np.concatenate(
@@ -149,8 +118,8 @@ def best_overlap_f1(
 ) -> float:
     """F1 as AttriDet's authors report it.
 
-    Of two values it is the binary F1 of value 1, so always saying the more
-    frequent "1" scores high; of more values it is the macro-F1.
+    For two values it is the binary F1 of value 1, so that always predicting
+    the more frequent "1" scores high; for more values it is the macro-F1.
 
     Args:
         truth (np.ndarray): True codes, ``MISSING`` where nobody stated one,

@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""Box AP by the COCO protocol, with detections excused by their place."""
+"""Box AP by the COCO protocol, aware of unknown area."""
 
 import contextlib
 import io
@@ -10,59 +10,39 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 
-class _ExcusingCOCOeval(COCOeval):
+class _KnownAreaCOCOeval(COCOeval):
     """COCO evaluation in which some detections can't be false positives.
 
-    COCO's own means, the crowd annotation, excuses detections of one class
-    and measures them against each crowd box alone, at an overlap that grows
-    with the IoU threshold. Here the caller says which are excused; matching
-    still comes first, so an excused detection that finds its cell is a true
-    positive, and one that finds none counts as nothing at all.
-
-    Args:
-        gts (COCO): Ground truth.
-        dts (COCO): Detections.
-        excused_ids (Sequence[int]): Ids of the excused detections.
+    COCO's crowd annotations ignore detections of one class, each crowd box
+    for itself, at an overlap that grows with the IoU threshold. Here the
+    caller says which detections lie in unknown area. Matching comes first: if
+    they match a cell they are true positives, and otherwise they don't count.
     """
 
     def __init__(
-        self, gts: COCO, dts: COCO, excused_ids: Sequence[int]
+        self, gts: COCO, dts: COCO, unknown_ids: Sequence[int]
     ) -> None:
         super().__init__(gts, dts, 'bbox')
-        self._excused_ids = np.asarray(excused_ids, dtype=np.int64)
+        self._unknown_ids = np.asarray(unknown_ids, dtype=np.int64)
 
     def evaluateImg(self, *args, **kwargs):
-        """Match one class in one image, then excuse what is left.
-
-        Returns:
-            dict | None: As the parent's, with ``dtIgnore`` extended.
-        """
+        """Match one class in one image; ``dtIgnore`` is extended."""
         result = super().evaluateImg(*args, **kwargs)
         if result is not None:
-            excused = np.isin(
-                np.asarray(result['dtIds'], dtype=np.int64), self._excused_ids
+            unknown = np.isin(
+                np.asarray(result['dtIds'], dtype=np.int64), self._unknown_ids
             )
             unmatched = result['dtMatches'] == 0
-            result['dtIgnore'] = result['dtIgnore'] | (excused & unmatched)
+            result['dtIgnore'] = result['dtIgnore'] | (unknown & unmatched)
         return result
 
 
 def _annotations(
     images: Sequence[dict], bbox_key: str, label_key: str, **extra_keys: str
 ) -> List[dict]:
-    """Write the boxes of all images as COCO annotations.
+    """COCO annotations of all images, with further fields by ``extra_keys``.
 
     Ids count from 1, since COCOeval takes the id 0 for "not matched".
-
-    Args:
-        images (Sequence[dict]): One dict of arrays an image.
-        bbox_key (str): Key of the boxes (x1, y1, x2, y2), shape (n, 4).
-        label_key (str): Key of the classes, shape (n, ).
-        **extra_keys (str): Further fields of an annotation and the key of
-            the array, shape (n, ), that holds them.
-
-    Returns:
-        list[dict]: COCO annotations.
     """
     annotations = []
     for image_id, image in enumerate(images, 1):
@@ -113,15 +93,13 @@ def evaluate_boxes(
 
     Args:
         images (Sequence[dict]): One dict an image, with ``gt_bboxes`` (m, 4)
-            and ``gt_labels`` (m, ) of the cells that must be found, and
-            ``bboxes`` (n, 4), ``scores`` (n, ), ``labels`` (n, ) and
-            ``excused`` (n, ) of the detections. Boxes are (x1, y1, x2, y2) in
-            pixels of the original image. An excused detection is a true
-            positive if it matches a cell, and neither true nor false
-            positive otherwise. Of equal scores, the earlier image goes
-            first.
+            and ``gt_labels`` (m, ) of the labelled cells, and ``bboxes``
+            (n, 4), ``scores`` (n, ), ``labels`` (n, ) and
+            ``in_unknown_area`` (n, ) of the detections. Boxes are (x1, y1,
+            x2, y2) in pixels of the original image. Of equal scores, the
+            earlier image goes first.
         num_classes (int): Number of classes.
-        max_dets (int): Number of detections a class that count in an image.
+        max_dets (int): Number of detections of a class that count in an image.
 
     Returns:
         dict: ``mAP`` (IoU 0.50:0.95), ``mAP_50``, ``mAP_75`` and, for cells
@@ -132,16 +110,13 @@ def evaluate_boxes(
     """
     gts = _annotations(images, 'gt_bboxes', 'gt_labels')
     dts = _annotations(images, 'bboxes', 'labels', score='scores')
-    excused = np.concatenate(
-        [image['in_unknown_area'] for image in images] or [[]]
-    )
-    excused_ids = np.flatnonzero(excused) + 1
+    unknown = [image['in_unknown_area'] for image in images]
     # pycocotools prints its progress, which has no place in a log.
     with contextlib.redirect_stdout(io.StringIO()):
-        evaluator = _ExcusingCOCOeval(
+        evaluator = _KnownAreaCOCOeval(
             _coco(len(images), num_classes, gts),
             _coco(len(images), num_classes, dts),
-            excused_ids,
+            np.flatnonzero(np.concatenate(unknown or [[]])) + 1,
         )
         evaluator.params.maxDets = [max_dets]
         evaluator.evaluate()
@@ -149,27 +124,19 @@ def evaluate_boxes(
     # IoU threshold, recall, class, area range (all, small, medium, large).
     precision = evaluator.eval['precision'][..., 0]
     everything = precision[..., 0]
-    half = int(np.argmin(np.abs(evaluator.params.iouThrs - 0.5)))
-    three_quarters = int(np.argmin(np.abs(evaluator.params.iouThrs - 0.75)))
+    # IoU thresholds are 0.5, 0.55, 0.6, ...
+    half, three_quarters = everything[0], everything[5]
     labels = np.array([gt['category_id'] for gt in gts], dtype=np.int64)
     return dict(
         mAP=_mean_precision(everything),
-        mAP_50=_mean_precision(everything[half]),
-        mAP_75=_mean_precision(everything[three_quarters]),
+        mAP_50=_mean_precision(half),
+        mAP_75=_mean_precision(three_quarters),
         mAP_s=_mean_precision(precision[..., 1]),
         mAP_m=_mean_precision(precision[..., 2]),
         mAP_l=_mean_precision(precision[..., 3]),
         class_AP=np.array(
-            [
-                _mean_precision(everything[:, :, index])
-                for index in range(num_classes)
-            ]
+            [_mean_precision(row) for row in np.moveaxis(everything, 2, 0)]
         ),
-        class_AP_50=np.array(
-            [
-                _mean_precision(everything[half, :, index])
-                for index in range(num_classes)
-            ]
-        ),
+        class_AP_50=np.array([_mean_precision(row) for row in half.T]),
         class_num_gts=np.bincount(labels, minlength=num_classes),
     )

@@ -1,15 +1,15 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""Scores that mean what they say: temperature scaling and its measures.
+"""Temperature scaling of scores, and measures of calibration.
 
-A score is calibrated if, of the cells that get 0.8, four in five are right.
-Networks are usually too sure. One number for all scores of a kind, the
-temperature, issues most of it and never changes which answer is the likeliest
-(Guo et al., 2017, "On Calibration of Modern Neural Networks", ICML, sections
-2 and 4.2).
+Scores are calibrated if, of the cells with 0.8, four in five are right.
+Networks are usually overconfident. One number for all scores of a kind, the
+temperature, corrects most of it and never changes which value is the most
+probable (Guo et al., 2017, "On Calibration of Modern Neural Networks", ICML,
+sections 2 and 4.2).
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Mapping, Optional, Tuple
 
 import numpy as np
@@ -19,13 +19,13 @@ from sklearn.model_selection import GroupKFold
 
 from .intervals import wilson_interval
 
-# With fewer, a temperature says more of the few cells than of the model.
-MIN_JUDGED = 30
-# Where the search for a temperature ends. One that arrives there is not a
-# measurement: no network is ten times too sure.
+# With fewer cells, a temperature tells more about them than about the model.
+MIN_CELLS = 30
+# Bounds of the search. A temperature at a bound is not a measurement: no
+# network is overconfident by a factor of ten.
 TEMPERATURE_BOUNDS = (0.1, 10.0)
-# How far log(temperature) is believed to be from 0 before any cell is seen: in
-# two of three models a score is off by less than a factor of 1.6.
+# Standard deviation of the prior of log(temperature): in two of three models
+# scores are off by less than a factor of 1.6.
 PRIOR_STD = 0.5
 # Bins of a reliability diagram and of the expected calibration error.
 NUM_BINS = 10
@@ -34,7 +34,7 @@ _ROUNDING = 1e-7
 
 
 class TemperatureError(ValueError):
-    """Judged answers from which no temperature can be told."""
+    """Raised for cells from which no temperature can be estimated."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,10 @@ class Calibration:
 
     Args:
         type_temperature (float, optional): Temperature of the detector's
-            score for the type it names. None if there were too few cells.
+            score. None if there were too few cells.
         attribute_temperatures (dict[str, float]): Temperature by the name of
-            the attribute; attributes with too few cells are not in it.
-        num_cells (int): Labelled cells that a detection was matched to.
+            the attribute, without attributes of too few cells.
+        num_cells (int): Labelled cells that match a detection.
         fitted_on (str): Name of the data set.
 
     Raises:
@@ -72,14 +72,14 @@ class Calibration:
                 )
 
     def calibrate_scores(self, scores: np.ndarray) -> Optional[np.ndarray]:
-        """Turn detection scores into chances that the named type is right.
+        """Turn detection scores into confidences that the class is right.
 
         Args:
             scores (np.ndarray): Scores in [0, 1], shape (n, ).
 
         Returns:
-            np.ndarray | None: sigmoid(logit(score) / temperature), shape
-            (n, ), float64. None if the scores are not calibrated.
+            np.ndarray | None: See :func:`scale_scores`. None if the scores
+            are not calibrated.
         """
         if self.type_temperature is None:
             return None
@@ -88,7 +88,7 @@ class Calibration:
     def calibrate_attributes(
         self, name: str, probs: np.ndarray
     ) -> Optional[np.ndarray]:
-        """Turn probabilities of an attribute's values into chances.
+        """Turn probabilities of an attribute's values into confidences.
 
         Args:
             name (str): Name of the attribute.
@@ -96,31 +96,16 @@ class Calibration:
                 (n, number of values).
 
         Returns:
-            np.ndarray | None: softmax(log(probs) / temperature), shape
-            (n, number of values), float64. None if this attribute is not
-            calibrated.
+            np.ndarray | None: See :func:`scale_probs`. None if this attribute
+            is not calibrated.
         """
         if name not in self.attribute_temperatures:
             return None
         return scale_probs(probs, self.attribute_temperatures[name])
 
     def to_dict(self) -> dict:
-        """Write the calibration as plain numbers and strings.
-
-        Returns:
-            dict: What :meth:`from_dict` reads, fit for JSON.
-        """
-        return dict(
-            fitted_on=self.fitted_on,
-            num_cells=int(self.num_cells),
-            type_temperature=None
-            if self.type_temperature is None
-            else float(self.type_temperature),
-            attribute_temperatures={
-                name: float(value)
-                for name, value in self.attribute_temperatures.items()
-            },
-        )
+        """The calibration as plain numbers and strings, for JSON."""
+        return asdict(self)
 
     @classmethod
     def from_dict(cls, content: Mapping) -> 'Calibration':
@@ -135,30 +120,23 @@ class Calibration:
         Raises:
             ValueError: If a key is missing or unknown, or a value impossible.
         """
-        if not isinstance(content, Mapping):
+        keys = sorted(cls.__dataclass_fields__)
+        if not isinstance(content, Mapping) or sorted(content) != keys:
             raise ValueError(
                 f'a calibration is {content!r}, expected a dict with the '
-                f'keys {sorted(cls.__dataclass_fields__)}'
+                f'keys {keys}'
             )
-        if set(content) != set(cls.__dataclass_fields__):
-            raise ValueError(
-                f'a calibration has the keys {sorted(content)}, expected '
-                f'{sorted(cls.__dataclass_fields__)}'
-            )
-        content = dict(content)
-        content['attribute_temperatures'] = dict(
-            content['attribute_temperatures']
-        )
-        return cls(**content)
+        temperatures = dict(content['attribute_temperatures'])
+        return cls(**{**content, 'attribute_temperatures': temperatures})
 
 
 @dataclass(frozen=True)
 class ReliabilityCurve:
-    """How often answers of each confidence are right.
+    """Accuracy of predictions by their confidence.
 
     Args:
         edges (np.ndarray): Edges of the bins, shape (b + 1, ).
-        counts (np.ndarray): Answers in each bin, int64, shape (b, ).
+        counts (np.ndarray): Predictions in each bin, int64, shape (b, ).
         confidence (np.ndarray): Their mean confidence, shape (b, ); NaN for
             an empty bin.
         accuracy (np.ndarray): Share of them that is right, shape (b, ); NaN
@@ -177,7 +155,7 @@ class ReliabilityCurve:
 
     @property
     def ece(self) -> float:
-        """float: The expected calibration error; NaN without answers."""
+        """float: The expected calibration error; NaN without predictions."""
         if not self.counts.sum():
             return float('nan')
         filled = self.counts > 0
@@ -185,24 +163,27 @@ class ReliabilityCurve:
         return float(np.average(gaps[filled], weights=self.counts[filled]))
 
 
+def _clip(scores: np.ndarray) -> np.ndarray:
+    """Scores as float64, away from 0 and 1."""
+    scores = np.asarray(scores, dtype=np.float64)
+    return np.clip(scores, _ROUNDING, 1 - _ROUNDING)
+
+
 def scale_scores(scores: np.ndarray, temperature: float) -> np.ndarray:
-    """Soften (above 1) or sharpen (below 1) the chances of yes.
+    """Scale scores by a temperature: above 1 it softens them.
 
     Args:
-        scores (np.ndarray): Chances in [0, 1], shape (n, ).
+        scores (np.ndarray): Scores in [0, 1], shape (n, ).
         temperature (float): The temperature.
 
     Returns:
         np.ndarray: sigmoid(logit(score) / temperature), shape (n, ), float64.
     """
-    scores = np.clip(
-        np.asarray(scores, dtype=np.float64), _ROUNDING, 1 - _ROUNDING
-    )
-    return expit(logit(scores) / temperature)
+    return expit(logit(_clip(scores)) / temperature)
 
 
 def scale_probs(probs: np.ndarray, temperature: float) -> np.ndarray:
-    """Soften (above 1) or sharpen (below 1) probabilities of several values.
+    """Scale probabilities of several values by a temperature.
 
     Args:
         probs (np.ndarray): Probabilities, shape (n, number of values).
@@ -215,45 +196,40 @@ def scale_probs(probs: np.ndarray, temperature: float) -> np.ndarray:
 
 
 def _log_scaled(probs: np.ndarray, temperature: float) -> np.ndarray:
-    """Logarithm of :func:`scale_probs`, exact for what is unlikely, too."""
+    """Logarithm of :func:`scale_probs`, exact for small values, too."""
     probs = np.maximum(np.asarray(probs, dtype=np.float64), _ROUNDING)
     return log_softmax(np.log(probs) / temperature, axis=1)
 
 
 def type_probs(scores: np.ndarray, right: np.ndarray) -> Tuple:
-    """Write scores of a yes or no as probabilities of two values.
+    """Write scores as probabilities of two values, wrong and right.
 
     Args:
-        scores (np.ndarray): Chances of yes in [0, 1], shape (n, ).
-        right (np.ndarray): Whether it is yes, bool, shape (n, ).
+        scores (np.ndarray): Scores in [0, 1], shape (n, ).
+        right (np.ndarray): Whether the class is right, bool, shape (n, ).
 
     Returns:
-        tuple[np.ndarray]: Probabilities of no and yes, shape (n, 2), and the
-        true value, 0 or 1, shape (n, ): scaled by a temperature they stay
-        what :func:`scale_scores` makes of the scores.
+        tuple[np.ndarray]: Probabilities, shape (n, 2), which
+        :func:`scale_probs` scales as :func:`scale_scores` the scores; and the
+        true value, 0 or 1, shape (n, ).
     """
-    scores = np.clip(
-        np.asarray(scores, dtype=np.float64), _ROUNDING, 1 - _ROUNDING
-    )
-    return (
-        np.stack([1 - scores, scores], axis=1),
-        np.asarray(right).astype(np.int64),
-    )
+    scores = _clip(scores)
+    probs = np.stack([1 - scores, scores], axis=1)
+    return probs, np.asarray(right).astype(np.int64)
 
 
 def negative_log_likelihood(
     probs: np.ndarray, truth: np.ndarray, temperature: float = 1.0
 ) -> float:
-    """Mean surprise at the truth, what a temperature is fitted by.
+    """Mean negative log-likelihood of scaled probabilities.
 
     Args:
         probs (np.ndarray): Probabilities, shape (n, number of values).
         truth (np.ndarray): True values, int64, shape (n, ).
-        temperature (float): Temperature to scale by first. Defaults to 1.
+        temperature (float): Temperature to scale by first.
 
     Returns:
-        float: Mean of -log(probability of the true value), in nats; NaN of
-        no answers.
+        float: The mean in nats; NaN without cells.
     """
     if not len(truth):
         return float('nan')
@@ -261,33 +237,21 @@ def negative_log_likelihood(
     return float(-scaled[np.arange(len(truth)), truth].mean())
 
 
-def search_temperature(
-    probs: np.ndarray, truth: np.ndarray, prior_std: float = PRIOR_STD
+def _search_temperature(
+    probs: np.ndarray, truth: np.ndarray, prior_std: float
 ) -> float:
-    """Find the likeliest temperature within ``TEMPERATURE_BOUNDS``.
+    """Most probable temperature, perhaps at a bound.
 
-    That is the least NLL, and a penalty for leaving 1 that is worth less the
-    more answers there are: a Gaussian prior of log(temperature) around 0,
-    for a few dozen cells with a handful of errors would otherwise give any
-    temperature.
-
-    Args:
-        probs (np.ndarray): Probabilities, shape (n, number of values).
-        truth (np.ndarray): True values, int64, shape (n, ).
-        prior_std (float): Standard deviation of the prior; infinite for NLL
-            alone, as Guo et al. have it. Defaults to 0.5.
-
-    Returns:
-        float: The temperature, perhaps a bound: :func:`fit_temperature`
-        refuses that.
+    Without the Gaussian prior of log(temperature) around 0, a few dozen cells
+    with a handful of errors could give any temperature.
     """
 
-    def surprise(log_temperature: float) -> float:
+    def loss(log_temperature: float) -> float:
         nll = negative_log_likelihood(probs, truth, math.exp(log_temperature))
         return nll * len(truth) + (log_temperature / prior_std) ** 2 / 2
 
     found = minimize_scalar(
-        surprise,
+        loss,
         bounds=tuple(map(math.log, TEMPERATURE_BOUNDS)),
         method='bounded',
         options=dict(xatol=1e-6),
@@ -302,17 +266,17 @@ def fit_temperature(
 
     Args:
         probs (np.ndarray): Probabilities of cells the model did not train
-            on, shape (n, number of values). Of a yes or no:
-            :func:`type_probs`.
+            on, shape (n, number of values). For scores, :func:`type_probs`.
         truth (np.ndarray): True values, int64, shape (n, ).
-        prior_std (float): See :func:`search_temperature`. Defaults to 0.5.
+        prior_std (float): Standard deviation of the prior of
+            log(temperature) around 0; infinite for NLL alone.
 
     Returns:
-        float: The temperature: above 1 if the model is too sure.
+        float: The temperature, above 1 if the model is overconfident.
 
     Raises:
-        TemperatureError: If fewer than ``MIN_JUDGED`` answers are given, if
-            all of them are right or all wrong, or if no temperature within
+        TemperatureError: If there are fewer than ``MIN_CELLS`` cells, if all
+            are right or all wrong, or if no temperature within
             ``TEMPERATURE_BOUNDS`` is best.
         ValueError: If ``prior_std`` isn't above 0.
     """
@@ -322,21 +286,21 @@ def fit_temperature(
             'none)'
         )
     probs, truth = np.asarray(probs), np.asarray(truth)
-    if len(truth) < MIN_JUDGED:
+    if len(truth) < MIN_CELLS:
         raise TemperatureError(
-            f'{len(truth)} judged cells, expected at least {MIN_JUDGED}'
+            f'{len(truth)} matched cells, expected at least {MIN_CELLS}'
         )
     num_right = int((probs.argmax(axis=1) == truth).sum())
     if num_right in (0, len(truth)):
         raise TemperatureError(
-            f'{num_right} of {len(truth)} judged cells are right: how sure '
-            'the model should be when it errs, they cannot tell'
+            f'{num_right} of {len(truth)} matched cells are right, expected '
+            'some right and some wrong'
         )
-    temperature = search_temperature(probs, truth, prior_std)
+    temperature = _search_temperature(probs, truth, prior_std)
     low, high = TEMPERATURE_BOUNDS
     if not low * 1.01 < temperature < high / 1.01:
         raise TemperatureError(
-            f'no temperature in [{low}, {high}] fits {len(truth)} judged '
+            f'no temperature in [{low}, {high}] fits {len(truth)} matched '
             f'cells, {num_right} of them right: are these scores of this '
             'model, and are the labels right?'
         )
@@ -350,35 +314,32 @@ def cross_validate_temperature(
     prior_std: float = PRIOR_STD,
     num_folds: int = 10,
 ) -> np.ndarray:
-    """Scale each answer by a temperature that was fitted without it.
-
-    What a temperature brings can't be told on the cells it was fitted on.
+    """Scale each prediction by a temperature that was fitted without it.
 
     Args:
         probs (np.ndarray): Probabilities, shape (n, number of values).
         truth (np.ndarray): True values, int64, shape (n, ).
         groups (np.ndarray): Number of the image, or of the patient, of each
-            answer, int64, shape (n, ): those of one group stay together.
-        prior_std (float): See :func:`search_temperature`. Defaults to 0.5.
-        num_folds (int): Number of parts, fewer if there are fewer groups.
-            Defaults to 10.
+            prediction, int64, shape (n, ). A group stays in one fold.
+        prior_std (float): See :func:`fit_temperature`.
+        num_folds (int): Number of folds, fewer if there are fewer groups.
 
     Returns:
         np.ndarray: Scaled probabilities, shape (n, number of values).
 
     Raises:
-        TemperatureError: If there is but one group.
+        TemperatureError: If there are fewer than two groups.
     """
     num_groups = len(np.unique(groups))
     if num_groups < 2:
         raise TemperatureError(
-            f'judged cells of {num_groups} image or patient, expected at '
-            'least 2: what is fitted on some is tried on the others'
+            f'matched cells of {num_groups} image or patient, expected at '
+            'least 2: one to fit and one to check'
         )
     scaled = np.empty(np.shape(probs))
     folds = GroupKFold(min(num_folds, num_groups))
     for fit, held_out in folds.split(probs, truth, groups):
-        temperature = search_temperature(probs[fit], truth[fit], prior_std)
+        temperature = _search_temperature(probs[fit], truth[fit], prior_std)
         scaled[held_out] = scale_probs(probs[held_out], temperature)
     return scaled
 
@@ -389,11 +350,10 @@ def reliability_curve(
     """Compare confidence and accuracy in bins of equal width.
 
     Args:
-        confidence (np.ndarray): Confidence of each answer in [0, 1], shape
-            (n, ).
+        confidence (np.ndarray): Confidence of each prediction in [0, 1],
+            shape (n, ).
         right (np.ndarray): Whether it is right, bool, shape (n, ).
         num_bins (int): Number of bins (a, b], the first with its lower edge.
-            Defaults to 10.
 
     Returns:
         ReliabilityCurve: The bins.
@@ -402,19 +362,17 @@ def reliability_curve(
         ValueError: If a confidence isn't in [0, 1].
     """
     confidence = np.asarray(confidence, dtype=np.float64)
-    right = np.asarray(right, dtype=bool)
-    if len(confidence) and not (
-        0 <= confidence.min() and confidence.max() <= 1
-    ):
+    if not np.all((confidence >= 0) & (confidence <= 1)):
         raise ValueError(
             f'confidences lie in [{confidence.min()}, {confidence.max()}], '
             'expected numbers in [0, 1]'
         )
     edges = np.linspace(0, 1, num_bins + 1)
     bins = np.clip(np.digitize(confidence, edges, right=True) - 1, 0, None)
-    counts = np.bincount(bins, minlength=num_bins)
-    num_right = np.bincount(bins, weights=right, minlength=num_bins)
-    totals = np.bincount(bins, weights=confidence, minlength=num_bins)
+    counts, num_right, totals = (
+        np.bincount(bins, weights, minlength=num_bins)
+        for weights in (None, np.asarray(right, dtype=bool), confidence)
+    )
     filled = np.where(counts > 0, counts, np.nan)
     intervals = [wilson_interval(*hits) for hits in zip(num_right, counts)]
     low, high = np.transpose(intervals)
@@ -424,20 +382,37 @@ def reliability_curve(
 
 
 def expected_calibration_error(
-    confidence: np.ndarray, right: np.ndarray, num_bins: int = NUM_BINS
+    confidence: np.ndarray, right: np.ndarray
 ) -> float:
     """Mean distance of confidence and accuracy (Guo et al., section 2).
 
-    Few cells alone give an error above 0, even of a perfect model: compare
-    figures of the same cells only.
+    With few cells even a perfect model has an error above 0: compare figures
+    of the same cells only.
 
     Args:
-        confidence (np.ndarray): Confidence of each answer in [0, 1], shape
-            (n, ).
-        right (np.ndarray): Whether it is right, bool, shape (n, ).
-        num_bins (int): Number of bins of equal width. Defaults to 10.
+        confidence (np.ndarray): See :func:`reliability_curve`.
+        right (np.ndarray): Likewise.
 
     Returns:
-        float: The error in [0, 1]; NaN of no answers.
+        float: The error in [0, 1]; NaN without predictions.
     """
-    return reliability_curve(confidence, right, num_bins).ece
+    return reliability_curve(confidence, right).ece
+
+
+def confidence_and_correct(
+    probs: np.ndarray, truth: np.ndarray, binary: bool = False
+) -> Tuple[np.ndarray, np.ndarray]:
+    """Confidence of the predicted value and whether it is the true one.
+
+    Args:
+        probs (np.ndarray): Probabilities, shape (n, number of values).
+        truth (np.ndarray): True values, int64, shape (n, ).
+        binary (bool): Whether value 1 is always predicted, as in "this is a
+            lymphocyte", instead of the most probable one.
+
+    Returns:
+        tuple[np.ndarray]: Confidence, shape (n, ); correct, bool, shape (n, ).
+    """
+    if binary:
+        return probs[:, 1], truth == 1
+    return probs.max(axis=1), probs.argmax(axis=1) == truth

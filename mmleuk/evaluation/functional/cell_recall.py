@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""Which of the labelled cells a detector finds, and how well it draws them."""
+"""Which labelled cells a detector finds, and how well it places boxes."""
 
 from dataclasses import dataclass
 
@@ -12,15 +12,15 @@ from .matched_results import MatchedResults
 
 @dataclass(frozen=True)
 class CellRecall:
-    """What became of each labelled cell.
+    """Whether and how each labelled cell was found.
 
     Args:
-        found (np.ndarray): Whether a detection is paired with the cell,
-            whatever the types, bool, shape (m, ).
-        named (np.ndarray): Whether that detection names its type, bool, shape
-            (m, ).
-        ious (np.ndarray): IoU of the two boxes, NaN where there is no
-            detection, float64, shape (m, ).
+        found (np.ndarray): Whether a detection matches the cell, whatever its
+            type, bool, shape (m, ).
+        named (np.ndarray): Whether that detection has the right type, bool,
+            shape (m, ).
+        ious (np.ndarray): IoU of the two boxes, NaN without a detection,
+            float64, shape (m, ).
         at_edge (np.ndarray): Whether the cell lies at an edge of its field,
             which may have cut it, bool, shape (m, ).
     """
@@ -32,30 +32,31 @@ class CellRecall:
 
 
 def recall_cells(
-    judged: MatchedResults, score_thr: float, edge: float = 0.01
+    matched: MatchedResults, score_thr: float, edge: float = 0.01
 ) -> CellRecall:
     """Look up the detection of each labelled cell.
 
     Args:
-        judged (MatchedResults): The detections and cells.
-        score_thr (float): Score from which a detection exists.
+        matched (MatchedResults): The detections and cells.
+        score_thr (float): Lowest score of a detection.
         edge (float): Greatest distance of a box at the edge from the edge, as
-            a share of the field's shorter side: people don't draw to the last
-            pixel. Defaults to 0.01.
+            a share of the field's shorter side.
 
     Returns:
-        CellRecall: Rows as those of the cells in ``judged``.
+        CellRecall: Rows as those of the cells in ``matched``.
     """
-    num_cells = len(judged.cell_labels)
-    rows = np.flatnonzero((judged.matches >= 0) & (judged.scores >= score_thr))
-    cells = judged.matches[rows]
+    num_cells = len(matched.cell_labels)
+    rows = np.flatnonzero(
+        (matched.matches >= 0) & (matched.scores >= score_thr)
+    )
+    cells = matched.matches[rows]
     found = np.zeros(num_cells, dtype=bool)
     found[cells] = True
     named = np.zeros(num_cells, dtype=bool)
-    named[cells] = judged.labels[rows] == judged.cell_labels[cells]
+    named[cells] = matched.labels[rows] == matched.cell_labels[cells]
 
     boxes, cell_boxes = (
-        np.concatenate([image[key] for image in judged.images]).astype(
+        np.concatenate([image[key] for image in matched.images]).astype(
             np.float64
         )
         for key in ('bboxes', 'gt_bboxes')
@@ -67,8 +68,8 @@ def recall_cells(
         is_aligned=True,
     ).numpy()
 
-    shapes = np.array([image['image_shape'] for image in judged.images])
-    height, width = shapes[judged.cell_images].T
+    shapes = np.array([image['image_shape'] for image in matched.images])
+    height, width = shapes[matched.cell_images].T
     left, top, right, bottom = cell_boxes.T
     gaps = np.stack([left, top, width - right, height - bottom])
     at_edge = gaps.min(axis=0) <= edge * np.minimum(height, width)

@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""Tables of what was named against what is there."""
+"""Confusion tables of types and attributes."""
 
 from typing import Optional
 
@@ -12,91 +12,87 @@ from .matched_results import MatchedResults
 
 
 def type_confusion(
-    judged: MatchedResults, num_classes: int, score_thr: float
+    matched: MatchedResults, num_classes: int, score_thr: float
 ) -> np.ndarray:
-    """Count which type was named for cells of each type.
+    """Count the predicted types of the cells of each type.
 
-    Detections and cells are paired whatever the types say. A second
-    detection of a cell names a cell that isn't there.
+    Detections match cells of any type. A duplicate of a cell counts as no
+    cell.
 
     Args:
-        judged (MatchedResults): The detections and cells.
+        matched (MatchedResults): The detections and cells.
         num_classes (int): Number of types.
-        score_thr (float): Score from which a detection exists.
+        score_thr (float): Lowest score of a detection.
 
     Returns:
         np.ndarray: int64, shape (num_classes + 1, num_classes + 1). A row is
-        a true type, the last "no such cell"; a column a named type, the last
-        "missed".
+        a true type, the last "no such cell"; a column a predicted type, the
+        last "missed".
     """
     return _count(
-        judged, judged.cell_labels, judged.labels, num_classes, score_thr
+        matched, matched.cell_labels, matched.labels, num_classes, score_thr
     )
 
 
 def attribute_confusion(
-    judged: MatchedResults,
+    matched: MatchedResults,
     index: int,
     num_values: int,
     score_thr: float,
     same_type: bool = False,
 ) -> np.ndarray:
-    """Count which value was named for cells of each value.
+    """Count the predicted values of the cells of each value.
 
-    Cells whose value nobody stated are left out, and with them the
-    detections they are paired with. The end-to-end macro-F1 of
-    :class:`LLDMetric` is that of this table.
+    Cells whose value nobody stated are left out, and with them the detections
+    that match them. The end-to-end macro-F1 of :class:`LLDMetric` is that of
+    this table.
 
     Args:
-        judged (MatchedResults): The detections and cells.
+        matched (MatchedResults): The detections and cells.
         index (int): Which attribute.
         num_values (int): Number of its values.
-        score_thr (float): Score from which a detection exists.
-        same_type (bool): Whether only detections and cells of one type are
-            paired. Defaults to False.
+        score_thr (float): Lowest score of a detection.
+        same_type (bool): Whether only detections and cells of one type match.
 
     Returns:
         np.ndarray: int64, shape (num_values + 1, num_values + 1), rows and
         columns as in :func:`type_confusion`.
     """
     return _count(
-        judged,
-        judged.cell_codes[:, index],
-        judged.codes[:, index],
+        matched,
+        matched.cell_codes[:, index],
+        matched.codes[:, index],
         num_values,
         score_thr,
-        judged.type_matches if same_type else None,
+        matched.type_matches if same_type else None,
     )
 
 
 def _count(
-    judged: MatchedResults,
+    matched: MatchedResults,
     truth: np.ndarray,
-    named: np.ndarray,
+    predicted: np.ndarray,
     size: int,
     score_thr: float,
     matches: Optional[np.ndarray] = None,
 ) -> np.ndarray:
-    """Count pairs, missed cells and detections without a cell."""
-    matches = judged.matches if matches is None else matches
-    exists = judged.scores >= score_thr
+    """Count matches, missed cells and false positives."""
+    matches = matched.matches if matches is None else matches
+    exists = matched.scores >= score_thr
     paired = exists & (matches >= 0)
-    answers = np.full(len(truth), size, dtype=np.int64)
-    answers[matches[paired]] = named[paired]
+    found = np.full(len(truth), size, dtype=np.int64)
+    found[matches[paired]] = predicted[paired]
     known = truth != MISSING
-    invented = named[exists & (matches < 0) & ~judged.in_unknown_area]
-    rows = np.concatenate([truth[known], np.full(len(invented), size)])
-    columns = np.concatenate([answers[known], invented])
+    false = predicted[exists & (matches < 0) & ~matched.in_unknown_area]
+    rows = np.concatenate([truth[known], np.full(len(false), size)])
+    columns = np.concatenate([found[known], false])
     if not len(rows):
         return np.zeros((size + 1, size + 1), dtype=np.int64)
     return confusion_matrix(rows, columns, labels=np.arange(size + 1))
 
 
 def table_macro_f1(counts: np.ndarray) -> float:
-    """Macro-F1 of a table of counts.
-
-    Of a table from :func:`attribute_confusion` it is
-    :func:`end_to_end_macro_f1`.
+    """Macro-F1 of a table of :func:`type_confusion` or of an attribute.
 
     Args:
         counts (np.ndarray): Shape (k + 1, k + 1), the last row "no such
@@ -105,9 +101,9 @@ def table_macro_f1(counts: np.ndarray) -> float:
     Returns:
         float: Mean of the F1 over the rows that have cells; NaN if none has.
     """
-    cells, named = counts.sum(axis=1)[:-1], counts.sum(axis=0)[:-1]
+    cells, predicted = counts.sum(axis=1)[:-1], counts.sum(axis=0)[:-1]
     occurs = cells > 0
-    f1 = 2 * np.diag(counts)[:-1][occurs] / (cells + named)[occurs]
+    f1 = 2 * np.diag(counts)[:-1][occurs] / (cells + predicted)[occurs]
     return float(f1.mean()) if occurs.any() else float('nan')
 
 

@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""How far a share of few cells may be from the truth."""
+"""Confidence intervals of shares."""
 
 from typing import Tuple
 
@@ -11,20 +11,19 @@ def wilson_interval(
 ) -> Tuple[float, float]:
     """Wilson's score interval of a share (Wilson, 1927, JASA 22).
 
-    Unlike the textbook interval (share +- 1.96 standard errors) it never
-    leaves [0, 1], and it isn't empty where all or none of a few are hits.
+    Unlike share +- 1.96 standard errors it never leaves [0, 1], and has a
+    width where all or none of a few are hits.
 
     Args:
-        num_hits (int): How many are hits.
-        count (int): Of how many.
-        confidence (float): Chance with which the interval holds the true
-            share. Defaults to 0.95.
+        num_hits (int): Number of hits.
+        count (int): Number of all.
+        confidence (float): Confidence level.
 
     Returns:
-        tuple[float, float]: Its ends; (0, 1), which says nothing, of none.
+        tuple[float, float]: Its ends; (0, 1) for a count of 0.
 
     Raises:
-        ValueError: If there are more hits than there are altogether.
+        ValueError: If there are more hits than the count.
     """
     num_hits, count = int(num_hits), int(count)
     if not 0 <= num_hits <= count:

@@ -12,9 +12,8 @@ from mmleuk.structures import (
     AttributeSchema,
     in_unknown_area,
     match_detections,
+    split_cells,
 )
-
-from .labelled_cells import split_cells
 
 PREDICTED_FIELDS = (
     'bboxes',
@@ -119,10 +118,7 @@ class MatchedResults:
 
 
 def make_result(
-    name: str,
-    image_shape: Sequence[int],
-    truth: Mapping,
-    prediction: Mapping,
+    name: str, image_shape: Sequence[int], truth: Mapping, prediction: Mapping
 ) -> dict:
     """Put prediction and labels of an image into the form for matching.
 

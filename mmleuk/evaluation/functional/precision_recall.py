@@ -3,7 +3,6 @@ from dataclasses import dataclass
 from typing import List, Sequence
 
 import numpy as np
-from sklearn.metrics import precision_recall_curve as sklearn_curve
 
 from mmleuk.structures import match_detections
 
@@ -15,8 +14,8 @@ class PrecisionRecallCurve:
     Args:
         recall (np.ndarray): From 0 up, shape (k, ).
         precision (np.ndarray): Shape (k, ).
-        thresholds (np.ndarray): The score from which detections exist at each
-            point, infinite at the first, shape (k, ).
+        thresholds (np.ndarray): Lowest score of the detections at each point,
+            infinite at the first, shape (k, ).
         num_cells (int): Labelled cells of the type.
     """
 
@@ -32,22 +31,21 @@ def precision_recall_curves(
     iou_thr: float = 0.5,
     max_dets: int = 100,
 ) -> List[PrecisionRecallCurve]:
-    """Trade recall for precision, type by type.
+    """Compute the precision-recall curve of each type.
 
-    Matching and excuses are those of :func:`evaluate_boxes`, so COCO's AP at
-    this IoU is the mean over 101 recalls of the best precision at that recall
-    or beyond.
+    Matching and unknown area are those of :func:`evaluate_boxes`, so COCO's
+    AP at this IoU is the mean over 101 recalls of the best precision at that
+    recall or beyond.
 
     Args:
         images (Sequence[dict]): As in :func:`evaluate_boxes`.
         num_classes (int): Number of types.
-        iou_thr (float): Smallest IoU of a match. Defaults to 0.5.
+        iou_thr (float): Smallest IoU of a match.
         max_dets (int): Number of detections of a type that count in an image.
-            Defaults to 100.
 
     Returns:
-        list[PrecisionRecallCurve]: One a type; without points but the first
-        if it has no cell or no detection.
+        list[PrecisionRecallCurve]: One a type, with the first point alone if
+        it has no cell or no detection.
     """
     curves = []
     for label in range(num_classes):
@@ -64,9 +62,9 @@ def precision_recall_curves(
                 )
                 >= 0
             )
-            judged = matched | ~image['in_unknown_area'][own]
-            scores.append(image['scores'][own][judged])
-            right.append(matched[judged])
+            known = matched | ~image['in_unknown_area'][own]
+            scores.append(image['scores'][own][known])
+            right.append(matched[known])
         curves.append(
             _curve(np.concatenate(scores), np.concatenate(right), num_cells)
         )
@@ -76,23 +74,15 @@ def precision_recall_curves(
 def _curve(
     scores: np.ndarray, right: np.ndarray, num_cells: int
 ) -> PrecisionRecallCurve:
-    """Draw the curve of one type through its judged detections."""
-    start = np.zeros(1), np.ones(1), np.full(1, np.inf)
-    if not num_cells or not len(scores):
-        return PrecisionRecallCurve(*start, num_cells)
-    if not right.any():
-        # scikit-learn has no recall without a positive.
-        thresholds = -np.unique(-scores)
-        zeros = np.zeros(len(thresholds))
-        recall, precision = zeros, zeros
-    else:
-        precision, recall, thresholds = sklearn_curve(right, scores)
-        # Its recall is a share of the cells that were found at all.
-        recall = recall[-2::-1] * right.sum() / num_cells
-        precision, thresholds = precision[-2::-1], thresholds[::-1]
+    """Compute the curve of one type from detections right or wrong."""
+    order = np.argsort(-scores, kind='stable')
+    scores, num_right = scores[order], np.cumsum(right[order])
+    # Equal scores exist together; without a cell there is no recall.
+    last = np.append(scores[1:] < scores[:-1], True)[: len(scores)]
+    points = np.flatnonzero(last & (num_cells > 0))
     return PrecisionRecallCurve(
-        np.concatenate([start[0], recall]),
-        np.concatenate([start[1], precision]),
-        np.concatenate([start[2], thresholds]),
+        np.concatenate([[0.0], num_right[points] / max(1, num_cells)]),
+        np.concatenate([[1.0], num_right[points] / (points + 1)]),
+        np.concatenate([[np.inf], scores[points]]),
         num_cells,
     )

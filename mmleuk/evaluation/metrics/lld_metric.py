@@ -9,11 +9,7 @@ from mmengine.logging import MMLogger
 from terminaltables import AsciiTable
 
 from mmleuk.registry import METRICS
-from mmleuk.structures import (
-    MISSING,
-    AttributeSchema,
-    best_detections,
-)
+from mmleuk.structures import MISSING, AttributeSchema, best_detections
 
 from ..functional import (
     MatchedResults,
@@ -194,12 +190,9 @@ class LLDMetric(BaseMetric):
         }
         self._log_boxes(metrics, boxes, classes)
         if self.classwise:
-            metrics.update(
-                {
-                    f'bbox_AP_{name.replace(" ", "_")}': float(score)
-                    for name, score in zip(classes, boxes['class_AP'])
-                }
-            )
+            for name, score in zip(classes, boxes['class_AP']):
+                key = f'bbox_AP_{name.replace(" ", "_")}'
+                metrics[key] = float(score)
         if matched.codes is not None:
             metrics.update(self._score_attributes(matched, schema))
             self._log_attributes(metrics, schema)
@@ -218,16 +211,7 @@ class LLDMetric(BaseMetric):
         num_classes: int,
         schema: Optional[AttributeSchema],
     ) -> MatchedResults:
-        """Match detections and cells by the thresholds of this metric.
-
-        Args:
-            results (Sequence[dict]): See :func:`match_results`.
-            num_classes (int): Number of classes.
-            schema (AttributeSchema, optional): The attributes.
-
-        Returns:
-            MatchedResults: Detections and cells of all images.
-        """
+        """:func:`match_results` with the thresholds of this metric."""
         return match_results(
             results, num_classes, schema, self.iou_thr, self.ignore_iof_thr
         )
@@ -295,24 +279,21 @@ class LLDMetric(BaseMetric):
     ) -> None:
         """Log box AP, and each class that has cells with ``classwise``."""
         keys = [key for key in metrics if key.startswith('bbox_')]
-        rows = [
-            ['boxes'] + [key[len('bbox_') :] for key in keys],
-            ['mean over classes'] + [_format(metrics[key]) for key in keys],
-        ]
-        _log_table(rows)
+        _log_table(
+            ['boxes', *(key[len('bbox_') :] for key in keys)],
+            [['mean over classes', *(_format(metrics[key]) for key in keys)]],
+        )
         if self.classwise:
-            rows = [['class', 'cells', 'AP', 'AP_50']]
-            for index, name in enumerate(classes):
-                if boxes['class_num_gts'][index]:
-                    rows.append(
-                        [
-                            name,
-                            str(boxes['class_num_gts'][index]),
-                            _format(boxes['class_AP'][index]),
-                            _format(boxes['class_AP_50'][index]),
-                        ]
-                    )
-            _log_table(rows)
+            counts = boxes['class_num_gts']
+            scores = boxes['class_AP'], boxes['class_AP_50']
+            _log_table(
+                ['class', 'cells', 'AP', 'AP_50'],
+                [
+                    [name, str(count), _format(ap), _format(ap_50)]
+                    for name, count, ap, ap_50 in zip(classes, counts, *scores)
+                    if count
+                ],
+            )
 
     @staticmethod
     def _log_attributes(metrics: dict, schema: AttributeSchema) -> None:
@@ -327,7 +308,7 @@ class LLDMetric(BaseMetric):
             'macro-F1 e2e': 'attr_{}_macro_f1_e2e',
             'AttriDet F1': 'attridet_{}_f1',
         }
-        rows = [['attribute', *columns]]
+        rows = []
         for attribute in schema:
             keys = [key.format(attribute.name) for key in columns.values()]
             values = [metrics.get(key) for key in keys]
@@ -340,7 +321,7 @@ class LLDMetric(BaseMetric):
             for key in columns.values()
         ]
         rows.append(['mean', *map(_format, means)])
-        _log_table(rows)
+        _log_table(['attribute', *columns], rows)
 
 
 def _format(value: Optional[float]) -> str:
@@ -348,7 +329,7 @@ def _format(value: Optional[float]) -> str:
     return '-' if value is None or math.isnan(value) else f'{value:.3f}'
 
 
-def _log_table(rows: List[List[str]]) -> None:
-    """Write rows, the first of them a heading, to the current log."""
+def _log_table(heading: List[str], rows: List[List[str]]) -> None:
+    """Write a table to the current log."""
     logger = MMLogger.get_current_instance()
-    logger.info('\n' + AsciiTable(rows).table)
+    logger.info('\n' + AsciiTable([heading, *rows]).table)

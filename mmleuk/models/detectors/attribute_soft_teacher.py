@@ -14,42 +14,35 @@ from mmleuk.structures import MISSING
 
 @MODELS.register_module()
 class AttributeSoftTeacher(SoftTeacher):
-    """:class:`SoftTeacher` for detectors that name attributes, with burn-in.
+    """:class:`SoftTeacher` for detectors with attributes, with burn-in.
 
-    What it adds to MMDetection's form of `End-to-End Semi-Supervised Object
-    Detection with Soft Teacher <https://arxiv.org/abs/2106.09018>`_:
+    It adds to MMDetection's `End-to-End Semi-Supervised Object Detection with
+    Soft Teacher <https://arxiv.org/abs/2106.09018>`_:
 
     - the cells that the teacher finds have no attributes: attributes are
       learned from labelled images alone;
-    - the teacher stays in evaluation mode. MMDetection's is put into training
-      mode with the student, so that its batch statistics differ from those
-      that it is evaluated with;
+    - the teacher stays in evaluation mode. MMDetection's follows the student
+      into training mode, so that it uses other batch statistics than in
+      evaluation;
     - a batch without any proposal gives a loss of zero instead of an error;
-    - burn-in, of which MMDetection has none, since it trains ten thousand
-      times as long: a teacher of random heads finds no cell, and the student
-      would learn from it that there is only background.
+    - burn-in. A teacher with random heads finds no cell, and the student
+      would learn that there is only background. MMDetection has none, since
+      it trains ten thousand times as long.
 
-    ``semi_train_cfg`` takes two settings more than that of
+    ``semi_train_cfg`` has two more settings than that of
     :class:`SoftTeacher`:
 
     - burn_in (float): Share of the training, in [0, 1], in which the student
-      learns from labelled images alone. Defaults to 0. Progress is read from
+      learns from labelled images alone, 0 by default. Progress is read from
       MMEngine's runner; without one it counts as 0.
     - num_sup (int, optional): Number of the batch's labelled images that the
-      student goes on to learn from after burn-in. With as many others as
-      there are un-labelled images, it learns from the same number of images
-      in every step. Defaults to all.
+      student learns from after burn-in. The un-labelled images can take the
+      place of the others, so that each step has the same number of images.
+      All by default.
     """
 
     def train(self, mode: bool = True) -> 'AttributeSoftTeacher':
-        """Set the mode of the student; the teacher evaluates always.
-
-        Args:
-            mode (bool): Whether the student trains.
-
-        Returns:
-            AttributeSoftTeacher: Itself.
-        """
+        """Set the mode of the student; the teacher always evaluates."""
         super().train(mode)
         self.teacher.eval()
         return self
@@ -96,7 +89,7 @@ class AttributeSoftTeacher(SoftTeacher):
         Returns:
             tuple[list[:obj:`DetDataSample`], dict]: The samples with the
             cells as ``gt_instances``, in pixels of the stored images, and
-            what the parent keeps of the teacher's pass.
+            the parent's information about the teacher's pass.
         """
         batch_data_samples, batch_info = super().get_pseudo_instances(
             batch_inputs, batch_data_samples
@@ -118,16 +111,8 @@ class AttributeSoftTeacher(SoftTeacher):
     ) -> dict:
         """Compute the classification loss of the un-labelled images.
 
-        Args:
-            x (tuple[Tensor]): Levels of the neck, each (N, C, H, W).
-            unsup_rpn_results_list (list[:obj:`InstanceData`]): Proposals.
-            batch_data_samples (list[:obj:`DetDataSample`]): Samples with the
-                teacher's cells.
-            batch_info (dict): What is kept of the teacher's pass.
-
-        Returns:
-            dict[str, Tensor]: ``loss_cls`` and, with proposals, ``acc`` and
-            ``loss_bbox``.
+        Arguments and losses are those of the parent; without any proposal,
+        ``loss_cls`` alone.
         """
         if all(len(proposals) == 0 for proposals in unsup_rpn_results_list):
             return dict(loss_cls=sum(level.mean() for level in x) * 0)

@@ -16,11 +16,11 @@ class RegionMiningDetector(SemiBaseDetector):
     Unlike the semi-supervised detectors of MMDetection this one takes the
     batches of any detector: each image may be annotated as a whole, in part
     or not at all, and one loss learns from labelled and mined cells alike.
-    The teacher does not run in a training step. :class:`RegionMiningHook` lets
-    it look at all fields, un-augmented, on a schedule, and fills the miner's
-    bank; the step maps the banked detections into the student's view by its
-    homography. Any detector of MMDetection fits, its losses and attributes
-    included.
+    The teacher does not run in a training step: :class:`RegionMiningHook`
+    runs it over all fields, un-augmented, on a schedule, and fills the
+    miner's bank. The step maps these detections into the student's view by
+    its homography. Any detector of MMDetection fits, with its losses and
+    attributes.
 
     The teacher is the moving average of the student's weights and buffers
     (``MeanTeacherHook`` with ``skip_buffer=False``) and always in evaluation
@@ -29,11 +29,11 @@ class RegionMiningDetector(SemiBaseDetector):
     Args:
         detector (dict): Config of the detector.
         miner (dict): Config of the :class:`RegionMiner`.
-        semi_test_cfg (dict, optional): ``predict_on``: 'teacher' or
-            'student'. Defaults to the teacher.
+        semi_test_cfg (dict, optional): ``predict_on``: 'teacher' (default) or
+            'student'.
         data_preprocessor (dict, optional): Config of the preprocessor of
-            both. One that resizes the batch (``BatchSyncRandomResize``) does
-            so behind the homography's back and does not fit.
+            both. It must not resize the batch (``BatchSyncRandomResize``),
+            which the homography would not know of.
         init_cfg (dict | list[dict], optional): Initialisation config.
     """
 
@@ -55,14 +55,7 @@ class RegionMiningDetector(SemiBaseDetector):
         self.miner = MODELS.build(miner)
 
     def train(self, mode: bool = True) -> 'RegionMiningDetector':
-        """Set the mode of the student; the teacher always evaluates.
-
-        Args:
-            mode (bool): Whether to train. Defaults to True.
-
-        Returns:
-            RegionMiningDetector: Itself.
-        """
+        """Set the mode of the student; the teacher always evaluates."""
         super().train(mode)
         self.teacher.eval()
         return self

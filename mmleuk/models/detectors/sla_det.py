@@ -17,7 +17,7 @@ from mmleuk.registry import MODELS
 from mmleuk.structures import (
     MISSING,
     UNANNOTATED,
-    covered_share,
+    center_in_regions,
     ignored_boxes,
 )
 
@@ -27,19 +27,19 @@ _EVERYWHERE = (-1e6, -1e6, 1e6, 1e6)
 
 @MODELS.register_module()
 class SLADet(TwoStageDetector):
-    """The sparse-label recipe of SLA-Det on a two-stage detector.
+    """The sparse-label training of SLA-Det for a two-stage detector.
 
     SLA-Det is the method that the authors of the Large Leukemia Dataset give
     for fields of which only a rectangle is annotated ("Leveraging Sparse
     Annotations for Leukemia Diagnosis on the Large Leukemia Dataset"). It has
     three losses:
 
-    - *labelled region*: the detector's own losses, with un-annotated area
-      taken out of them. Here :class:`RegionMaxIoUAssigner` does so in the RPN
-      and in the RoI head.
-    - *pseudo-label*: among the detections of the same forward pass, those of
-      the highest scores are ground truth on un-annotated area. Only priors
-      that they are assigned to count; nothing there is background.
+    - *labelled region*: the detector's own losses without the un-annotated
+      area, which :class:`RegionMaxIoUAssigner` takes out in the RPN and in
+      the RoI head.
+    - *pseudo-label*: the detections of the same forward pass with the highest
+      scores are ground truth on un-annotated area. Only priors that they are
+      assigned to count; nothing there is background.
     - *similarity*: the features of detections of middling scores are pulled to
       those of labelled cells of the same class in the batch, by a cosine
       triplet.
@@ -48,57 +48,54 @@ class SLADet(TwoStageDetector):
     losses; the similarity loss ends first, and at the very end the labelled
     region is alone again. Attributes learn from labelled cells only.
 
-    It differs from the authors' code, a one-stage YOLOv5, in this:
+    Differences from the authors' code, a one-stage YOLOv5:
 
-    - a score is the softmax probability of the RoI head for the likeliest
-      class, there objectness times class score. Detections are the RoI head's
-      on all proposals of the RPN.
+    - a score is the softmax probability of the RoI head for the best class,
+      not objectness times class score. Detections are the RoI head's on all
+      proposals of the RPN.
     - the pseudo-label loss has the terms of RPN and RoI head, each averaged
-      over the sampled positives, there those of YOLOv5, whose objectness term
-      is averaged over all grid cells.
+      over the sampled positives; YOLOv5 averages the objectness term over all
+      grid cells.
     - pseudo-labels have their centre on un-annotated area, as labels have
-      theirs in the annotated rectangle; there any detection that overlaps no
-      labelled cell by 100 square pixels of a 640 pixel field may be one, in
-      the rectangle as well. The overlap is a share of the detection's box
-      here. Detections on ignored cells are no pseudo-labels either.
-    - the triplet loss has the sign of the paper's intent; the code subtracts
-      the similarities the other way round. Positive and negative are, as in
-      the code, the least similar labelled cell of the class and the most
-      similar one of another.
-    - the phases are one training with one learning-rate schedule, there two
-      trainings, the first (on crops) with stronger augmentation. They keep
-      their shares of the authors' 100 + 30 epochs.
-    - the annotated rectangle follows every augmentation, there it is only
-      right without any; images without a label, or annotated as a whole, do.
+      theirs in the annotated rectangle. The authors take any detection, in
+      the rectangle too, that overlaps no labelled cell by 100 square pixels
+      of a 640 pixel field. Here the overlap is a share of the detection's
+      box, and detections in ignored cells are excluded, too.
+    - the triplet loss has the sign that the paper describes; the authors'
+      code subtracts the similarities the other way round. Positive and
+      negative are, as in the code, the least similar labelled cell of the
+      class and the most similar one of another.
+    - the phases are one training with one learning-rate schedule. The authors
+      train twice, first on crops with stronger augmentation. The shares of
+      the phases are those of their 100 + 30 epochs.
+    - the annotated rectangle follows every augmentation, and images without
+      a label, or annotated as a whole, can be used; the authors' rectangle is
+      only right without augmentation.
 
     Args:
         *args: Arguments of ``TwoStageDetector``.
         similarity_roi_extractor (dict): Config of the RoI extractor of the
             similarity loss; it reads one level.
-        similarity_level (int): Level of the neck that it reads. Defaults to
-            0, the finest.
+        similarity_level (int): Level of the neck that it reads, 0 the finest.
         loss_similarity (dict): Config of the similarity loss.
-        pseudo_weight (float): Factor of the pseudo-label loss. Defaults to
-            0.1.
+        pseudo_weight (float): Factor of the pseudo-label loss.
         pseudo_score_thr (float): Score above which a detection is a
-            pseudo-label. Defaults to 0.95.
-        similarity_score_thr (float): Score above which one that is no
-            pseudo-label takes part in the similarity loss. Defaults to 0.6.
+            pseudo-label.
+        similarity_score_thr (float): Score above which another detection
+            takes part in the similarity loss.
         nms_score_thr (float): Score above which a detection takes part in the
-            class-agnostic NMS. Defaults to 0.5.
-        nms_iou_thr (float): IoU of that NMS. Defaults to 0.2.
+            class-agnostic NMS.
+        nms_iou_thr (float): IoU of that NMS.
         max_overlap (float): Greatest overlap of a detection with a labelled
-            or an ignored cell, as a share of the detection's area. Defaults
-            to 0.05.
+            or an ignored cell, as a share of the detection's area.
         min_area (float): Area in square pixels of the network's input above
-            which a detection counts. Defaults to 10.
+            which a detection counts.
         pseudo_start (float): Share of the training after which detections are
-            learned from. Defaults to 100 / 130. Progress is read from
-            MMEngine's runner; without one it counts as 0.
+            learned from. Progress is read from MMEngine's runner; without one
+            it counts as 0.
         similarity_end (float): Share after which the similarity loss ends.
-            Defaults to 120 / 130.
         pseudo_end (float): Share after which the labelled region is alone
-            again. Defaults to 129 / 130.
+            again.
         **kwargs: Arguments of ``TwoStageDetector``.
 
     Raises:
@@ -151,7 +148,7 @@ class SLADet(TwoStageDetector):
         self.pseudo_end = pseudo_end
 
     def _check_assigners(self) -> None:
-        """Refuse assigners that would make background of the unknown."""
+        """Refuse assigners that take un-annotated area as background."""
         for name, assigner in (
             ('rpn', self.rpn_head.assigner),
             ('rcnn', self.roi_head.bbox_assigner),
@@ -239,17 +236,7 @@ class SLADet(TwoStageDetector):
         proposals: InstanceList,
         batch_data_samples: SampleList,
     ) -> Dict[str, Tensor]:
-        """Compute the losses of RPN and RoI head.
-
-        Args:
-            x (tuple[Tensor]): Levels of the neck, each (N, C, H, W).
-            rpn_outs (tuple[list[Tensor]]): Outputs of the RPN.
-            proposals (list[:obj:`InstanceData`]): Proposals.
-            batch_data_samples (list[:obj:`DetDataSample`]): The samples.
-
-        Returns:
-            dict[str, Tensor | list[Tensor]]: The losses.
-        """
+        """Compute the losses of RPN and RoI head."""
         cells, ignored, metas = unpack_gt_instances(batch_data_samples)
         cells = [
             InstanceData(bboxes=c.bboxes, labels=torch.zeros_like(c.labels))
@@ -265,17 +252,7 @@ class SLADet(TwoStageDetector):
     def _detect(
         self, x: Tuple[Tensor], proposals: InstanceList, metas: List[dict]
     ) -> InstanceList:
-        """Detect cells of any class.
-
-        Args:
-            x (tuple[Tensor]): Levels of the neck, each (N, C, H, W).
-            proposals (list[:obj:`InstanceData`]): Proposals.
-            metas (list[dict]): Meta information of the images.
-
-        Returns:
-            list[:obj:`InstanceData`]: ``bboxes`` (n, 4), ``scores`` (n, ) and
-            ``labels`` (n, ) of each image, after class-agnostic NMS.
-        """
+        """Detect cells of each image, with class-agnostic NMS."""
         detections = []
         for raw in self.roi_head.predict_bbox(x, metas, proposals, None):
             scores, labels = raw.scores[:, :-1].float().max(dim=1)
@@ -303,29 +280,11 @@ class SLADet(TwoStageDetector):
     def _select(
         self, detections: InstanceData, data_sample: DetDataSample
     ) -> InstanceData:
-        """Keep the detections that tell of un-annotated area.
-
-        Args:
-            detections (:obj:`InstanceData`): Detections of one image.
-            data_sample (:obj:`DetDataSample`): Its sample.
-
-        Returns:
-            :obj:`InstanceData`: Those with a score above
-            ``similarity_score_thr``, whose centre lies on un-annotated area
-            and that overlap no known cell.
-        """
+        """Keep detections on un-annotated area that overlap no known cell."""
         boxes = detections.bboxes
         ignored, labels = ignored_boxes(data_sample.get('ignored_instances'))
         ignored, labels = ignored.to(boxes), labels.to(boxes.device)
-        centers = (boxes[:, :2] + boxes[:, 2:]) / 2
-        is_outside = (
-            covered_share(
-                torch.cat([centers, centers], dim=1),
-                ignored,
-                labels == UNANNOTATED,
-            )
-            > 0.5
-        )
+        is_outside = center_in_regions(boxes, ignored[labels == UNANNOTATED])
         known = [
             data_sample.gt_instances.bboxes.to(boxes),
             ignored[labels >= 0],
@@ -342,16 +301,7 @@ class SLADet(TwoStageDetector):
     def _make_pseudo_sample(
         cells: InstanceData, data_sample: DetDataSample
     ) -> DetDataSample:
-        """Make a sample in which nothing but pseudo-labels is known.
-
-        Args:
-            cells (:obj:`InstanceData`): Pseudo-labels of an image.
-            data_sample (:obj:`DetDataSample`): Its sample.
-
-        Returns:
-            :obj:`DetDataSample`: The pseudo-labels as ``gt_instances``, with
-            all attributes missing, and all else as un-annotated.
-        """
+        """Make a sample of pseudo-labels, all else un-annotated."""
         pseudo_sample = DetDataSample(metainfo=data_sample.metainfo)
         pseudo_sample.gt_instances = InstanceData(
             bboxes=cells.bboxes, labels=cells.labels
@@ -373,16 +323,7 @@ class SLADet(TwoStageDetector):
         detections: InstanceList,
         batch_data_samples: SampleList,
     ) -> Tensor:
-        """Pull detections to labelled cells of their class.
-
-        Args:
-            x (tuple[Tensor]): Levels of the neck, each (N, C, H, W).
-            detections (list[:obj:`InstanceData`]): Detections of each image.
-            batch_data_samples (list[:obj:`DetDataSample`]): The samples.
-
-        Returns:
-            Tensor: The loss, a scalar.
-        """
+        """Pull the features of detections to those of their class."""
         labelled = [sample.gt_instances for sample in batch_data_samples]
         features_and_labels = []
         for cells in (detections, labelled):

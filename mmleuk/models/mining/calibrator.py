@@ -8,37 +8,33 @@ from mmleuk.registry import MODELS
 
 @MODELS.register_module()
 class ScoreCalibrator(BaseModule):
-    """Learn from few judged detections what a score is worth.
+    """Calibrate scores on few detections whose truth is known.
 
-    The chance that a detection of score ``s`` and group ``g`` (its class, or
-    the attribute) is right is modelled as
+    The probability that a detection of score ``s`` and group ``g`` (its
+    class, or the attribute) is right is modelled as
 
         logit P = intercept + offset[g] + slope * logit(s),
 
     a beta calibration with tied slopes (Kull et al., 2017, AISTATS, section
-    4) that starts from the belief that scores are probabilities: Gaussian
-    priors hold the slope at 1 and the intercepts at 0 until detections say
-    otherwise, and the offsets of rare groups at the common curve. The
-    posterior is approximated at its mode (Laplace), which gives every chance
-    a bound as well.
+    4). Gaussian priors hold the slope at 1 and the intercept at 0, so that
+    scores count as probabilities until detections tell otherwise, and the
+    offsets of rare groups at the common curve. The posterior is approximated
+    at its mode (Laplace), which also gives each probability a lower bound.
 
-    Judged detections are kept as counts in bins of ``logit(s)``, so that any
-    number of them costs the same memory.
+    Detections are kept as counts in bins of ``logit(s)``, so that any number
+    of them costs the same memory.
 
     Args:
         num_groups (int): Number of groups.
         intercept_std (float): Standard deviation of the prior of the common
-            intercept. Defaults to 1.
+            intercept.
         offset_std (float): That of the offset of each group: the smaller, the
-            more they are pooled. Defaults to 0.5.
-        slope_std (float): That of the slope. Defaults to 0.5.
-        decay (float): Weight of the counts of earlier passes over the data,
-            in [0, 1): 0 judges the teacher by its latest pass alone. Defaults
-            to 0.
-        num_bins (int): Number of bins. Defaults to 64.
+            more they are pooled.
+        slope_std (float): That of the slope.
+        num_bins (int): Number of bins.
     """
 
-    # Scores beyond sigmoid(8) = 0.9997 are worth the same.
+    # Scores beyond sigmoid(8) = 0.9997 count as equal.
     max_logit = 8.0
 
     def __init__(
@@ -47,12 +43,10 @@ class ScoreCalibrator(BaseModule):
         intercept_std: float = 1.0,
         offset_std: float = 0.5,
         slope_std: float = 0.5,
-        decay: float = 0.0,
         num_bins: int = 64,
     ) -> None:
         super().__init__()
         self.num_groups = num_groups
-        self.decay = decay
         stds = [intercept_std, slope_std] + [offset_std] * num_groups
         precision = torch.tensor(stds, dtype=torch.float64) ** -2
         prior = torch.zeros(2 + num_groups, dtype=torch.float64)
@@ -61,26 +55,26 @@ class ScoreCalibrator(BaseModule):
         self.register_buffer('prior_precision', precision, persistent=False)
         # Wrong and right detections of each group and bin.
         self.register_buffer(
-            'counts',
-            torch.zeros(num_groups, num_bins, 2, dtype=torch.float64),
+            'counts', torch.zeros(num_groups, num_bins, 2, dtype=torch.float64)
         )
         # Intercept, slope, offsets.
         self.register_buffer('mean', prior.clone())
         self.register_buffer('covariance', torch.diag(1 / precision))
 
     def _logits(self, scores: Tensor) -> Tensor:
+        """Log-odds of scores, clamped."""
         scores = scores.to(self.mean)
         logits = torch.logit(scores, eps=1e-6)
         return logits.clamp(-self.max_logit, self.max_logit)
 
     def start_pass(self) -> None:
-        """Let the counts of earlier passes fade."""
-        self.counts *= self.decay
+        """Forget the detections of earlier passes."""
+        self.counts.zero_()
 
     def observe(
         self, scores: Tensor, groups: Tensor, is_right: Tensor
     ) -> None:
-        """Count judged detections.
+        """Count detections whose truth is known.
 
         Args:
             scores (Tensor): Scores in [0, 1], shape (n, ).
@@ -112,10 +106,10 @@ class ScoreCalibrator(BaseModule):
 
         mean = self.prior_mean.clone()
         for _ in range(100):
-            chance = torch.sigmoid(x @ mean)
-            gradient = x.T @ ((right + wrong) * chance - right)
+            prob = torch.sigmoid(x @ mean)
+            gradient = x.T @ ((right + wrong) * prob - right)
             gradient += (mean - self.prior_mean) * self.prior_precision
-            weight = (right + wrong) * chance * (1 - chance)
+            weight = (right + wrong) * prob * (1 - prob)
             hessian = (x * weight[:, None]).T @ x
             hessian += torch.diag(self.prior_precision)
             step = torch.linalg.solve(hessian, gradient)
@@ -127,7 +121,7 @@ class ScoreCalibrator(BaseModule):
             if step.abs().max() < 1e-9:
                 break
         # A teacher that scores wrong detections higher than right ones is
-        # worth nothing: its order is never turned round.
+        # useless, but its order is never reversed.
         mean[1] = mean[1].clamp(min=0)
         self.mean.copy_(mean)
         self.covariance.copy_(torch.linalg.inv(hessian))
@@ -140,21 +134,21 @@ class ScoreCalibrator(BaseModule):
             [torch.stack([ones, logits], dim=1), one_hot.to(logits)], dim=1
         )
 
-    def chances(
+    def probabilities(
         self, scores: Tensor, groups: Tensor, num_stds: float = 0.0
     ) -> Tensor:
-        """Tell the chance that detections are right.
+        """Compute the probabilities that detections are right.
 
         Args:
             scores (Tensor): Scores in [0, 1], shape (n, ).
             groups (Tensor): Group of each, int64, shape (n, ).
             num_stds (float): Standard deviations of the posterior (of the
-                logit) to stay below the mode: 0 gives the mode, 1.64 what it
-                exceeds with 95 % certainty. Defaults to 0.
+                logit) to stay below the mode: 0 gives the mode, 1.64 a lower
+                bound of 95 %.
 
         Returns:
-            Tensor: Chances in [0, 1], shape (n, ), float32, on the device of
-            the scores.
+            Tensor: Probabilities, shape (n, ), float32, on the device of the
+            scores.
         """
         x = self._features(self._logits(scores), groups.to(self.mean.device))
         logits = x @ self.mean

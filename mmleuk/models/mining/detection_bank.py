@@ -7,11 +7,10 @@ from mmengine.structures import InstanceData
 
 
 class DetectionBank(BaseModule):
-    """What a teacher last found in each image, in the image's own pixels.
+    """The detections of the last mining pass, by path of the image.
 
-    One pass of a teacher over the fields serves every view of them until the
-    next. Entries lie in the memory of the host, and in checkpoints: the bank
-    is a module for its state alone.
+    They are in pixels of the stored image, on the host, and are part of
+    checkpoints: the bank is a module for its state alone.
     """
 
     def __init__(self) -> None:
@@ -22,36 +21,20 @@ class DetectionBank(BaseModule):
         return len(self._entries)
 
     def get(self, img_path: str) -> Optional[InstanceData]:
-        """Fetch the detections of an image, None if there is no entry.
-
-        Args:
-            img_path (str): Path of the image, which names it.
-
-        Returns:
-            :obj:`InstanceData` | None: The detections, on the CPU.
-        """
+        """Get the detections of an image, None if there is no entry."""
         return self._entries.get(img_path)
 
     def put(self, img_path: str, detections: InstanceData) -> None:
-        """Store the detections of an image in place of earlier ones.
-
-        Args:
-            img_path (str): Path of the image.
-            detections (:obj:`InstanceData`): The detections.
-        """
+        """Store the detections of an image in place of earlier ones."""
         self._entries[img_path] = detections.cpu()
 
     def items(self) -> Iterator[Tuple[str, InstanceData]]:
-        """Go through the entries, in the order of the paths.
-
-        Yields:
-            tuple[str, :obj:`InstanceData`]: Path and detections.
-        """
+        """Yield paths and detections in the order of the paths."""
         for img_path in sorted(self._entries):
             yield img_path, self._entries[img_path]
 
     def clear(self) -> None:
-        """Forget all detections."""
+        """Remove all entries."""
         self._entries.clear()
 
     def gather(self) -> None:
@@ -60,11 +43,7 @@ class DetectionBank(BaseModule):
             self._entries.update(entries)
 
     def get_extra_state(self) -> Dict[str, dict]:
-        """Give the entries as plain tensors, for a checkpoint.
-
-        Returns:
-            dict[str, dict]: Fields and metainfo by path.
-        """
+        """Entries as plain tensors, fields and metainfo by path."""
         return {
             img_path: dict(
                 fields=dict(detections.items()),
@@ -74,11 +53,7 @@ class DetectionBank(BaseModule):
         }
 
     def set_extra_state(self, state: Dict[str, dict]) -> None:
-        """Take the entries of a checkpoint.
-
-        Args:
-            state (dict[str, dict]): Fields and metainfo by path.
-        """
+        """Restore what :meth:`get_extra_state` returned."""
         self._entries = {
             img_path: InstanceData(
                 metainfo=entry['metainfo'], **entry['fields']

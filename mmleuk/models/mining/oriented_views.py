@@ -4,14 +4,15 @@ from typing import List, Optional, Sequence
 import torch
 from mmdet.models.detectors import BaseDetector
 from mmdet.structures import DetDataSample, SampleList
-from mmdet.structures.bbox import bbox_overlaps, get_box_tensor
+from mmdet.structures.bbox import get_box_tensor
 from mmengine.structures import InstanceData
 from torch import Tensor
 
 from mmleuk.models.utils import attribute_fields
+from mmleuk.structures import group_boxes
 
-# A blood film has no upper side. Each is whether to transpose, to mirror
-# left and right, and to mirror up and down: first those that differ most.
+# Whether to transpose, to mirror left and right, and to mirror up and down, as
+# a blood film has no upper side. Those that differ most come first.
 ORIENTATIONS = (
     (False, False, False),
     (False, True, True),
@@ -22,8 +23,8 @@ ORIENTATIONS = (
     (True, True, False),
     (True, False, True),
 )
-# From this IoU on, boxes of several views are looks at one cell: less than
-# they differ by, more than neighbouring cells overlap.
+# IoU from which boxes of several views are one cell: views differ by less,
+# neighbouring cells overlap less.
 IOU_THR = 0.6
 
 
@@ -34,18 +35,18 @@ def predict_in_orientations(
     num_orientations: int,
     attribute_sizes: Sequence[int],
 ) -> SampleList:
-    """Detect cells in images that are turned and mirrored, and average.
+    """Detect cells in turned and mirrored images, and average.
 
-    What a cell is does not depend on how the slide lies, while a detector's
-    errors do: the mean of the boxes, the scores and the attribute
-    probabilities of several looks is nearer to the truth than any of them.
+    The errors of a detector depend on the orientation, the cells do not: the
+    mean of boxes, scores and attribute probabilities is nearer to the truth
+    than those of any view.
 
     Args:
         detector (BaseDetector): The detector, in evaluation mode.
         inputs (Tensor): Preprocessed images, shape (N, C, H, W).
         data_samples (list[:obj:`DetDataSample`]): Their samples, with
             'img_shape' and 'scale_factor'.
-        num_orientations (int): Looks at each image, 1 to 8.
+        num_orientations (int): Views of each image, 1 to 8.
         attribute_sizes (Sequence[int]): Number of values of each attribute.
 
     Returns:
@@ -54,7 +55,7 @@ def predict_in_orientations(
         have one box.
     """
     views = [
-        _look(detector, inputs, data_samples, *orientation)
+        _detect_in(detector, inputs, data_samples, *orientation)
         for orientation in ORIENTATIONS[:num_orientations]
     ]
     for number, data_sample in enumerate(data_samples):
@@ -68,7 +69,7 @@ def predict_in_orientations(
     return data_samples
 
 
-def _look(
+def _detect_in(
     detector: BaseDetector,
     inputs: Tensor,
     data_samples: SampleList,
@@ -76,25 +77,12 @@ def _look(
     flip_x: bool,
     flip_y: bool,
 ) -> List[InstanceData]:
-    """Detect cells in one orientation.
-
-    Args:
-        detector (BaseDetector): The detector.
-        inputs (Tensor): Images, shape (N, C, H, W).
-        data_samples (list[:obj:`DetDataSample`]): Their samples.
-        transpose (bool): Whether to swap rows and columns, first.
-        flip_x (bool): Whether to mirror left and right, then.
-        flip_y (bool): Whether to mirror up and down.
-
-    Returns:
-        list[:obj:`InstanceData`]: Detections of each image in the pixels of
-        ``inputs``, on the CPU.
-    """
+    """Transpose, then flip, detect, and map the boxes back, on the CPU."""
     view = inputs.transpose(2, 3) if transpose else inputs
     flipped = [3] * flip_x + [2] * flip_y
     view = view.flip(flipped) if flipped else view
     shape = tuple(view.shape[2:])
-    # Padding is at another side now, so that all of the view is the image.
+    # Padding is at another side now: take all of the view as the image.
     samples = [
         DetDataSample(
             metainfo=dict(
@@ -125,22 +113,21 @@ def _look(
 def merge_views(
     views: Sequence[InstanceData], attribute_sizes: Sequence[int]
 ) -> InstanceData:
-    """Average the detections of several looks at one image.
+    """Average the detections of several views of one image.
 
-    Detections that overlap are looks at one cell, the best first, whatever
-    their classes. Its box and attributes are the mean of those of the best
-    detection of each look, weighted by score. The score of a class is the mean
-    of its best scores in all looks, 0 where one has none: what is seen in few
-    is worth little.
+    Detections are grouped by cell, whatever their classes. Box and attributes
+    of a cell are the means over the best detection of each view, weighted by
+    score. The score of a class is the mean of its best scores in all views, 0
+    where a view has none.
 
     Args:
-        views (Sequence[:obj:`InstanceData`]): Detections of each look, all in
+        views (Sequence[:obj:`InstanceData`]): Detections of each view, all in
             the same pixels.
         attribute_sizes (Sequence[int]): Number of values of each attribute.
 
     Returns:
         :obj:`InstanceData`: ``bboxes``, ``labels``, ``scores`` and, where the
-        looks have ``attribute_probs``, the attribute fields: a row for each
+        views have ``attribute_probs``, the attribute fields: a row for each
         class of each cell.
     """
     boxes = torch.cat([view.bboxes for view in views])
@@ -149,34 +136,30 @@ def merge_views(
     probs: Optional[Tensor] = None
     if all('attribute_probs' in view for view in views):
         probs = torch.cat([view.attribute_probs.float() for view in views])
-    looks = torch.cat(
+    view_ids = torch.cat(
         [torch.full((len(v),), number) for number, v in enumerate(views)]
     )
-    ious = bbox_overlaps(boxes, boxes)
+    owners = torch.from_numpy(
+        group_boxes(boxes.numpy(), scores.numpy(), IOU_THR)
+    )
     rows: List[List[Tensor]] = [[], [], [], []]
-    is_free = torch.ones_like(scores, dtype=torch.bool)
-    for index in scores.argsort(descending=True, stable=True):
-        if not is_free[index]:
-            continue
-        members = (is_free & (ious[index] >= IOU_THR)).nonzero()[:, 0]
-        # One that is degenerate overlaps nothing, itself included.
-        members = members if len(members) else index[None]
-        is_free[members] = False
-        # Best first, so that the first of a look is its best.
-        members = members[scores[members].argsort(descending=True)]
+    # Best first, so that the first of a view is its best.
+    order = scores.argsort(descending=True, stable=True)
+    for owner in order[owners[order] == order]:
+        members = order[owners[order] == owner]
+        own_views = view_ids[members]
         best = torch.stack(
-            [members[looks[members] == k][0] for k in looks[members].unique()]
+            [members[own_views == k][0] for k in own_views.unique()]
         )
         weights = scores[best] / scores[best].sum().clamp(min=1e-12)
-        classes = labels[members].unique()
-        by_look = torch.zeros(len(views), len(classes))
-        for member in members.flip(0):
-            column = (classes == labels[member]).nonzero()[0, 0]
-            # Ascending: the best is written last.
-            by_look[looks[member], column] = scores[member]
+        classes, columns = labels[members].unique(return_inverse=True)
+        by_view = torch.zeros(len(views), len(classes))
+        # Ascending: the best is written last.
+        for member, column in zip(members.flip(0), columns.flip(0)):
+            by_view[view_ids[member], column] = scores[member]
         rows[0].append((weights @ boxes[best]).expand(len(classes), -1))
         rows[1].append(classes)
-        rows[2].append(by_look.mean(dim=0))
+        rows[2].append(by_view.mean(dim=0))
         if probs is not None:
             rows[3].append((weights @ probs[best]).expand(len(classes), -1))
     merged = InstanceData(

@@ -4,7 +4,7 @@ from typing import Any, Sequence
 import numpy as np
 
 from ..plotting import load_pyplot
-from .style import GREY, STYLE, ink_on, new_figure, panel_grid, panels
+from .style import GREY, ink_on, new_figure, panel_grid, panels, styled
 
 _HEIGHT = 0.36
 _HATCH = '///'
@@ -13,6 +13,7 @@ _HATCH_COLOUR = (1, 1, 1, 0.6)
 _LEAST_LABELLED = 0.12
 
 
+@styled
 def draw_attribute_frequencies(
     annotated: Sequence[np.ndarray],
     named: Sequence[np.ndarray],
@@ -21,17 +22,17 @@ def draw_attribute_frequencies(
     titles: Sequence[str],
     subtitle: str,
 ) -> Any:
-    """Draw how often each type has each value, by people and by the model.
+    """Draw how often each type has each value, labelled and predicted.
 
     Args:
-        annotated (Sequence[np.ndarray]): Counts of the annotated cells, one
+        annotated (Sequence[np.ndarray]): Counts of the labelled cells, one
             array an attribute, shape (num_classes, num_values).
-        named (Sequence[np.ndarray]): Counts of the detections, by the type
-            they name, likewise.
+        named (Sequence[np.ndarray]): Counts of the detections, by their
+            predicted type, likewise.
         classes (Sequence[str]): Names of the types.
         values (Sequence[Sequence[str]]): Names of the values of each.
         titles (Sequence[str]): Names of the attributes.
-        subtitle (str): Of which data and how.
+        subtitle (str): The data and the method.
 
     Returns:
         Figure: The figure.
@@ -48,82 +49,74 @@ def draw_attribute_frequencies(
         )
     rows, columns = panel_grid(len(titles), 4)
     pyplot = load_pyplot()
-    with pyplot.rc_context(STYLE):
-        figure, body = new_figure(
-            3.6 * columns + 1.6,
-            (0.52 * len(used) + 1.15) * rows + 0.2,
-            'How often each type has each value',
-            subtitle,
+    figure, body = new_figure(
+        3.6 * columns + 1.6,
+        (0.52 * len(used) + 1.15) * rows + 0.2,
+        'How often each type has each value',
+        subtitle,
+    )
+    axes = body.subplots(rows, columns, squeeze=False, sharey=True)
+    for index, axis in enumerate(panels(axes, len(titles))):
+        shades = _shades(pyplot, len(values[index]))
+        for place, label in enumerate(used):
+            for side, counts in ((-1, annotated), (1, named)):
+                _draw_bar(
+                    axis,
+                    counts[index][label],
+                    place + side * (_HEIGHT / 2 + 0.015),
+                    shades,
+                    is_named=side > 0,
+                )
+        axis.set_title(titles[index], pad=24)
+        patches = [
+            pyplot.Rectangle((0, 0), 1, 1, color=shade, label=name)
+            for shade, name in zip(shades, values[index])
+        ]
+        axis.legend(
+            handles=patches,
+            loc='lower left',
+            bbox_to_anchor=(-0.02, 0.985),
+            ncols=len(patches),
+            handlelength=1,
+            handleheight=1,
+            columnspacing=1.2,
+            borderpad=0.2,
         )
-        axes = body.subplots(rows, columns, squeeze=False, sharey=True)
-        for index, axis in enumerate(panels(axes, len(titles))):
-            shades = _shades(pyplot, len(values[index]))
-            for place, label in enumerate(used):
-                for side, counts in ((-1, annotated), (1, named)):
-                    _draw_bar(
-                        axis,
-                        counts[index][label],
-                        place + side * (_HEIGHT / 2 + 0.015),
-                        shades,
-                        is_named=side > 0,
-                    )
-            axis.set_title(titles[index], pad=24)
-            patches = [
-                pyplot.Rectangle((0, 0), 1, 1, color=shade, label=name)
-                for shade, name in zip(shades, values[index])
-            ]
-            axis.legend(
-                handles=patches,
-                loc='lower left',
-                bbox_to_anchor=(-0.02, 0.985),
-                ncols=len(patches),
-                handlelength=1,
-                handleheight=1,
-                columnspacing=1.2,
-                borderpad=0.2,
-            )
-            axis.set(xlim=(0, 1), ylim=(len(used) - 0.4, -0.6))
-            axis.set_yticks(range(len(used)), [classes[i] for i in used])
-            axis.set_xticks(np.linspace(0, 1, 5), range(0, 101, 25))
-            axis.tick_params(axis='y', length=0)
-            axis.spines['left'].set_visible(False)
-        body.supxlabel('share of the cells in %', size=10)
-        body.legend(
-            handles=[
-                pyplot.Rectangle((0, 0), 1, 1, color=GREY, label='annotated'),
-                pyplot.Rectangle(
-                    (0, 0),
-                    1,
-                    1,
-                    fc=GREY,
-                    ec=_HATCH_COLOUR,
-                    lw=0,
-                    hatch=_HATCH,
-                    label='named by the model',
-                ),
-            ],
-            loc='outside upper left',
-            ncols=2,
-        )
+        axis.set(xlim=(0, 1), ylim=(len(used) - 0.4, -0.6))
+        axis.set_yticks(range(len(used)), [classes[i] for i in used])
+        axis.set_xticks(np.linspace(0, 1, 5), range(0, 101, 25))
+        axis.tick_params(axis='y', length=0)
+        axis.spines['left'].set_visible(False)
+    body.supxlabel('share of the cells in %', size=10)
+    body.legend(
+        handles=[
+            pyplot.Rectangle((0, 0), 1, 1, color=GREY, label='annotated'),
+            pyplot.Rectangle(
+                (0, 0),
+                1,
+                1,
+                fc=GREY,
+                ec=_HATCH_COLOUR,
+                lw=0,
+                hatch=_HATCH,
+                label='named by the model',
+            ),
+        ],
+        loc='outside upper left',
+        ncols=2,
+    )
     return figure
 
 
 def _shades(pyplot: Any, count: int) -> np.ndarray:
-    """Choose a shade for each value, from light to dark in their order.
-
-    Cividis reads the same with every kind of colour vision.
-    """
+    """A shade of cividis for each value, from light to dark."""
     return pyplot.colormaps['cividis'](np.linspace(0.92, 0.12, count))[:, :3]
 
 
 def _draw_bar(
-    axis: Any,
-    counts: np.ndarray,
-    y: float,
-    shades: np.ndarray,
-    is_named: bool,
+    axis: Any, counts: np.ndarray, y: float, shades: np.ndarray, is_named: bool
 ) -> None:
-    """Draw the shares of one type, the model's hatched."""
+    """Draw the shares of one type, predicted ones hatched."""
     total = counts.sum()
     if not total:
         axis.text(0.01, y, 'none', va='center', size=8, color=GREY)

@@ -4,24 +4,23 @@ from typing import Any, Sequence
 import numpy as np
 
 from ..plotting import load_pyplot
-from .style import GREY, STYLE, ink_on, new_figure, panel_grid, panels
+from .style import GREY, ink_on, new_figure, panel_grid, panels, styled
 
 MISSED = 'missed'
 NO_CELL = 'no such cell'
 
 
+@styled
 def draw_type_confusion(
     counts: np.ndarray, classes: Sequence[str], subtitle: str
 ) -> Any:
-    """Draw which type was named for cells of each type.
-
-    Types that neither occur nor are named are left out.
+    """Draw the confusion of types, without those that don't occur.
 
     Args:
         counts (np.ndarray): From :func:`type_confusion`, shape
             (num_classes + 1, num_classes + 1).
         classes (Sequence[str]): Names of the types.
-        subtitle (str): Of which data and how.
+        subtitle (str): The data and the method.
 
     Returns:
         Figure: The figure.
@@ -32,24 +31,24 @@ def draw_type_confusion(
     if absent:
         subtitle += f'\nnot drawn, for they do not occur: {", ".join(absent)}'
     side = 0.78 * len(used)
-    with load_pyplot().rc_context(STYLE):
-        figure, body = new_figure(
-            max(side + 3.2, 7.5),
-            side + 1.8,
-            'Types: annotated and named',
-            subtitle,
-        )
-        axis = body.subplots()
-        _draw_table(
-            axis,
-            counts[np.ix_(used, used)],
-            [classes[i] for i in used[:-1]],
-            'type named by the model',
-            'annotated type (cells)',
-        )
+    figure, body = new_figure(
+        max(side + 3.2, 7.5),
+        side + 1.8,
+        'Types: annotated and named',
+        subtitle,
+    )
+    axis = body.subplots()
+    _draw_table(
+        axis,
+        counts[np.ix_(used, used)],
+        [classes[i] for i in used[:-1]],
+        'type named by the model',
+        'annotated type (cells)',
+    )
     return figure
 
 
+@styled
 def draw_attribute_confusion(
     counts: Sequence[np.ndarray],
     values: Sequence[Sequence[str]],
@@ -57,7 +56,7 @@ def draw_attribute_confusion(
     notes: Sequence[str],
     subtitle: str,
 ) -> Any:
-    """Draw which value was named for cells of each value, all attributes.
+    """Draw the confusion of values, a panel for each attribute.
 
     Args:
         counts (Sequence[np.ndarray]): From :func:`attribute_confusion`, one
@@ -65,39 +64,35 @@ def draw_attribute_confusion(
         values (Sequence[Sequence[str]]): Names of the values of each.
         titles (Sequence[str]): Names of the attributes.
         notes (Sequence[str]): A line below each title.
-        subtitle (str): Of which data and how.
+        subtitle (str): The data and the method.
 
     Returns:
         Figure: The figure.
     """
     rows, columns = panel_grid(len(counts), 4)
-    with load_pyplot().rc_context(STYLE):
-        figure, body = new_figure(
-            4.0 * columns,
-            3.9 * rows,
-            'Attributes: annotated and named',
-            subtitle,
+    figure, body = new_figure(
+        4.0 * columns, 3.9 * rows, 'Attributes: annotated and named', subtitle
+    )
+    axes = body.subplots(rows, columns, squeeze=False)
+    parts = zip(panels(axes, len(counts)), counts, values, titles, notes)
+    for index, (axis, table, names, title, note) in enumerate(parts):
+        _draw_table(
+            axis,
+            table,
+            names,
+            'value named by the model',
+            'annotated value (cells)' if index % columns == 0 else '',
         )
-        axes = body.subplots(rows, columns, squeeze=False)
-        parts = zip(panels(axes, len(counts)), counts, values, titles, notes)
-        for index, (axis, table, names, title, note) in enumerate(parts):
-            _draw_table(
-                axis,
-                table,
-                names,
-                'value named by the model',
-                'annotated value (cells)' if index % columns == 0 else '',
-            )
-            axis.set_title(title, pad=20)
-            axis.annotate(
-                note,
-                (0, 1),
-                (0, 5),
-                'axes fraction',
-                'offset points',
-                size=9,
-                color=GREY,
-            )
+        axis.set_title(title, pad=20)
+        axis.annotate(
+            note,
+            (0, 1),
+            (0, 5),
+            'axes fraction',
+            'offset points',
+            size=9,
+            color=GREY,
+        )
     return figure
 
 
@@ -108,10 +103,7 @@ def _draw_table(
     x_label: str,
     y_label: str,
 ) -> None:
-    """Draw a table of counts: right answers blue, errors orange.
-
-    The darker, the greater the share of the cells of that row.
-    """
+    """Draw counts, right ones blue, errors orange, dark by share of row."""
     pyplot = load_pyplot()
     size = len(names)
     totals = counts.sum(axis=1)
@@ -121,8 +113,7 @@ def _draw_table(
             count = counts[row, column]
             if not count:
                 continue
-            # Shares of detections without a cell are shares of nothing that
-            # was there.
+            # Detections without a cell are no share of the cells.
             share = 0.2 if row == size else count / totals[row]
             shades = 'Blues' if row == column else 'Oranges'
             image[row, column] = pyplot.colormaps[shades](0.12 + 0.78 * share)[
@@ -147,7 +138,7 @@ def _draw_table(
         for line in (axis.axhline, axis.axvline):
             line(edge, color='#E0E0E0', lw=0.8)
     for line in (axis.axhline, axis.axvline):
-        # What is no pair of two names stands apart.
+        # Missed cells and false positives are set apart.
         line(size - 0.5, color=GREY, lw=1.4)
     axis.set_xticks(range(size + 1), [*names, MISSED])
     axis.set_yticks(
@@ -167,7 +158,7 @@ def _draw_table(
 
 
 def _percent(count: int, total: int) -> str:
-    """Write a share without calling nearly none none, or nearly all all."""
+    """Write a share; 0 % and 100 % only where exact."""
     share = 100 * count / total
     if 0 < share < 1:
         return '<1 %'

@@ -6,7 +6,7 @@ import numpy as np
 from mmleuk.evaluation.functional import ReliabilityCurve
 
 from ..plotting import load_pyplot
-from .style import BLUE, GREY, ORANGE, STYLE, new_figure, panel_grid, panels
+from .style import BLUE, GREY, ORANGE, new_figure, panel_grid, panels, styled
 
 _LOOKS = dict(
     before=dict(colour=ORANGE, marker='o', fill='white', shift=-0.25),
@@ -14,6 +14,7 @@ _LOOKS = dict(
 )
 
 
+@styled
 def draw_reliability(
     titles: Sequence[str],
     before: Sequence[ReliabilityCurve],
@@ -21,84 +22,74 @@ def draw_reliability(
     subtitle: str,
     after_label: str = 'calibrated',
 ) -> Any:
-    """Draw the share of right answers over how sure the model says it is.
+    """Draw accuracy over confidence.
 
-    Points below the diagonal: the model is too sure. Bars are 95 % intervals
-    (Wilson), below are the numbers of answers.
+    Points below the diagonal: the model is overconfident. Bars are 95 %
+    intervals (Wilson); below are the numbers of predictions.
 
     Args:
         titles (Sequence[str]): Names of the scores.
-        before (Sequence[ReliabilityCurve]): Scores as the model gives them.
+        before (Sequence[ReliabilityCurve]): Scores of the model.
         after (Sequence[ReliabilityCurve | None], optional): Calibrated
             scores, None for one that is not calibrated. None if none is.
-        subtitle (str): Of which data and how.
-        after_label (str): What the legend calls them. Defaults to
-            'calibrated'.
+        subtitle (str): The data and the method.
+        after_label (str): Name of the calibrated scores in the legend.
 
     Returns:
         Figure: The figure.
     """
     rows, columns = panel_grid(len(titles), 4)
     pyplot = load_pyplot()
-    with pyplot.rc_context(STYLE):
-        figure, body = new_figure(
-            max(3.2 * columns + 0.4, 7.5),
-            4.1 * rows + 0.5,
-            'Reliability: how sure the model is and how often it is right',
-            subtitle,
-        )
-        axes = body.subplots(
-            2 * rows,
-            columns,
-            squeeze=False,
-            sharex=True,
-            height_ratios=(3.4, 1) * rows,
-        )
-        tops, bottoms = (
-            panels(axes[start::2], len(titles)) for start in (0, 1)
-        )
-        # Both to the end, or the panels that are left over would show.
-        pairs = zip(list(tops), list(bottoms))
-        for index, (top, bottom) in enumerate(pairs):
-            curves = {'before': before[index]}
-            if after is not None and after[index] is not None:
-                curves['after'] = after[index]
-            _draw_panel(top, bottom, curves)
-            top.set_title(titles[index])
-            if index % columns == 0:
-                top.set_ylabel('share that is right')
-                bottom.set_ylabel('answers')
-        handles = [_point(pyplot, 'before', 'as the model gives it')]
-        if after is not None:
-            handles.append(_point(pyplot, 'after', after_label))
-        handles.append(
-            pyplot.Line2D([], [], color=GREY, ls='--', label='perfect')
-        )
-        body.supxlabel('confidence', size=10)
-        body.legend(
-            handles=handles, loc='outside upper left', ncols=len(handles)
-        )
-    return figure
-
-
-def _point(pyplot: Any, kind: str, label: str) -> Any:
-    """Make an entry of the legend."""
-    look = _LOOKS[kind]
-    return pyplot.Line2D(
-        [],
-        [],
-        ls='none',
-        marker=look['marker'],
-        mfc=look['fill'],
-        mec=look['colour'],
-        label=label,
+    figure, body = new_figure(
+        max(3.2 * columns + 0.4, 7.5),
+        4.1 * rows + 0.5,
+        'Reliability: how sure the model is and how often it is right',
+        subtitle,
     )
+    axes = body.subplots(
+        2 * rows,
+        columns,
+        squeeze=False,
+        sharex=True,
+        height_ratios=(3.4, 1) * rows,
+    )
+    tops, bottoms = (panels(axes[start::2], len(titles)) for start in (0, 1))
+    # Both to the end, or the panels that are left over would show.
+    pairs = zip(list(tops), list(bottoms))
+    for index, (top, bottom) in enumerate(pairs):
+        curves = {'before': before[index]}
+        if after is not None and after[index] is not None:
+            curves['after'] = after[index]
+        _draw_panel(top, bottom, curves)
+        top.set_title(titles[index])
+        if index % columns == 0:
+            top.set_ylabel('share that is right')
+            bottom.set_ylabel('answers')
+    labels = dict(before='as the model gives it', after=after_label)
+    if after is None:
+        del labels['after']
+    handles = [
+        pyplot.Line2D(
+            [],
+            [],
+            ls='none',
+            marker=_LOOKS[kind]['marker'],
+            mfc=_LOOKS[kind]['fill'],
+            mec=_LOOKS[kind]['colour'],
+            label=label,
+        )
+        for kind, label in labels.items()
+    ]
+    handles.append(pyplot.Line2D([], [], color=GREY, ls='--', label='perfect'))
+    body.supxlabel('confidence', size=10)
+    body.legend(handles=handles, loc='outside upper left', ncols=len(handles))
+    return figure
 
 
 def _draw_panel(
     top: Any, bottom: Any, curves: Mapping[str, ReliabilityCurve]
 ) -> None:
-    """Draw one score: points above, numbers of answers below."""
+    """Draw one score: points above, numbers of predictions below."""
     top.plot([0, 1], [0, 1], color=GREY, lw=1, ls='--', zorder=1)
     lines = []
     for kind, curve in curves.items():
@@ -118,7 +109,7 @@ def _draw_panel(
             alpha=0.75,
             clip_on=False,
         )
-        # The more answers, the larger: what a handful says is not the curve.
+        # The area of a point grows with the number of predictions.
         top.scatter(
             mean,
             share,
@@ -154,7 +145,7 @@ def _draw_panel(
     top.set(xlim=(0, 1), ylim=(0, 1.02))
     top.grid(True)
     top.set_xticks(np.linspace(0, 1, 6))
-    # A few answers in a bin show beside hundreds in another.
+    # Bins of a few and of hundreds are both visible.
     bottom.set_yscale('symlog', linthresh=1)
     bottom.set_ylim(0, max(10, 2 * count))
     ticks = [0] + [10**k for k in range(1, 7) if 10**k <= 2 * count]

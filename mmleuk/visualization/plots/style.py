@@ -1,9 +1,10 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 """How all plots look, so that they read as one set."""
 
+import functools
 import textwrap
 from pathlib import Path
-from typing import Any, Iterator, List, Sequence, Tuple, Union
+from typing import Any, Callable, Iterator, List, Sequence, Tuple, Union
 
 from ..plotting import load_pyplot
 
@@ -16,7 +17,7 @@ SKY = '#56B4E9'
 AMBER = '#E69F00'
 BLACK = '#000000'
 LINE_COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, AMBER, BLACK)
-# For lines of more kinds than there are colours: the dashes tell them apart.
+# Dashes distinguish lines where there are more of them than colours.
 LINE_DASHES = ('-', '--', ':')
 GREY = '#6B6B6B'
 PALE = '#D9D9D9'
@@ -51,20 +52,28 @@ STYLE = {
 }
 
 
+def styled(draw: Callable) -> Callable:
+    """Make a function draw in the style of all plots."""
+
+    @functools.wraps(draw)
+    def draw_styled(*args: Any, **kwargs: Any) -> Any:
+        with load_pyplot().rc_context(STYLE):
+            return draw(*args, **kwargs)
+
+    return draw_styled
+
+
 def new_figure(
     width: float, height: float, title: str, subtitle: str
 ) -> Tuple[Any, Any]:
-    """Make an empty figure with a heading.
-
-    Call it, and draw, within ``load_pyplot().rc_context(STYLE)``.
+    """Make an empty figure with a heading, in a function that is styled.
 
     Args:
-        width (float): In inches, of what is drawn.
-        height (float): In inches, of what is drawn; the heading comes on
-            top.
+        width (float): Width of the drawing in inches.
+        height (float): Its height in inches, without the heading.
         title (str): What is shown.
-        subtitle (str): Of which data and how, one or several lines; what is
-            wider than the figure is wrapped.
+        subtitle (str): The data and the method, one or several lines, which
+            are wrapped to the width.
 
     Returns:
         tuple: The figure and the subfigure to draw into.
@@ -98,29 +107,13 @@ def new_figure(
 
 
 def panel_grid(count: int, most_columns: int) -> Tuple[int, int]:
-    """Arrange panels in rows of much the same length.
-
-    Args:
-        count (int): Number of panels, at least 1.
-        most_columns (int): Panels that fit side by side.
-
-    Returns:
-        tuple[int]: Rows and columns.
-    """
+    """Number of rows and columns for panels, in rows of similar length."""
     rows = -(-count // most_columns)
     return rows, -(-count // rows)
 
 
 def panels(axes: Sequence, count: int) -> Iterator:
-    """Go through the panels in use and hide the others.
-
-    Args:
-        axes (np.ndarray): All axes of the grid.
-        count (int): How many are drawn into.
-
-    Yields:
-        Axes: One after the other.
-    """
+    """Yield the first ``count`` axes of an array and hide the others."""
     for index, axis in enumerate(axes.flat):
         if index < count:
             yield axis
@@ -129,14 +122,7 @@ def panels(axes: Sequence, count: int) -> Iterator:
 
 
 def ink_on(colour: Sequence[float]) -> str:
-    """Choose the colour of text on a background.
-
-    Args:
-        colour (Sequence[float]): Red, green and blue in [0, 1].
-
-    Returns:
-        str: White on dark, near-black on light.
-    """
+    """Colour of text on a background of (r, g, b) in [0, 1]."""
     red, green, blue = colour[:3]
     luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
     return '#FFFFFF' if luminance < 0.5 else '#1A1A1A'
@@ -149,8 +135,8 @@ def save_figure(
 
     Args:
         figure (Figure): The figure.
-        folder (str | Path): Folder, made if need be.
-        name (str): File name without ending.
+        folder (str | Path): Folder, created if missing.
+        name (str): File name without suffix.
 
     Returns:
         list[Path]: The two files.

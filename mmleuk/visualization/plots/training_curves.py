@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""How a training went, from the log that MMEngine keeps of it."""
+"""Curves of a training, from the log that MMEngine writes."""
 
 import json
 import math
@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Tuple, Union
 
-from ..plotting import load_pyplot
-from .style import BLACK, LINE_COLOURS, LINE_DASHES, STYLE, new_figure
+from .style import BLACK, LINE_COLOURS, LINE_DASHES, new_figure, panels, styled
 
 Curve = Tuple[List[float], List[float]]
 _BOX_AP = re.compile(r'(?:.*/)?bbox_mAP(_50|_75)?$')
@@ -18,13 +17,12 @@ _ATTRIBUTE_F1 = re.compile(r'(?:.*/)?attr_(?:(.+)_)?macro_f1$')
 
 @dataclass(frozen=True)
 class TrainingLog:
-    """Numbers of a training over its time.
+    """Logged values of a training.
 
     Args:
-        unit (str): What time is counted in, 'epoch' or 'iteration'.
-        train (dict[str, tuple]): By name the times and the values that were
-            logged in training.
-        val (dict[str, tuple]): The same of validation.
+        unit (str): Unit of time, 'epoch' or 'iteration'.
+        train (dict[str, tuple]): Times and values of the training, by name.
+        val (dict[str, tuple]): Times and values of the validation.
     """
 
     unit: str
@@ -39,10 +37,10 @@ def read_training_log(path: Union[str, Path]) -> TrainingLog:
         path (str | Path): The file, one JSON object a line.
 
     Returns:
-        TrainingLog: Its numbers, without those that are not finite.
+        TrainingLog: Its finite values.
 
     Raises:
-        ValueError: If a line is no such object, or no line is of a training.
+        ValueError: If a line is no such object, or none is of a training.
     """
     records = []
     lines = Path(path).read_text(encoding='utf-8').splitlines()
@@ -97,15 +95,16 @@ def _collect(records: List[dict], pace: int) -> Dict[str, Curve]:
     return curves
 
 
+@styled
 def draw_training_curves(
     log: TrainingLog, titles: Dict[str, str], subtitle: str
 ) -> Any:
     """Draw losses, learning rate and validation scores.
 
     Args:
-        log (TrainingLog): The numbers.
-        titles (dict[str, str]): Names of the attributes for people, by name.
-        subtitle (str): Of which training.
+        log (TrainingLog): The logged values.
+        titles (dict[str, str]): Titles of the attributes, by name.
+        subtitle (str): Which training.
 
     Returns:
         Figure: The figure.
@@ -138,29 +137,24 @@ def draw_training_curves(
         ),
     ]
     shown = [part for part in shown if part[2]]
-    with load_pyplot().rc_context(STYLE):
-        rows = -(-len(shown) // 2)
-        figure, body = new_figure(
-            12.5, 3.5 * rows, 'How the training went', subtitle
-        )
-        axes = body.subplots(rows, 2, squeeze=False, sharex=True)
-        for axis, (title, label, curves, scale) in zip(axes.flat, shown):
-            _draw_curves(axis, curves)
-            axis.set_title(title)
-            axis.set_ylabel(label)
-            axis.set_yscale(scale)
-            axis.set_xlim(left=0)
-            axis.set_xlabel(log.unit)
-            axis.locator_params('x', integer=True)
-            axis.tick_params(labelbottom=True)
-            axis.grid(True)
-        for axis in axes.flat[len(shown) :]:
-            axis.set_visible(False)
+    rows = -(-len(shown) // 2)
+    figure, body = new_figure(
+        12.5, 3.5 * rows, 'How the training went', subtitle
+    )
+    axes = body.subplots(rows, 2, squeeze=False, sharex=True)
+    for axis, part in zip(panels(axes, len(shown)), shown):
+        title, label, curves, scale = part
+        _draw_curves(axis, curves)
+        axis.set(title=title, ylabel=label, xlabel=log.unit, yscale=scale)
+        axis.set_xlim(left=0)
+        axis.locator_params('x', integer=True)
+        axis.tick_params(labelbottom=True)
+        axis.grid(True)
     return figure
 
 
 def _draw_curves(axis: Any, curves: Dict[str, Curve]) -> None:
-    """Draw lines and name them beside the panel: the sum or mean in black."""
+    """Draw lines with a legend beside the panel, sum and mean in black."""
     looks = [
         dict(color=colour, ls=dash)
         for dash in LINE_DASHES

@@ -126,13 +126,13 @@ def test_pass(runner, caplog):
     assert len(miner.bank) == NUM_FIELDS
     for path, found in miner.bank.items():
         assert found.held_out == is_held_out(path, share=0.5)
-        assert found.is_judged.any() == found.held_out
-        assert 'chances' in found
+        assert found.is_calibrating.any() == found.held_out
+        assert 'confidences' in found
     num_held_out = sum(found.held_out for _, found in miner.bank.items())
     assert 0 < num_held_out < NUM_FIELDS
     assert miner.calibrators['cell_type'].counts.sum() == num_held_out
     assert 'estimated_precision' in caplog.text
-    logged = runner.message_hub.get_scalar('mining/judged_cell_type')
+    logged = runner.message_hub.get_scalar('mining/held_out_cell_type')
     assert logged.current() == num_held_out
 
 
@@ -142,7 +142,7 @@ def test_warns_where_nothing_is_mined(runner, target, is_warned, caplog):
         num_classes=3,
         hold_out=dict(share=0.5),
         target_precision=target,
-        min_chance=target,
+        min_probability=target,
     )
     hook = RegionMiningHook(dict(a=1), begin=0)
     hook.before_train(runner)

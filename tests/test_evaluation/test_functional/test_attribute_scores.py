@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score
 
-from mmleuk.evaluation import (
+from mmleuk.evaluation.functional import (
     average_scores,
     best_overlap_f1,
     end_to_end_macro_f1,

@@ -26,7 +26,7 @@ from mmleuk.evaluation.functional.calibration import (
 CALIBRATION = Calibration(1.5, {'cell_size': 2.0}, 40, 'val.json')
 
 
-def sample_answers(rng, count, temperature, num_values=3):
+def sample_cells(rng, count, temperature, num_values=3):
     """Answers of a model that is too sure by a known temperature."""
     honest = rng.dirichlet(np.ones(num_values), count)
     truth = np.array([rng.choice(num_values, p=p) for p in honest])
@@ -35,29 +35,29 @@ def sample_answers(rng, count, temperature, num_values=3):
 
 @pytest.mark.parametrize('temperature', [0.5, 1.0, 2.0])
 def test_finds_the_temperature_that_made_the_scores(temperature):
-    answers = sample_answers(np.random.default_rng(0), 4000, temperature)
-    assert fit_temperature(*answers) == pytest.approx(temperature, rel=0.06)
+    cells = sample_cells(np.random.default_rng(0), 4000, temperature)
+    assert fit_temperature(*cells) == pytest.approx(temperature, rel=0.06)
 
 
 def test_finds_the_temperature_of_yes_and_no():
     rng = np.random.default_rng(0)
     honest = rng.uniform(0.02, 0.98, 6000)
     right = rng.random(6000) < honest
-    answers = type_probs(scale_scores(honest, 1 / 1.7), right)
-    assert fit_temperature(*answers) == pytest.approx(1.7, rel=0.06)
+    cells = type_probs(scale_scores(honest, 1 / 1.7), right)
+    assert fit_temperature(*cells) == pytest.approx(1.7, rel=0.06)
 
 
 def test_no_other_temperature_has_a_smaller_nll():
-    answers = sample_answers(np.random.default_rng(1), 300, 1.8)
-    best = fit_temperature(*answers, prior_std=math.inf)
-    smallest = negative_log_likelihood(*answers, best)
+    cells = sample_cells(np.random.default_rng(1), 300, 1.8)
+    best = fit_temperature(*cells, prior_std=math.inf)
+    smallest = negative_log_likelihood(*cells, best)
     for other in np.linspace(0.2, 6, 60):
-        assert negative_log_likelihood(*answers, other) > smallest - 1e-9
+        assert negative_log_likelihood(*cells, other) > smallest - 1e-9
 
 
 def test_prior_holds_few_cells_and_lets_many_go():
     rng = np.random.default_rng(2)
-    few, many = (sample_answers(rng, count, 3.0) for count in (40, 4000))
+    few, many = (sample_cells(rng, count, 3.0) for count in (40, 4000))
     held, free = (fit_temperature(*few, std) for std in (0.1, math.inf))
     assert 1 < held < 1.3 < free
     held, free = (fit_temperature(*many, std) for std in (0.5, math.inf))
@@ -65,9 +65,9 @@ def test_prior_holds_few_cells_and_lets_many_go():
 
 
 def test_refuses_too_few_cells():
-    answers = sample_answers(np.random.default_rng(0), 29, 1.0)
-    with pytest.raises(TemperatureError, match='29 judged cells.* 30'):
-        fit_temperature(*answers)
+    cells = sample_cells(np.random.default_rng(0), 29, 1.0)
+    with pytest.raises(TemperatureError, match='29 matched cells.* 30'):
+        fit_temperature(*cells)
 
 
 @pytest.mark.parametrize('is_right', [True, False])
@@ -88,9 +88,9 @@ def test_refuses_a_temperature_at_the_bound():
 
 
 def test_refuses_an_impossible_prior():
-    answers = sample_answers(np.random.default_rng(0), 50, 1.0)
+    cells = sample_cells(np.random.default_rng(0), 50, 1.0)
     with pytest.raises(ValueError, match='prior_std is 0'):
-        fit_temperature(*answers, prior_std=0)
+        fit_temperature(*cells, prior_std=0)
 
 
 @given(
@@ -125,12 +125,12 @@ def test_certain_answers_stay_finite():
 
 def test_cross_validation_never_sees_the_group_it_scales():
     rng = np.random.default_rng(0)
-    probs, truth = sample_answers(rng, 60, 1.0)
+    probs, truth = sample_cells(rng, 60, 1.0)
     groups = np.repeat(np.arange(6), 10)
     scaled = cross_validate_temperature(probs, truth, groups)
     for group in range(6):
         own = groups == group
-        # Other answers of this group must leave its own scaling as it was.
+        # Other cells of this group must leave its own scaling as it was.
         changed = np.where(own, (truth + 1) % 3, truth)
         again = cross_validate_temperature(probs, changed, groups)
         np.testing.assert_array_equal(again[own], scaled[own])
@@ -138,9 +138,9 @@ def test_cross_validation_never_sees_the_group_it_scales():
 
 
 def test_cross_validation_needs_two_groups():
-    answers = sample_answers(np.random.default_rng(0), 40, 1.0)
+    cells = sample_cells(np.random.default_rng(0), 40, 1.0)
     with pytest.raises(TemperatureError, match='1 image'):
-        cross_validate_temperature(*answers, np.zeros(40, dtype=int))
+        cross_validate_temperature(*cells, np.zeros(40, dtype=int))
 
 
 def test_curve_by_hand():

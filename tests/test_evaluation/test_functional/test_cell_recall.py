@@ -34,7 +34,7 @@ def judge(*results):
 
 
 def test_found_named_and_drawn():
-    judged = judge(
+    matched = judge(
         result(
             'a.png',
             [cell([50, 40, 60, 60]), cell([90, 40, 110, 60], 1)],
@@ -47,11 +47,11 @@ def test_found_named_and_drawn():
             [([70, 20, 90, 40], 0.9, 0), ([20, 20, 40, 40], 0.2, 0)],
         ),
     )
-    cells = recall_cells(judged, score_thr=0.3)
+    cells = recall_cells(matched, score_thr=0.3)
     assert cells.found.tolist() == [True, True, False, False]
     assert cells.named.tolist() == [True, False, False, False]
     np.testing.assert_allclose(cells.ious, [0.75, 1, np.nan, np.nan])
-    assert recall_cells(judged, score_thr=0.1).found.tolist()[3]
+    assert recall_cells(matched, score_thr=0.1).found.tolist()[3]
 
 
 @pytest.mark.parametrize(
@@ -68,20 +68,20 @@ def test_found_named_and_drawn():
     ],
 )
 def test_edge(bbox, at_edge):
-    judged = judge(result('a.png', [cell(bbox)], []))
-    assert recall_cells(judged, 0.3).at_edge.tolist() == [at_edge]
-    wide = recall_cells(judged, 0.3, edge=0.02).at_edge.tolist()
+    matched = judge(result('a.png', [cell(bbox)], []))
+    assert recall_cells(matched, 0.3).at_edge.tolist() == [at_edge]
+    wide = recall_cells(matched, 0.3, edge=0.02).at_edge.tolist()
     assert wide == [at_edge or bbox[0] == 1.5 or bbox[2] == 198.5]
 
 
 @pytest.mark.parametrize('seed', range(3))
 def test_finds_what_is_matched_at_any_score(seed):
     results = make_results(np.random.default_rng(seed), 20)
-    judged = judge(*results)
-    cells = recall_cells(judged, 0.25)
+    matched = judge(*results)
+    cells = recall_cells(matched, 0.25)
     assert 0 < cells.found.sum() < len(cells.found)
     expected = []
-    for image in judged.images:
+    for image in matched.images:
         kept = image['scores'] >= 0.25
         # Those above the threshold alone give the same pairs.
         match = match_detections(
@@ -96,5 +96,5 @@ def test_finds_what_is_matched_at_any_score(seed):
 
 
 def test_no_cells():
-    judged = judge(result('a.png', [], [([70, 20, 90, 40], 0.9, 0)]))
-    assert len(recall_cells(judged, 0.3).found) == 0
+    matched = judge(result('a.png', [], [([70, 20, 90, 40], 0.9, 0)]))
+    assert len(recall_cells(matched, 0.3).found) == 0

@@ -31,23 +31,23 @@ def judge(seed, **kwargs):
 
 @pytest.mark.parametrize('seed', range(5))
 def test_types_by_counting_one_by_one(seed):
-    _, judged = judge(seed)
+    _, matched = judge(seed)
     expected = np.zeros((4, 4), dtype=int)
     found = set()
-    for row, cell in enumerate(judged.matches):
-        if judged.scores[row] < THRESHOLD:
+    for row, cell in enumerate(matched.matches):
+        if matched.scores[row] < THRESHOLD:
             continue
         if cell >= 0:
             found.add(cell)
-            expected[judged.cell_labels[cell], judged.labels[row]] += 1
-        elif not judged.in_unknown_area[row]:
-            expected[3, judged.labels[row]] += 1
-    for cell, label in enumerate(judged.cell_labels):
+            expected[matched.cell_labels[cell], matched.labels[row]] += 1
+        elif not matched.in_unknown_area[row]:
+            expected[3, matched.labels[row]] += 1
+    for cell, label in enumerate(matched.cell_labels):
         if cell not in found:
             expected[label, 3] += 1
-    counts = type_confusion(judged, len(CLASSES), THRESHOLD)
+    counts = type_confusion(matched, len(CLASSES), THRESHOLD)
     np.testing.assert_array_equal(counts, expected)
-    assert counts[:3].sum() == len(judged.cell_labels)
+    assert counts[:3].sum() == len(matched.cell_labels)
     assert counts[3].sum() > 0
     assert counts[:, 3].sum() > 0
 
@@ -55,14 +55,14 @@ def test_types_by_counting_one_by_one(seed):
 @pytest.mark.parametrize('same_type', [False, True])
 @pytest.mark.parametrize('seed', range(5))
 def test_attribute_tables_give_the_metric_its_f1(seed, same_type):
-    results, judged = judge(seed)
+    results, matched = judge(seed)
     metric = LLDMetric(score_thr=THRESHOLD, match_class=same_type)
     metric.dataset_meta = dict(classes=CLASSES, attributes=ATTRIBUTES)
     metric.process({}, [as_data_sample(result) for result in results])
     scores = metric.evaluate(len(results))
     for index, attribute in enumerate(SCHEMA):
         counts = attribute_confusion(
-            judged, index, len(attribute.values), THRESHOLD, same_type
+            matched, index, len(attribute.values), THRESHOLD, same_type
         )
         key = f'lld/attr_{attribute.name}'
         assert counts[:-1].sum() == scores[f'{key}_support_e2e']
@@ -78,11 +78,11 @@ def test_values_that_do_not_occur_have_no_f1():
 
 
 def test_nothing_to_count():
-    _, judged = judge(0, num_cells=1, num_images=1)
-    judged = match_results(
+    _, matched = judge(0, num_cells=1, num_images=1)
+    matched = match_results(
         [
             dict(
-                judged.images[0],
+                matched.images[0],
                 instances=[],
                 bboxes=np.zeros((0, 4)),
                 scores=np.zeros(0),
@@ -94,8 +94,8 @@ def test_nothing_to_count():
         len(CLASSES),
         SCHEMA,
     )
-    assert not type_confusion(judged, len(CLASSES), 0).any()
-    assert attribute_confusion(judged, 0, 3, 0).shape == (4, 4)
+    assert not type_confusion(matched, len(CLASSES), 0).any()
+    assert attribute_confusion(matched, 0, 3, 0).shape == (4, 4)
 
 
 def test_frequencies():

@@ -4,7 +4,7 @@ import pytest
 from random_results import CLASSES, SCHEMA, make_results
 
 from mmleuk.evaluation.functional import (
-    answers,
+    confidence_and_correct,
     expected_calibration_error,
     fit_calibration,
     fit_temperature,
@@ -24,21 +24,21 @@ def results():
 
 
 @pytest.fixture(scope='module')
-def judged(results):
+def matched(results):
     return match_results(results, len(CLASSES), SCHEMA)
 
 
-def test_a_row_for_the_type_and_each_attribute(judged):
-    calibration, fits = fit_calibration(judged, SCHEMA, 'val.json', 0.3)
+def test_a_row_for_the_type_and_each_attribute(matched):
+    calibration, fits = fit_calibration(matched, SCHEMA, 'val.json', 0.3)
     assert [fit.title for fit in fits] == [
         'Type',
         'cell_size',
         'nuclear_shape',
     ]
     assert calibration.fitted_on == 'val.json'
-    assert calibration.num_cells == (judged.matches >= 0).sum()
-    scores, right, _ = judged.right_or_wrong(0.3)
-    assert fits[0].num_judged == len(scores)
+    assert calibration.num_cells == (matched.matches >= 0).sum()
+    scores, right, _ = matched.right_or_wrong(0.3)
+    assert fits[0].num_cells == len(scores)
     probs, truth = type_probs(scores, right)
     assert calibration.type_temperature == fit_temperature(probs, truth)
     assert fits[0].nll_before == negative_log_likelihood(probs, truth)
@@ -46,12 +46,12 @@ def test_a_row_for_the_type_and_each_attribute(judged):
         expected_calibration_error(scores, right)
     )
     for index, attribute in enumerate(SCHEMA):
-        probs, truth, _ = judged.stated_attribute(SCHEMA, index)
+        probs, truth, _ = matched.stated_attribute(SCHEMA, index)
         temperature = fit_temperature(probs, truth)
         assert (
             calibration.attribute_temperatures[attribute.name] == temperature
         )
-        assert fits[index + 1].num_judged == len(truth)
+        assert fits[index + 1].num_cells == len(truth)
 
 
 def test_mends_a_model_that_is_too_sure(results):
@@ -68,8 +68,8 @@ def test_mends_a_model_that_is_too_sure(results):
                 ),
             )
         )
-    judged = match_results(sharp, len(CLASSES), SCHEMA)
-    calibration, fits = fit_calibration(judged, SCHEMA, 'val.json', 0)
+    matched = match_results(sharp, len(CLASSES), SCHEMA)
+    calibration, fits = fit_calibration(matched, SCHEMA, 'val.json', 0)
     for fit in fits:
         assert fit.temperature > 1.5
         # Judged on cells that its temperature was not fitted on.
@@ -89,8 +89,8 @@ def test_an_attribute_with_few_cells_is_left_out(results):
             codes = (size, shape if keep else -1)
             instances.append(dict(instance, attributes=codes))
         few.append(dict(result, instances=instances))
-    judged = match_results(few, len(CLASSES), SCHEMA)
-    calibration, fits = fit_calibration(judged, SCHEMA, 'val.json')
+    matched = match_results(few, len(CLASSES), SCHEMA)
+    calibration, fits = fit_calibration(matched, SCHEMA, 'val.json')
     assert set(calibration.attribute_temperatures) == {'cell_size'}
     assert fits[2].temperature is None
     assert 'expected at least 30' in fits[2].reason
@@ -102,22 +102,22 @@ def test_a_detector_without_attributes(results):
         {key: value for key, value in r.items() if 'attribute_' not in key}
         for r in results
     ]
-    judged = match_results(bare, len(CLASSES), SCHEMA)
-    calibration, fits = fit_calibration(judged, SCHEMA, 'val.json')
+    matched = match_results(bare, len(CLASSES), SCHEMA)
+    calibration, fits = fit_calibration(matched, SCHEMA, 'val.json')
     assert len(fits) == 1
     assert calibration.attribute_temperatures == {}
 
 
-def test_groups_stay_together(judged):
-    one = np.zeros(len(judged.images), dtype=int)
-    calibration, fits = fit_calibration(judged, SCHEMA, 'a', groups=one)
+def test_groups_stay_together(matched):
+    one = np.zeros(len(matched.images), dtype=int)
+    calibration, fits = fit_calibration(matched, SCHEMA, 'a', groups=one)
     assert calibration.type_temperature is None
     assert 'expected at least 2' in fits[0].reason
 
 
 def test_answers():
     probs, truth = np.array([[0.3, 0.7], [0.6, 0.4]]), np.array([1, 1])
-    confidence, right = answers(probs, truth)
+    confidence, right = confidence_and_correct(probs, truth)
     assert (confidence.tolist(), right.tolist()) == ([0.7, 0.6], [True, False])
-    confidence, right = answers(probs, truth, binary=True)
+    confidence, right = confidence_and_correct(probs, truth, binary=True)
     assert (confidence.tolist(), right.tolist()) == ([0.7, 0.4], [True, True])

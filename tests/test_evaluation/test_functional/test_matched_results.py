@@ -44,7 +44,7 @@ def judge(*fields):
 
 
 def test_right_wrong_and_neither():
-    judged = judge(
+    matched = judge(
         field(
             [cell(0, label=1), cell(20, label=2), cell(40, ignore=1)],
             [
@@ -56,45 +56,45 @@ def test_right_wrong_and_neither():
             ],
         )
     )
-    assert judged.matches.tolist() == [0, -1, 1, -1, -1]
-    assert judged.type_matches.tolist() == [0, -1, -1, -1, -1]
-    assert judged.in_unknown_area.tolist() == [
+    assert matched.matches.tolist() == [0, -1, 1, -1, -1]
+    assert matched.type_matches.tolist() == [0, -1, -1, -1, -1]
+    assert matched.in_unknown_area.tolist() == [
         False,
         False,
         False,
         True,
         False,
     ]
-    scores, right, images = judged.right_or_wrong()
+    scores, right, images = matched.right_or_wrong()
     assert scores.tolist() == [0.9, 0.8, 0.7, 0.5]
     assert right.tolist() == [True, False, False, False]
     assert images.tolist() == [0, 0, 0, 0]
-    assert judged.right_or_wrong(0.75)[0].tolist() == [0.9, 0.8]
+    assert matched.right_or_wrong(0.75)[0].tolist() == [0.9, 0.8]
 
 
 def test_a_lower_score_of_the_right_type_is_right():
     # The wrong type takes the cell where types are not looked at.
-    judged = judge(
+    matched = judge(
         field([cell(0, label=2)], [(0, 0.6, 1, FIRST), (0, 0.4, 2, FIRST)])
     )
-    assert judged.matches.tolist() == [0, -1]
-    assert judged.right_or_wrong()[1].tolist() == [False, True]
+    assert matched.matches.tolist() == [0, -1]
+    assert matched.right_or_wrong()[1].tolist() == [False, True]
 
 
 def test_a_match_outside_the_regions_is_right_and_the_rest_is_neither():
-    judged = judge(
+    matched = judge(
         field(
             [cell(0, label=1)],
             [(0, 0.9, 1, FIRST), (0, 0.8, 2, FIRST)],
             regions=[[50.0, 0.0, 100.0, 100.0]],
         )
     )
-    assert judged.right_or_wrong()[0].tolist() == [0.9]
-    assert judged.right_or_wrong()[1].tolist() == [True]
+    assert matched.right_or_wrong()[0].tolist() == [0.9]
+    assert matched.right_or_wrong()[1].tolist() == [True]
 
 
 def test_attributes_of_matched_cells_with_a_known_code():
-    judged = judge(
+    matched = judge(
         field([cell(0, codes=(2, MISSING))], [(0, 0.9, 2, FIRST)], 'b.png'),
         field(
             [cell(0, codes=(1, 1)), cell(20, codes=(0, 0))],
@@ -102,47 +102,49 @@ def test_attributes_of_matched_cells_with_a_known_code():
             'a.png',
         ),
     )
-    probs, truth, images = judged.stated_attribute(SCHEMA, 0)
+    probs, truth, images = matched.stated_attribute(SCHEMA, 0)
     # In the order of the images' names.
     np.testing.assert_array_equal(probs, [SECOND[:3], FIRST[:3]])
     assert truth.tolist() == [0, 2]
     assert images.tolist() == [0, 1]
-    probs, truth, images = judged.stated_attribute(SCHEMA, 1)
+    probs, truth, images = matched.stated_attribute(SCHEMA, 1)
     np.testing.assert_array_equal(probs, [SECOND[3:]])
     assert (truth.tolist(), images.tolist()) == ([0], [0])
 
 
 def test_rows_run_over_all_images():
     results = make_results(np.random.default_rng(0), 12)
-    judged = judge(*results[::-1])
-    assert [image['name'] for image in judged.images] == sorted(
+    matched = judge(*results[::-1])
+    assert [image['name'] for image in matched.images] == sorted(
         result['name'] for result in results
     )
-    paired = judged.matches >= 0
+    paired = matched.matches >= 0
     assert paired.sum() > 20
     np.testing.assert_array_equal(
-        judged.cell_images[judged.matches[paired]], judged.det_images[paired]
+        matched.cell_images[matched.matches[paired]],
+        matched.det_images[paired],
     )
-    rights = judged.type_matches >= 0
+    rights = matched.type_matches >= 0
     np.testing.assert_array_equal(
-        judged.cell_labels[judged.type_matches[rights]], judged.labels[rights]
+        matched.cell_labels[matched.type_matches[rights]],
+        matched.labels[rights],
     )
 
 
 def test_a_detector_without_attributes():
     results = make_results(np.random.default_rng(0), with_attributes=False)
-    judged = judge(*results)
-    assert judged.codes is None
-    assert judged.probs is None
+    matched = judge(*results)
+    assert matched.codes is None
+    assert matched.probs is None
     with pytest.raises(ValueError, match='no attribute_probs'):
-        judged.stated_attribute(SCHEMA, 0)
+        matched.stated_attribute(SCHEMA, 0)
 
 
 def test_a_field_without_detections_may_lack_the_fields():
     empty = field([cell(0)], [], 'b.png')
     del empty['attribute_probs'], empty['attribute_labels']
-    judged = judge(field([cell(0)], [(0, 0.9, 1, FIRST)]), empty)
-    assert judged.probs.shape == (1, 5)
+    matched = judge(field([cell(0)], [(0, 0.9, 1, FIRST)]), empty)
+    assert matched.probs.shape == (1, 5)
     bare = field([cell(0)], [(0, 0.9, 1, FIRST)], 'b.png')
     del bare['attribute_probs']
     with pytest.raises(ValueError, match='b.png have no attribute_probs'):

@@ -40,7 +40,7 @@ def bank(model, sample, rows):
         attribute_labels=torch.ones(len(table), 7).long(),
         attribute_scores=torch.full((len(table), 7), 0.99),
     )
-    model.miner.judge(looked_at, held_out=False)
+    model.miner.store(looked_at, held_out=False)
     model.miner.calibrate()
 
 

@@ -30,13 +30,13 @@ def fitted(data, num_groups, **kwargs):
 
 def test_scores_are_chances_until_something_is_seen():
     for calibrator in (ScoreCalibrator(2), ScoreCalibrator(2)):
-        chances = calibrator.chances(SCORES, torch.zeros(6).long())
+        chances = calibrator.probabilities(SCORES, torch.zeros(6).long())
         assert torch.allclose(chances, SCORES, atol=1e-5)
         calibrator.fit()
-        chances = calibrator.chances(SCORES, torch.ones(6).long())
+        chances = calibrator.probabilities(SCORES, torch.ones(6).long())
         assert torch.allclose(chances, SCORES, atol=1e-5)
         # But there is no certainty.
-        bound = calibrator.chances(SCORES, torch.ones(6).long(), 1.64)
+        bound = calibrator.probabilities(SCORES, torch.ones(6).long(), 1.64)
         assert (bound < chances - 0.02).all()
 
 
@@ -47,9 +47,9 @@ def test_finds_the_truth():
     for group, offset in enumerate([0.5, -0.5]):
         expected = torch.sigmoid(-1 + 0.6 * torch.logit(SCORES) + offset)
         groups = torch.full((6,), group)
-        chances = calibrator.chances(SCORES, groups)
+        chances = calibrator.probabilities(SCORES, groups)
         assert torch.allclose(chances, expected, atol=0.03)
-        bound = calibrator.chances(SCORES, groups, 1.64)
+        bound = calibrator.probabilities(SCORES, groups, 1.64)
         assert ((chances - bound) < 0.04).all()
 
 
@@ -83,7 +83,7 @@ def test_bound_holds_as_often_as_it_says():
         intercept, slope = rng.normal([0, 1], [1, 0.5])
         offsets = rng.normal(0, 0.5, 2)
         data = drawn(rng, 30, intercept, slope, offsets)
-        bound = fitted(data, 2).chances(score, group, num_stds=1.28)
+        bound = fitted(data, 2).probabilities(score, group, num_stds=1.28)
         truth = intercept + slope * np.log(9) + offsets[0]
         held.append(1 / (1 + np.exp(-truth)) >= bound.item())
     assert np.mean(held) == pytest.approx(0.9, abs=0.05)
@@ -94,7 +94,7 @@ def test_rare_groups_follow_the_others():
     groups = torch.tensor([0] * 200 + [1])
     right = torch.tensor([True, False] * 100 + [True])
     calibrator = fitted((scores, groups, right), 3)
-    many, one, none = calibrator.chances(
+    many, one, none = calibrator.probabilities(
         torch.full((3,), 0.9), torch.arange(3)
     ).tolist()
     assert many == pytest.approx(0.5, abs=0.05)
@@ -108,12 +108,12 @@ def test_order_is_never_turned_round():
     scores = torch.tensor([0.1, 0.95]).repeat_interleave(500)
     right = torch.tensor([True, False]).repeat_interleave(500)
     calibrator = fitted((scores, torch.zeros(1000).long(), right), 1)
-    chances = calibrator.chances(SCORES, torch.zeros(6).long())
+    chances = calibrator.probabilities(SCORES, torch.zeros(6).long())
     assert (chances.diff() >= 0).all()
 
 
 def test_counts_and_passes():
-    calibrator = ScoreCalibrator(2, decay=0.5)
+    calibrator = ScoreCalibrator(2)
     one = (torch.tensor([0.9, 1.0, 0.0]), torch.tensor([0, 1, 1]))
     right = torch.tensor([True, True, False])
     calibrator.observe(*one, right)
@@ -122,7 +122,7 @@ def test_counts_and_passes():
     assert calibrator.counts[..., 1].sum(dim=1).tolist() == [2, 2]
     calibrator.start_pass()
     calibrator.observe(*one, right)
-    assert calibrator.counts.sum() == 6
+    assert calibrator.counts.sum() == 3
     # Detections in any number of calls are the same as in one.
     parts, whole = ScoreCalibrator(2), ScoreCalibrator(2)
     for i in range(3):
@@ -138,7 +138,8 @@ def test_state_survives_a_checkpoint():
     other.load_state_dict(calibrator.state_dict())
     groups = torch.ones(6).long()
     assert torch.equal(
-        other.chances(SCORES, groups, 1), calibrator.chances(SCORES, groups, 1)
+        other.probabilities(SCORES, groups, 1),
+        calibrator.probabilities(SCORES, groups, 1),
     )
     other.fit()
     assert torch.allclose(other.mean, calibrator.mean)
@@ -151,5 +152,6 @@ def test_nothing_to_judge():
     )
     calibrator.fit()
     assert (
-        calibrator.chances(torch.zeros(0), torch.zeros(0).long()).numel() == 0
+        calibrator.probabilities(torch.zeros(0), torch.zeros(0).long()).numel()
+        == 0
     )

@@ -6,7 +6,7 @@ from mmleuk.models.mining.precision_threshold import precision_threshold
 
 
 @pytest.mark.parametrize(
-    'chances, min_chance, expected',
+    'chances, min_probability, expected',
     [
         # 0.99 and 0.81 are right in 9 of 10 cases.
         ([0.81, 0.99, 0.6], 0.0, 0.81),
@@ -20,8 +20,10 @@ from mmleuk.models.mining.precision_threshold import precision_threshold
         ([], 0.0, 0.9),
     ],
 )
-def test_as_low_as_the_mean_allows(chances, min_chance, expected):
-    threshold = precision_threshold(torch.tensor(chances), 0.9, min_chance)
+def test_as_low_as_the_mean_allows(chances, min_probability, expected):
+    threshold = precision_threshold(
+        torch.tensor(chances), 0.9, min_probability
+    )
     assert threshold == pytest.approx(expected)
 
 

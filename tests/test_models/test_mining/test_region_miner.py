@@ -77,9 +77,12 @@ def view(matrix=None, path='a.png', boxes=(), **metainfo):
     return sample
 
 
-def make_miner(min_chance=0.5, **kwargs):
+def make_miner(min_probability=0.5, **kwargs):
     return RegionMiner(
-        num_classes=3, attributes=SCHEMA, min_chance=min_chance, **kwargs
+        num_classes=3,
+        attributes=SCHEMA,
+        min_probability=min_probability,
+        **kwargs,
     )
 
 
@@ -87,7 +90,7 @@ def test_mined_by_score_alone():
     """Without held-out fields a score is a chance."""
     miner = make_miner(target_precision=0.9, attribute_precision=0.75)
     rows = [(120, 20, 1, 0.95, 1, 0), (150, 150, 2, 0.5), (10, 10, 0, 0.99)]
-    miner.judge(looked_at(rows), held_out=False)
+    miner.store(looked_at(rows), held_out=False)
     summary = miner.calibrate()
     assert (summary['mined'], summary['candidates']) == (1, 1)
     (sample,) = miner.label([view(boxes=[[40, 40, 60, 60]])])
@@ -104,7 +107,7 @@ def test_mined_by_score_alone():
 
 def test_views():
     miner = make_miner(target_precision=0.9)
-    miner.judge(looked_at([(120, 20, 1, 0.95), (150, 150, 2, 0.5)]), False)
+    miner.store(looked_at([(120, 20, 1, 0.95), (150, 150, 2, 0.5)]), False)
     miner.calibrate()
     flip = [[-1, 0, SIZE], [0, 1, 0], [0, 0, 1]]
     (sample,) = miner.label([view(flip)])
@@ -123,7 +126,7 @@ def test_views():
 
 def test_samples_without_an_entry_or_a_homography_stay():
     miner = make_miner()
-    miner.judge(looked_at([(120, 20, 1, 0.99)]), False)
+    miner.store(looked_at([(120, 20, 1, 0.99)]), False)
     miner.calibrate()
     mosaic = view(boxes=[[40, 40, 60, 60]])
     mosaic = DetDataSample(
@@ -139,7 +142,7 @@ def test_samples_without_an_entry_or_a_homography_stay():
 
 def test_fields_that_are_annotated_as_a_whole_are_not_banked():
     miner = make_miner()
-    miner.judge(looked_at([(120, 20, 1, 0.99)], regions=None), False)
+    miner.store(looked_at([(120, 20, 1, 0.99)], regions=None), False)
     assert len(miner.bank) == 0
     with pytest.raises(RuntimeError, match='bank of detections is empty'):
         miner.calibrate()
@@ -150,7 +153,7 @@ def test_labelled_cells_are_not_mined_again():
     miner = make_miner(target_precision=0.5)
     instances = [cell(88, 20), cell(150, 50, ignore=1)]
     rows = [(92, 20, 1, 0.99), (150, 50, 1, 0.99), (120, 120, 1, 0.99)]
-    miner.judge(looked_at(rows, instances), False)
+    miner.store(looked_at(rows, instances), False)
     assert miner.calibrate()['mined'] == 1
     (sample,) = miner.label([view()])
     assert sample.gt_instances.bboxes.tolist() == [[120, 120, 140, 140]]
@@ -160,7 +163,7 @@ def test_labelled_cells_are_not_mined_again():
 def test_one_box_a_cell():
     miner = make_miner(target_precision=0.5)
     rows = [(120, 20, 1, 0.8), (121, 20, 2, 0.9), (160, 20, 1, 0.7)]
-    miner.judge(looked_at(rows), False)
+    miner.store(looked_at(rows), False)
     miner.calibrate()
     (sample,) = miner.label([view()])
     assert sorted(sample.gt_instances.labels.tolist()) == [1, 2]
@@ -176,7 +179,7 @@ def test_classes_of_one_place():
         (160, 20, 1, 0.7),
     ]
     miner = make_miner()
-    miner.judge(looked_at(rows), False)
+    miner.store(looked_at(rows), False)
     found = miner.bank.get('a.png')
     found = found[found.bboxes[:, 0].argsort()]
     assert found.bboxes[:, 0].tolist() == [120, 160]
@@ -201,9 +204,9 @@ def test_judged_on_held_out_regions():
         (89, 150, 1, 0.5),  # too near to the border
         (150, 150, 1, 0.4),  # outside
     ]
-    miner.judge(looked_at(rows, instances), held_out=True)
+    miner.store(looked_at(rows, instances), held_out=True)
     found = miner.bank.get('a.png')
-    judged = found[found.is_judged]
+    judged = found[found.is_calibrating]
     assert judged.scores.tolist() == pytest.approx([0.9, 0.8, 0.6])
     assert judged.true_labels.tolist() == [0, 1, -1]
     assert judged.true_attributes.tolist() == [
@@ -220,13 +223,13 @@ def test_judged_on_held_out_regions():
     counts = miner.calibrators['attribute'].counts.sum(dim=1)
     assert counts.tolist() == [[1, 1], [0, 1]]
     # One and a half unseen cells in half a field, each 1 % of it.
-    assert miner.unseen_chance.item() == pytest.approx(1.5 / 0.5 * 0.01)
+    assert miner.unseen_probability.item() == pytest.approx(1.5 / 0.5 * 0.01)
 
     # Once the loss knows its labels, it judges no more.
     mean = miner.calibrators['cell_type'].mean.clone()
-    miner.judge(looked_at(rows, instances), held_out=False)
+    miner.store(looked_at(rows, instances), held_out=False)
     miner.calibrate()
-    assert not miner.bank.get('a.png').is_judged.any()
+    assert not miner.bank.get('a.png').is_calibrating.any()
     assert torch.equal(miner.calibrators['cell_type'].mean, mean)
 
 
@@ -250,7 +253,7 @@ def world(rng, miner, num_fields, power=1.0):
         path = f'{number}.png'
         truths[path] = rows, right
         sample = looked_at(rows, instances, path=path)
-        miner.judge(sample, held_out=number % 2 == 0)
+        miner.store(sample, held_out=number % 2 == 0)
     return truths
 
 
@@ -288,7 +291,7 @@ def test_sure_cells_make_up_for_doubtful_ones_of_their_type():
         (160, 60, 2, 0.8),
     ]
     miner = make_miner(target_precision=0.9, type_std=None)
-    miner.judge(looked_at(rows, []), held_out=False)
+    miner.store(looked_at(rows, []), held_out=False)
     summary = miner.calibrate()
     assert summary['mined'] == 3
     assert summary['estimated_precision'] == pytest.approx(0.92)
@@ -300,10 +303,12 @@ def test_sure_cells_make_up_for_doubtful_ones_of_their_type():
 def test_no_cell_is_mined_that_is_doubtful_by_itself():
     rows = [(120, y, 1, 0.99) for y in range(20, 120, 20)]
     rows.append((160, 20, 1, 0.75))
-    miner = make_miner(min_chance=0.8, target_precision=0.8, type_std=None)
-    miner.judge(looked_at(rows, []), held_out=False)
+    miner = make_miner(
+        min_probability=0.8, target_precision=0.8, type_std=None
+    )
+    miner.store(looked_at(rows, []), held_out=False)
     assert miner.calibrate()['mined'] == 5
-    miner.min_chance = 0.7
+    miner.min_probability = 0.7
     assert miner.calibrate()['mined'] == 6
 
 
@@ -311,7 +316,7 @@ def test_held_out_views_are_mined_all_over():
     miner = make_miner(
         hold_out=dict(share=1), target_precision=0.5, num_stds=0
     )
-    miner.judge(
+    miner.store(
         looked_at([(20, 20, 1, 0.9), (150, 150, 1, 0.9)], [cell(20, 20, 1)]),
         held_out=True,
     )
@@ -329,16 +334,16 @@ def test_a_bound_decides_and_moves_no_estimate():
     entries = []
     for num_stds in (0, 0.5):
         miner = make_miner(hold_out=dict(share=0.5), num_stds=num_stds)
-        miner.judge(looked_at(rows), held_out=False)
+        miner.store(looked_at(rows), held_out=False)
         summary = miner.calibrate()
         entries.append(miner.bank.get('a.png'))
         # What only the estimate calls certain is so no more.
         assert summary['mined'] == (1 if num_stds == 0 else 0)
     free, bounded = entries
-    torch.testing.assert_close(free.type_chances, bounded.type_chances)
+    torch.testing.assert_close(free.type_probs, bounded.type_probs)
     torch.testing.assert_close(free.types, bounded.types)
-    torch.testing.assert_close(free.chances, free.type_chances.amax(dim=1))
-    assert (bounded.chances < free.chances).all()
+    torch.testing.assert_close(free.confidences, free.type_probs.amax(dim=1))
+    assert (bounded.confidences < free.confidences).all()
 
 
 @pytest.mark.parametrize('type_std', [None, 1.0])
@@ -352,7 +357,7 @@ def test_types_are_held_against_the_labelled_ones(type_std):
         score = 0.5 + 0.01 * number
         rows = [(120, 20, 1, score), (120, 20, 2, 0.95 - score)]
         instances = [cell(20, 20, label=1 + number % 2)]
-        miner.judge(looked_at(rows, instances, path=f'{number}.png'), False)
+        miner.store(looked_at(rows, instances, path=f'{number}.png'), False)
     summary = miner.calibrate()
     entries = [entry for _, entry in miner.bank.items()]
     types = torch.cat([entry.types for entry in entries])
@@ -374,7 +379,7 @@ def test_types_are_held_against_the_labelled_ones(type_std):
 @pytest.mark.parametrize('precision', [None, 0.5])
 def test_attributes(precision):
     miner = make_miner(target_precision=0.5, attribute_precision=precision)
-    miner.judge(looked_at([(120, 20, 1, 0.9, 1, 0)]), False)
+    miner.store(looked_at([(120, 20, 1, 0.9, 1, 0)]), False)
     miner.calibrate()
     (sample,) = miner.label([view()])
     expected = [[1, 0]] if precision else [[MISSING, MISSING]]
@@ -383,7 +388,7 @@ def test_attributes(precision):
 
 def test_background_can_stay_unknown():
     miner = make_miner(mine_background=False)
-    miner.judge(looked_at([(120, 20, 1, 0.5)]), False)
+    miner.store(looked_at([(120, 20, 1, 0.5)]), False)
     miner.calibrate()
     (sample,) = miner.label([view()])
     assert 'chances' not in sample.ignored_instances
@@ -395,9 +400,9 @@ def test_teacher_without_attributes_and_without_detections():
     sample = looked_at([(20, 20, 1, 0.9), (150, 150, 1, 0.9)], [cell(20, 20)])
     del sample.pred_instances.attribute_labels
     del sample.pred_instances.attribute_scores
-    miner.judge(sample, held_out=True)
-    miner.judge(looked_at([], [cell(20, 20)], path='b.png'), held_out=True)
-    miner.judge(looked_at([], regions=[], path='c.png'), held_out=True)
+    miner.store(sample, held_out=True)
+    miner.store(looked_at([], [cell(20, 20)], path='b.png'), held_out=True)
+    miner.store(looked_at([], regions=[], path='c.png'), held_out=True)
     miner.calibrate()
     assert miner.calibrators['attribute'].counts.sum() == 0
     for path in ('a.png', 'b.png', 'c.png'):

@@ -62,7 +62,7 @@ def test_without_mining_nothing_unannotated_is_background():
 
 def test_background_is_drawn_by_its_chance():
     torch.manual_seed(0)
-    sampler = SparseRegionPseudoSampler(max_hidden_chance=0.5)
+    sampler = SparseRegionPseudoSampler(max_presence_probability=0.5)
     draws = torch.stack(
         [sample(sampler, ignored_of([0.2, 0.9]))[1] for _ in range(300)]
     ).float()
@@ -75,11 +75,11 @@ def test_background_is_drawn_by_its_chance():
 
 
 def test_too_likely_a_cell_is_no_background():
-    sampler = SparseRegionPseudoSampler(max_hidden_chance=0.1)
+    sampler = SparseRegionPseudoSampler(max_presence_probability=0.1)
     _, is_background = sample(sampler, ignored_of([0.2, 0.9]))
     assert not is_background[IS_RIGHT].any()
 
 
 def test_a_chance_is_a_number_up_to_one():
-    with pytest.raises(ValueError, match='max_hidden_chance=2'):
-        SparseRegionPseudoSampler(max_hidden_chance=2)
+    with pytest.raises(ValueError, match='max_presence_probability=2'):
+        SparseRegionPseudoSampler(max_presence_probability=2)

@@ -117,7 +117,10 @@ def test_chances_are_weights():
         [0.1, 0.4, 0.8],
     )
     sampler = SparseRegionSampler(
-        num=400, pos_fraction=0.25, max_hidden_chance=0.5, log_interval=0
+        num=400,
+        pos_fraction=0.25,
+        max_presence_probability=0.5,
+        log_interval=0,
     )
     torch.manual_seed(0)
     times = torch.zeros(200)
@@ -362,7 +365,8 @@ def test_self_mining_needs_a_roi_head():
 
 
 @pytest.mark.parametrize(
-    'key', ['max_hidden_chance', 'max_unannotated_neg_fraction', 'warmup']
+    'key',
+    ['max_presence_probability', 'max_unannotated_neg_fraction', 'warmup'],
 )
 def test_shares_out_of_range(key):
     with pytest.raises(ValueError, match=rf'got {key}=2, expected'):
@@ -415,7 +419,7 @@ def test_counts_reach_the_log():
         positives_labelled=2,
         positives_mined=2,
         negatives=197,
-        negatives_vouched=98,
+        negatives_unannotated=98,
         ignored=1,
         cells_mined=1,
         mined_score=pytest.approx(0.96),

@@ -11,7 +11,7 @@ from mmleuk.structures import (
     CANDIDATE,
     UNANNOTATED,
     covered_share,
-    greatest_chance,
+    highest_probability,
     ignored_boxes,
 )
 
@@ -20,31 +20,30 @@ from mmleuk.structures import (
 class RegionMaxIoUAssigner(MaxIoUAssigner):
     """MaxIoUAssigner that takes as background only what is known to be.
 
-    Positives are assigned exactly as MMDetection does without any ignored
-    instance: by IoU with a labelled box, wherever it lies. Of the priors that
+    Positives are assigned exactly as by MMDetection without ignored
+    instances: by IoU with a labelled box, wherever it lies. Of the priors that
     MMDetection then takes as background (0), two kinds become neither
     positive nor negative (-1), with or without ground truth in the image:
 
     - priors on an ignored cell: IoF above ``ignore_iof_thr``;
     - priors on un-annotated area: coverage below ``bg_coverage_thr``.
-      Coverage is the share of the prior's area that is not inside the *union*
-      of the image's un-annotated rectangles. It is taken for all priors at
-      once, on their device.
+      Coverage is the share of the prior's area outside the *union* of the
+      image's un-annotated rectangles.
 
-    Without ignored instances the result is that of ``MaxIoUAssigner``. What
-    lies outside of the image counts as annotated: an anchor whose centre lies
-    in the image has a quarter of its area or more inside, so nothing there is
-    missed while ``bg_coverage_thr`` exceeds 0.75.
+    Without ignored instances the result is that of ``MaxIoUAssigner``. Area
+    outside of the image counts as annotated: an anchor whose centre lies in
+    the image has at least a quarter of its area inside, so nothing is missed
+    while ``bg_coverage_thr`` exceeds 0.75.
 
-    Where there are ignored instances the result has two extra properties, for
-    a sampler that can do with some of the un-annotated area:
+    With ignored instances the result has two extra properties, for samplers
+    that draw negatives from the un-annotated area:
 
-    - ``is_unannotated``, bool, shape (n, ): the priors of the second kind,
-      less those of the first;
-    - ``hidden_chance``, shape (n, ): the chance that such a prior hides a
-      cell and is no background after all, by the ``chances`` of the ignored
-      instances (see :mod:`mmleuk.structures.ignored_instances`). It is 1
-      where these say nothing, and of no meaning for other priors.
+    - ``is_unannotated``, bool, shape (n, ): priors of the second kind that
+      are not of the first;
+    - ``presence_probability``, shape (n, ): the probability that such a prior
+      is a cell, by the ``chances`` of the ignored instances (see
+      :mod:`mmleuk.structures.ignored_instances`); 1 without these, and
+      meaningless for other priors.
 
     No value is copied to the host beyond what ``MaxIoUAssigner`` copies.
 
@@ -53,11 +52,11 @@ class RegionMaxIoUAssigner(MaxIoUAssigner):
         ignore_iof_thr (float): Greatest overlap of a background prior with an
             ignored cell, as a share of the prior's area (of the cell's area
             with ``ignore_wrt_candidates=False``). Negative: ignored cells are
-            background, as in MMDetection. Defaults to 0.5.
-        bg_coverage_thr (float): Least coverage of a background prior, in
-            [0, 1]. 0: un-annotated area is background. Defaults to 0.9.
-        candidate_iou_thr (float): IoU from which a prior shares the chance of
-            a candidate to hold a cell. Defaults to 0.3.
+            background, as in MMDetection.
+        bg_coverage_thr (float): Smallest coverage of a background prior, in
+            [0, 1]. 0: un-annotated area is background.
+        candidate_iou_thr (float): IoU from which a prior gets the presence
+            probability of a candidate.
         **kwargs: Arguments of ``MaxIoUAssigner``.
 
     Raises:
@@ -114,8 +113,8 @@ class RegionMaxIoUAssigner(MaxIoUAssigner):
         priors = pred_instances.priors
         background = assign_result.gt_inds == 0
         on_cell = self._is_on_cell(priors, boxes, labels >= 0)
-        # The margin is for rounding: a prior that just touches the area must
-        # pass a threshold of 1.
+        # The margin is for rounding: a prior that only touches the area passes
+        # a threshold of 1.
         unannotated = (
             covered_share(priors, boxes, labels == UNANNOTATED)
             > 1 - self.bg_coverage_thr + 1e-5
@@ -127,17 +126,17 @@ class RegionMaxIoUAssigner(MaxIoUAssigner):
         assign_result.set_extra_property(
             'is_unannotated', background & unannotated & ~on_cell
         )
-        hidden = torch.ones_like(priors[:, 0])
+        presence = torch.ones_like(priors[:, 0])
         if 'chances' in gt_instances_ignore:
-            chances = gt_instances_ignore.chances.to(hidden)
-            unseen = (chances * (labels == UNANNOTATED)).amax()
-            hidden = greatest_chance(
+            probs = gt_instances_ignore.chances.to(presence)
+            unseen = (probs * (labels == UNANNOTATED)).amax()
+            presence = highest_probability(
                 priors,
                 boxes,
-                chances * (labels == CANDIDATE),
+                probs * (labels == CANDIDATE),
                 self.candidate_iou_thr,
             ).clamp(min=unseen)
-        assign_result.set_extra_property('hidden_chance', hidden)
+        assign_result.set_extra_property('presence_probability', presence)
         return assign_result
 
     def _is_on_cell(

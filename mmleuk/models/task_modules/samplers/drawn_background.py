@@ -5,26 +5,28 @@ from torch import Tensor
 
 
 def draw_background(
-    assign_result: AssignResult, hidden: Tensor, max_hidden_chance: float
+    assign_result: AssignResult,
+    presence: Tensor,
+    max_presence_probability: float,
 ) -> None:
-    """Draw the un-annotated priors that count as background, in place.
+    """Draw un-annotated priors as background, in place.
 
-    A prior becomes background with the probability that it hides no cell.
-    Drawing it that often is weighting its loss by that much, in expectation.
+    A prior becomes background with the probability that it is no cell. In
+    expectation this weights its loss by that probability.
 
     Args:
         assign_result (:obj:`AssignResult`): With the extra property
-            ``is_unannotated``. ``gt_inds`` is set to 0 for the priors that
-            are drawn, and the extra property ``vouched``, bool, shape (n, ),
-            says which these are.
-        hidden (Tensor): Chance of each prior to hide a cell, shape (n, ).
-        max_hidden_chance (float): Greatest such chance of a background prior.
+            ``is_unannotated``. ``gt_inds`` of the drawn priors is set to 0,
+            and the extra property ``drawn_background``, bool, shape (n, ),
+            marks them.
+        presence (Tensor): Presence probability of each prior, shape (n, ).
+        max_presence_probability (float): Greatest one of a background prior.
     """
-    vouched = (
+    is_drawn = (
         (assign_result.gt_inds == -1)
         & assign_result.get_extra_property('is_unannotated')
-        & (hidden <= max_hidden_chance)
-        & (torch.rand_like(hidden) >= hidden)
+        & (presence <= max_presence_probability)
+        & (torch.rand_like(presence) >= presence)
     )
-    assign_result.gt_inds = torch.where(vouched, 0, assign_result.gt_inds)
-    assign_result.set_extra_property('vouched', vouched)
+    assign_result.gt_inds = torch.where(is_drawn, 0, assign_result.gt_inds)
+    assign_result.set_extra_property('drawn_background', is_drawn)

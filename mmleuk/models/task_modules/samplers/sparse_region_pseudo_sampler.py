@@ -12,29 +12,30 @@ from .drawn_background import draw_background
 class SparseRegionPseudoSampler(PseudoSampler):
     """Take all priors of a field that is annotated in part.
 
-    What :class:`SparseRegionSampler` is to a two-stage detector, for heads
-    that learn from every prior, such as those with a focal loss: an
-    un-annotated prior becomes background with the probability that it hides
-    no cell, if mining vouches for it, and is left out otherwise. Mined cells
-    come as ground truth.
+    The counterpart of :class:`SparseRegionSampler` for heads that learn from
+    every prior, such as those with a focal loss: an un-annotated prior
+    becomes background with the probability that it is no cell, and is left
+    out otherwise. Mined cells come as ground truth.
 
     Where all of an image is annotated, the result is that of
     ``PseudoSampler``.
 
     Args:
-        max_hidden_chance (float): Greatest chance to hide a cell of a prior
-            that may become background. Defaults to 0.2.
+        max_presence_probability (float): Greatest presence probability of an
+            un-annotated prior that may become background.
         **kwargs: Unused, as by ``PseudoSampler``.
     """
 
-    def __init__(self, max_hidden_chance: float = 0.2, **kwargs) -> None:
+    def __init__(
+        self, max_presence_probability: float = 0.2, **kwargs
+    ) -> None:
         super().__init__(**kwargs)
-        if not 0 <= max_hidden_chance <= 1:
+        if not 0 <= max_presence_probability <= 1:
             raise ValueError(
-                f'got max_hidden_chance={max_hidden_chance}, expected a '
-                'number in [0, 1]'
+                f'got max_presence_probability={max_presence_probability}, '
+                'expected a number in [0, 1]'
             )
-        self.max_hidden_chance = max_hidden_chance
+        self.max_presence_probability = max_presence_probability
 
     def sample(
         self,
@@ -47,19 +48,21 @@ class SparseRegionPseudoSampler(PseudoSampler):
         """List positives and negatives of one image.
 
         Args:
-            assign_result (:obj:`AssignResult`): What
-                :class:`RegionMaxIoUAssigner` says.
+            assign_result (:obj:`AssignResult`): From
+                :class:`RegionMaxIoUAssigner`.
             pred_instances (:obj:`InstanceData`): ``priors``, (n, 4).
             gt_instances (:obj:`InstanceData`): ``bboxes``, (k, 4).
             *args: Unused.
             **kwargs: Unused.
 
         Returns:
-            :obj:`SamplingResult`: All that is positive or negative.
+            :obj:`SamplingResult`: All positives and negatives.
         """
-        hidden = assign_result.get_extra_property('hidden_chance')
-        if hidden is not None:
-            draw_background(assign_result, hidden, self.max_hidden_chance)
+        presence = assign_result.get_extra_property('presence_probability')
+        if presence is not None:
+            draw_background(
+                assign_result, presence, self.max_presence_probability
+            )
         return super().sample(
             assign_result, pred_instances, gt_instances, *args, **kwargs
         )

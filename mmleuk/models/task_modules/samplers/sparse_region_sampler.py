@@ -14,7 +14,7 @@ from mmleuk.registry import TASK_UTILS
 
 from .drawn_background import draw_background
 
-# Keeps a division by no votes finite, and a mined cell from a chance of 1.
+# Keeps a division by no votes finite, and a mined cell below probability 1.
 EPS = 1e-6
 
 
@@ -22,63 +22,58 @@ EPS = 1e-6
 class SparseRegionSampler(RandomSampler):
     """Sample priors of a field that is annotated in part.
 
-    Goes together with :class:`RegionMaxIoUAssigner`, which leaves the priors
-    on un-annotated area neither positive nor negative and says what chance
-    each has to be no background after all (``hidden_chance``). Of these the
-    sampler takes
+    :class:`RegionMaxIoUAssigner` leaves the priors on un-annotated area
+    neither positive nor negative and gives each a presence probability. Of
+    these the sampler takes
 
-    - **background**: a prior whose chance is at most ``max_hidden_chance``
-      becomes a negative with the probability ``1 - hidden_chance``. Drawing
-      it that often is weighting its loss by that much, in expectation, in
-      every head that samples. With no word on the chance (no mining) it is 1,
-      and nothing un-annotated becomes a negative;
-    - **cells**: those that were mined before (ground truth whose field
-      ``chances`` is below 1) come as positives of the assigner. With
-      ``self_mining`` the sampler finds more itself, by the scores that the
-      head gives the proposals now.
+    - **background**: a prior of at most ``max_presence_probability`` becomes
+      a negative with the probability that it is no cell. In expectation this
+      weights its loss by that probability, in every head that samples.
+      Without mining the presence probability is 1, and nothing un-annotated
+      becomes a negative;
+    - **cells**: mined ground truth, whose field ``chances`` is below 1, comes
+      as positives of the assigner. With ``self_mining`` the sampler finds
+      more itself, by the scores that the head gives the proposals now.
 
     Self-mining runs the box head on the proposals without gradient, as
     ``OHEMSampler`` does, and needs the same context: a RoI head of
-    MMDetection, plain or cascade. Un-annotated proposals that it scores
-    ``score_thr`` or more become a cell of that class, one a place, whose box
-    is the mean of theirs weighted by score; the chance of any other to hide a
-    cell is the largest score of a class around it.
+    MMDetection, plain or cascade. Un-annotated proposals of a score of
+    ``score_thr`` or more become cells of that class, with one box for each,
+    the mean of theirs weighted by score. The presence probability of the
+    others is the largest class score around them.
 
     Where all of an image is annotated, the result is that of
     ``RandomSampler`` with the same seed. Nothing is copied to the host beyond
-    what ``RandomSampler`` copies, save the counts once in ``log_interval``
+    what ``RandomSampler`` copies, except the counts once in ``log_interval``
     calls.
 
     Args:
         num (int): Number of priors to sample of an image.
         pos_fraction (float): Greatest share of positives.
         neg_pos_ub (int): Greatest number of negatives to one positive, -1 for
-            any. Defaults to -1.
+            any.
         add_gt_as_proposals (bool): Whether labelled and mined cells join the
-            priors. Defaults to True.
-        max_hidden_chance (float): Greatest chance to hide a cell of a prior
-            that may become background. Defaults to 0.2.
+            priors.
+        max_presence_probability (float): Greatest presence probability of an
+            un-annotated prior that may become background.
         max_unannotated_neg_fraction (float): Greatest share of un-annotated
-            priors among
-            the negatives while there are annotated ones for the rest.
-            Defaults to 0.8.
+            priors among the negatives, if there are enough annotated ones.
         balance_classes (bool): Where there are more positives than places,
             whether each class gets the same number of places (in
-            expectation) in place of each positive. Defaults to False.
+            expectation).
         warmup (float): Share of the training before any un-annotated prior is
-            sampled, positives by ``self_mining`` included. Defaults to 0.
+            sampled, positives by ``self_mining`` included.
         self_mining (dict, optional): Settings of the self-mining:
             ``score_thr`` (float, default 0.9), ``iou_thr`` (float, default
             0.5, from which two boxes are one cell) and ``max_per_img`` (int,
-            default 64), the most un-annotated proposals of an image that the
-            box head scores, by objectness. Of others nothing is known. None:
-            none.
+            default 64), how many un-annotated proposals of an image the box
+            head scores, by objectness. None: no self-mining.
         context (nn.Module, optional): The head that samples. MMDetection's
-            heads give themselves.
-        name (str, optional): Prefix of the logged counts. Defaults to 'rcnn'
-            for RoI heads and 'rpn' for others.
+            heads pass themselves.
+        name (str, optional): Prefix of the logged counts, 'rcnn' for RoI
+            heads and 'rpn' for others by default.
         log_interval (int): Calls between two reports of the counts into the
-            runner's log, 0 for none. Defaults to 200.
+            runner's log, 0 for none.
         **kwargs: Further arguments of ``RandomSampler``.
     """
 
@@ -88,7 +83,7 @@ class SparseRegionSampler(RandomSampler):
         pos_fraction: float,
         neg_pos_ub: int = -1,
         add_gt_as_proposals: bool = True,
-        max_hidden_chance: float = 0.2,
+        max_presence_probability: float = 0.2,
         max_unannotated_neg_fraction: float = 0.8,
         balance_classes: bool = False,
         warmup: float = 0.0,
@@ -106,7 +101,7 @@ class SparseRegionSampler(RandomSampler):
             **kwargs,
         )
         for key, value in (
-            ('max_hidden_chance', max_hidden_chance),
+            ('max_presence_probability', max_presence_probability),
             ('max_unannotated_neg_fraction', max_unannotated_neg_fraction),
             ('warmup', warmup),
         ):
@@ -114,7 +109,7 @@ class SparseRegionSampler(RandomSampler):
                 raise ValueError(
                     f'got {key}={value}, expected a number in [0, 1]'
                 )
-        self.max_hidden_chance = max_hidden_chance
+        self.max_presence_probability = max_presence_probability
         self.max_unannotated_neg_fraction = max_unannotated_neg_fraction
         self.balance_classes = balance_classes
         self.warmup = warmup
@@ -157,29 +152,33 @@ class SparseRegionSampler(RandomSampler):
         Returns:
             :obj:`SamplingResult`: The sampled priors. Self-mined cells stand
             behind the labelled ones in its ground truth. Where the image is
-            annotated in part, ``pos_chances`` of shape (p, ) is the chance of
-            each positive's cell to be what its label says: 1 if it is
-            labelled.
+            annotated in part, ``pos_chances`` of shape (p, ) is the
+            probability that the label of each positive is right: 1 if a
+            person labelled it.
         """
-        hidden = assign_result.get_extra_property('hidden_chance')
-        if hidden is None:
+        presence = assign_result.get_extra_property('presence_probability')
+        if presence is None:
             return super().sample(
                 assign_result, pred_instances, gt_instances, **kwargs
             )
         chances = gt_instances.get('chances')
         if chances is None:
-            chances = hidden.new_ones(assign_result.num_gts)
+            chances = presence.new_ones(assign_result.num_gts)
         if self._is_warm():
-            if self.self_mining is not None and len(hidden) > 0:
-                assign_result, gt_instances, hidden, mined_scores = self._mine(
-                    assign_result,
-                    pred_instances,
-                    gt_instances,
-                    hidden,
-                    kwargs['feats'],
+            if self.self_mining is not None and len(presence) > 0:
+                assign_result, gt_instances, presence, mined_scores = (
+                    self._mine(
+                        assign_result,
+                        pred_instances,
+                        gt_instances,
+                        presence,
+                        kwargs['feats'],
+                    )
                 )
                 chances = torch.cat([chances, mined_scores])
-            draw_background(assign_result, hidden, self.max_hidden_chance)
+            draw_background(
+                assign_result, presence, self.max_presence_probability
+            )
         result = super().sample(
             assign_result, pred_instances, gt_instances, **kwargs
         )
@@ -197,38 +196,37 @@ class SparseRegionSampler(RandomSampler):
         assign_result: AssignResult,
         pred_instances: InstanceData,
         gt_instances: InstanceData,
-        hidden: Tensor,
+        presence: Tensor,
         feats: list,
     ) -> Tuple[AssignResult, InstanceData, Tensor, Tensor]:
         """Find cells on un-annotated area by the scores of the box head.
 
         The number of boxes is fixed, so that the host waits for none of it:
-        those that are no cells stay in the list, and no prior has them.
+        boxes that are no cells stay in the list, and no prior gets them.
 
         Returns:
-            tuple: The assign result, ground truth with the candidates behind
-            it, the chance of each prior to be no background, and the score of
-            each candidate.
+            tuple: The assign result; ground truth with the candidates behind
+            it; the presence probability of each prior; and the score of each
+            candidate.
         """
         cfg = self.self_mining
         priors = get_box_tensor(pred_instances.priors)
         open_priors = assign_result.get_extra_property('is_unannotated')
-        # The likeliest proposals hold the cells, and what looks like them.
+        # The best proposals are the cells, and what looks like them.
         picked = torch.arange(len(priors), device=priors.device)
         if 'scores' in pred_instances:
             objectness = torch.where(open_priors, pred_instances.scores, -1.0)
             num_picked = min(cfg['max_per_img'], len(priors))
             picked = objectness.topk(num_picked).indices
         scores, labels, boxes = self._detect(priors[picked], feats)
-        chance = hidden.clone()
-        chance[picked] = scores.to(chance)
+        probs = presence.clone()
+        probs[picked] = scores.to(probs)
         top_scores, top = (scores * open_priors[picked]).sort(descending=True)
         boxes, labels = boxes[top], labels[top]
 
-        # One box a place: none that scores more lies there (a suppression in
-        # one go, as in YOLACT, section 5). It is the mean of all that lie
-        # there, weighted by score: one proposal's box alone would hand its
-        # error on to those that learn from it.
+        # One box per cell without a loop: no better box may overlap it (as in
+        # YOLACT, section 5). It becomes the mean of all that overlap it,
+        # weighted by score: one proposal's box alone would pass its error on.
         is_near = bbox_overlaps(boxes, boxes) >= cfg['iou_thr']
         is_first = is_near.triu(diagonal=1).sum(dim=0) == 0
         votes = is_near * top_scores
@@ -259,26 +257,17 @@ class SparseRegionSampler(RandomSampler):
         # A prior may be background only if neither it nor a candidate that it
         # touches looks like a cell.
         around = (bbox_overlaps(priors, boxes) >= 0.3) * top_scores
-        chance = torch.maximum(chance, around.amax(dim=1))
-        hidden = torch.where(open_priors, chance, hidden)
-        # A chance of 1 is for what is labelled.
+        probs = torch.maximum(probs, around.amax(dim=1))
+        presence = torch.where(open_priors, probs, presence)
+        # A probability of 1 is for labelled cells.
         mined_scores = (top_scores * is_cell).clamp(max=1 - EPS)
-        return mined_result, extended, hidden, mined_scores
+        return mined_result, extended, presence, mined_scores
 
     @torch.no_grad()
     def _detect(
         self, priors: Tensor, feats: list
     ) -> Tuple[Tensor, Tensor, Tensor]:
-        """Score, label and regress priors by the box head.
-
-        Args:
-            priors (Tensor): Priors, shape (n, 4).
-            feats (list[Tensor]): Features of the image, each (1, C, H, W).
-
-        Returns:
-            tuple[Tensor, Tensor, Tensor]: Largest score of a class, shape
-            (n, ), that class, shape (n, ), and the box, shape (n, 4).
-        """
+        """Best scores (n, ), their classes and boxes (n, 4) of priors."""
         rois = bbox2roi([priors])
         stage = getattr(self.context, 'current_stage', None)
         if stage is None:
@@ -305,16 +294,7 @@ class SparseRegionSampler(RandomSampler):
     def _sample_pos(
         self, assign_result: AssignResult, num_expected: int, **kwargs
     ) -> Tensor:
-        """Sample positives, each class alike with ``balance_classes``.
-
-        Args:
-            assign_result (:obj:`AssignResult`): The assign result.
-            num_expected (int): Number of places.
-            **kwargs: Unused.
-
-        Returns:
-            Tensor: Indices of the sampled priors.
-        """
+        """Sample positives, with ``balance_classes`` as many of each class."""
         if not self.balance_classes:
             return super()._sample_pos(assign_result, num_expected, **kwargs)
         (pos_inds,) = torch.nonzero(assign_result.gt_inds > 0, as_tuple=True)
@@ -328,27 +308,18 @@ class SparseRegionSampler(RandomSampler):
     def _sample_neg(
         self, assign_result: AssignResult, num_expected: int, **kwargs
     ) -> Tensor:
-        """Sample negatives, un-annotated ones beyond their share come last.
-
-        Args:
-            assign_result (:obj:`AssignResult`): The assign result.
-            num_expected (int): Number of places.
-            **kwargs: Unused.
-
-        Returns:
-            Tensor: Indices of the sampled priors.
-        """
-        vouched = assign_result.get_extra_property('vouched')
-        if vouched is None:
+        """Sample negatives, un-annotated ones beyond their share last."""
+        drawn = assign_result.get_extra_property('drawn_background')
+        if drawn is None:
             return super()._sample_neg(assign_result, num_expected, **kwargs)
         (neg_inds,) = torch.nonzero(assign_result.gt_inds == 0, as_tuple=True)
         # Ground truth that was added as proposals stands in front.
-        added = len(assign_result.gt_inds) - len(vouched)
-        is_vouched = vouched[(neg_inds - added).clamp(min=0)]
+        added = len(assign_result.gt_inds) - len(drawn)
+        is_drawn = drawn[(neg_inds - added).clamp(min=0)]
         # Ranks in random order, each kind for itself.
         noise = torch.rand(len(neg_inds), device=neg_inds.device)
-        order = (noise + is_vouched).argsort()
-        num_annotated = (~is_vouched).sum()
+        order = (noise + is_drawn).argsort()
+        num_annotated = (~is_drawn).sum()
         rank = torch.arange(len(neg_inds), device=neg_inds.device)
         places = int(num_expected * self.max_unannotated_neg_fraction)
         in_excess = rank >= num_annotated + places
@@ -365,14 +336,7 @@ class SparseRegionSampler(RandomSampler):
         result: SamplingResult,
         chances: Tensor,
     ) -> None:
-        """Add up what was decided, and report it now and then.
-
-        Args:
-            assign_result (:obj:`AssignResult`): After sampling.
-            result (:obj:`SamplingResult`): The sampled priors.
-            chances (Tensor): Chance of each cell of the ground truth to be
-                what its label says, shape (k, ).
-        """
+        """Add up what was sampled, and log it every ``log_interval`` calls."""
         mined = chances[result.pos_assigned_gt_inds] < 1
         counts = dict(
             positives_labelled=(~mined).sum(),
@@ -381,11 +345,11 @@ class SparseRegionSampler(RandomSampler):
             cells_mined=((chances < 1) & (chances > 0)).sum(),
             mined_score=torch.where(chances < 1, chances, 0.0).sum(),
         )
-        vouched = assign_result.get_extra_property('vouched')
-        if vouched is not None:
-            added = len(assign_result.gt_inds) - len(vouched)
+        drawn = assign_result.get_extra_property('drawn_background')
+        if drawn is not None:
+            added = len(assign_result.gt_inds) - len(drawn)
             inds = (result.neg_inds - added).clamp(min=0)
-            counts['negatives_vouched'] = vouched[inds].sum()
+            counts['negatives_unannotated'] = drawn[inds].sum()
         counts['negatives'] = torch.as_tensor(len(result.neg_inds))
         for key, value in counts.items():
             self._counts[key] = self._counts.get(key, 0) + value
@@ -406,19 +370,14 @@ class SparseRegionSampler(RandomSampler):
 class _MinedAssignResult(AssignResult):
     """An assign result in which some of the ground truth is not real.
 
-    Attributes:
-        is_real (Tensor): Which of the boxes are cells, bool, shape (num_gts,).
-            The others are never positives when ground truth joins the priors.
+    Boxes that are not real, by ``is_real``, bool, shape (num_gts, ), are no
+    positives when ground truth joins the priors.
     """
 
     is_real: Tensor
 
     def add_gt_(self, gt_labels: Tensor) -> None:
-        """Add the ground truth to the priors, the real boxes as positives.
-
-        Args:
-            gt_labels (Tensor): Labels of all boxes, shape (num_gts, ).
-        """
+        """Add the ground truth to the priors, the real boxes as positives."""
         super().add_gt_(gt_labels)
         num_gts = len(gt_labels)
         self.gt_inds[:num_gts] = torch.where(

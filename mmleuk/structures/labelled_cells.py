@@ -3,7 +3,7 @@ from typing import Dict, Optional, Sequence, Tuple
 
 import numpy as np
 
-from mmleuk.structures import MISSING, AttributeSchema
+from .attribute_schema import MISSING, AttributeSchema
 
 
 def split_cells(

@@ -1,6 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-from mmleuk.evaluation.functional import split_cells
-from mmleuk.structures import AttributeSchema
+from mmleuk.structures import AttributeSchema, split_cells
 
 SCHEMA = AttributeSchema(
     [
