@@ -71,7 +71,7 @@ def list_images(
         if no image is a file.
 
     Raises:
-        FileNotFoundError: If a path given alone is not there.
+        FileNotFoundError: If a single path does not exist.
         ValueError: If there is no image.
         TypeError: If the input is something else.
     """

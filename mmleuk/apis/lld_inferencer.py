@@ -378,11 +378,11 @@ class LLDInferencer(DetInferencer):
             is none.
 
         Raises:
-            FileNotFoundError: If a path given alone is not there.
-            ImportError: If what reads an image in parts is not installed.
+            FileNotFoundError: If a single path does not exist.
+            ImportError: If the reader of large images is not installed.
             UnreadableImageError: If ``strict`` and an image can't be read.
             ValueError: If an argument is out of range, or the model predicts
-                what it has no name for.
+                a label without a name.
         """
         if (return_vis or show_dir) and self.visualizer is None:
             raise ValueError(

@@ -163,7 +163,7 @@ def _refuse(statement: ast.stmt, origin: str) -> NoReturn:
     code = code if len(code) < 80 else f'{code[:77]}...'
     raise ValueError(
         f'{origin}: line {statement.lineno} of its config is {code!r}, '
-        'expected literals alone, as MMEngine writes them: it may run any '
+        'expected only literals, as MMEngine writes them: it may run any '
         'code and was not run. If you trust who made it, give the config file'
     )
 

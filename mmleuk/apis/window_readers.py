@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""Read parts of images that are too large to be decoded as a whole."""
+"""Read windows of images that are too large to decode."""
 
 from abc import ABCMeta, abstractmethod
 from pathlib import Path
@@ -98,7 +98,7 @@ class VipsReader(WindowReader):
             ) from error
         self._error = pyvips.Error
         try:
-            # By default libvips fills with black what is missing or broken.
+            # By default libvips fills missing or broken parts with black.
             image = pyvips.Image.new_from_file(
                 path, access='random', fail_on='error'
             ).autorot()
@@ -183,13 +183,13 @@ def open_large(path: str) -> Optional[WindowReader]:
     if Path(path).suffix.lower() in SLIDE_EXTENSIONS:
         return SlideReader(path)
     try:
-        # Reads the header alone.
+        # Reads only the header.
         with Image.open(path) as image:
             is_large = image.width * image.height > MAX_PIXELS
     except Image.DecompressionBombError:
         is_large = True
     except (OSError, ValueError, SyntaxError):
-        # Pillow does not know it; what decodes it will say what is wrong.
+        # Unknown to Pillow; decoding it will report the error.
         is_large = False
     return VipsReader(path) if is_large else None
 

@@ -24,8 +24,8 @@ class OnnxDetector:
 
     Args:
         file (str | Path): The file.
-        providers (Sequence[str]): What runs the graph, in the order of
-            preference, see onnxruntime.
+        providers (Sequence[str]): Execution providers of onnxruntime in the
+            order of preference.
         num_threads (int, optional): Threads on the CPU. None: onnxruntime
             decides.
 

@@ -113,8 +113,8 @@ def compare(
 
     Args:
         profile (TypeProfile): Of the patient.
-        reference (Reference, optional): What to compare with.
-        attributes (Sequence[Attribute]): What to compare of the cells.
+        reference (Reference, optional): The reference.
+        attributes (Sequence[Attribute]): Attributes to compare.
         level (float): Level of the intervals, which assume independent
             cells.
 

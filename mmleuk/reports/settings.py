@@ -2,12 +2,12 @@
 from dataclasses import dataclass
 from typing import Optional, Sequence, Tuple
 
-# What is counted as a blast unless the user says otherwise.
+# Types counted as blasts by default.
 BLAST_TYPES = ('myeloblast', 'lymphoblast', 'monoblast')
 
 # Types that WHO counts as blasts in some leukaemias only: promonocytes where
 # there is monocytic differentiation, abnormal promyelocytes in acute
-# promyelocytic leukaemia. The report states the share with them beside.
+# promyelocytic leukaemia. The report also states the share with them.
 BLAST_EQUIVALENTS = ('promonocyte', 'abnormal promyelocyte')
 
 

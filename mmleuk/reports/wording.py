@@ -41,7 +41,7 @@ def percent(share: Optional[float], digits: int = 1) -> str:
 
 
 def confidence(value: Optional[float], calibrated: bool) -> str:
-    """Write how sure the model is.
+    """Write the confidence of the model.
 
     Args:
         value (float, optional): Confidence, or score if not calibrated.
@@ -75,7 +75,7 @@ def number(count: int, noun: str, plural: Optional[str] = None) -> str:
 
     Args:
         count (int): The number.
-        noun (str): What is counted.
+        noun (str): Name of the things.
         plural (str, optional): Its plural. Defaults to ``noun`` and an s.
 
     Returns:
@@ -134,7 +134,7 @@ def _round(value: float) -> str:
 def surprise(
     schema: Sequence[Attribute], cell_type: str, evidence: Evidence
 ) -> str:
-    """Say what is surprising about a cell.
+    """Describe a surprising attribute value of a cell.
 
     Args:
         schema (Sequence[Attribute]): The attributes.
@@ -211,7 +211,7 @@ def describe_cell(schema: Sequence[Attribute], found: FoundCell) -> dict:
 
 def _group(attributes: List[dict]) -> List[dict]:
     if all(item['direction'] == 'unknown' for item in attributes):
-        # Nothing is known of the type: what they are is all there is.
+        # Without evidence the attributes are only listed.
         return [dict(kind='plain', title='', items=attributes)]
     groups = []
     for kind, title in _GROUPS.items():

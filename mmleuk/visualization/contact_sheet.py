@@ -302,7 +302,7 @@ class ContactSheet:
     def _notes(
         self, labels: Sequence[int], columns: Sequence[_Column]
     ) -> List[str]:
-        """Say what is not shown."""
+        """List classes, attributes and values that are not shown."""
         notes = []
         absent = [
             name

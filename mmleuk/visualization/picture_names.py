@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Dict, Iterable, Tuple
 from urllib.parse import quote
 
-# What OpenCV writes and every browser shows.
+# Formats that OpenCV writes and every browser shows.
 _WRITABLE = ('.png', '.jpg', '.jpeg')
 # File systems take names of 255 bytes; step and ending come on top.
 _LONGEST_KEY = 200
