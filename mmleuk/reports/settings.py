@@ -10,6 +10,13 @@ BLAST_TYPES = ('myeloblast', 'lymphoblast', 'monoblast')
 # promyelocytic leukaemia. The report also states the share with them.
 BLAST_EQUIVALENTS = ('promonocyte', 'abnormal promyelocyte')
 
+# With a lower same_cell_iou, neighbours would be one cell.
+_MINIMA = dict(
+    **dict(min_fields=2, num_resamples=100, focus_ratio=0, same_cell_iou=0.1),
+    **dict(max_pictures=0, picture_size=64, max_gallery=0, crop_size=32),
+    max_cells=0,
+)
+
 
 @dataclass(frozen=True)
 class ReportSettings:
@@ -70,18 +77,7 @@ class ReportSettings:
                     f'got {name}={getattr(self, name)}, expected it between '
                     '0 and 1'
                 )
-        for name, least in (
-            ('min_fields', 2),
-            ('num_resamples', 100),
-            ('focus_ratio', 0),
-            # Below it, neighbours are taken for one cell.
-            ('same_cell_iou', 0.1),
-            ('max_pictures', 0),
-            ('picture_size', 64),
-            ('max_gallery', 0),
-            ('crop_size', 32),
-            ('max_cells', 0),
-        ):
+        for name, least in _MINIMA.items():
             if getattr(self, name) < least:
                 raise ValueError(
                     f'got {name}={getattr(self, name)}, expected at least '
