@@ -153,24 +153,14 @@ class LLDInferencer(DetInferencer):
 
     def __init__(
         self,
-        model: Optional[Union[ModelType, str]] = None,
-        weights: Optional[Union[str, Path]] = None,
-        device: Optional[str] = None,
-        scope: str = 'mmdet',
-        palette: str = 'none',
-        show_progress: bool = True,
+        model: Optional[Union[ModelType, str, Path]] = None,
+        *args,
+        **kwargs,
     ) -> None:
-        self._config_name = (
-            osp.basename(model) if isinstance(model, (str, Path)) else None
-        )
-        super().__init__(
-            model=str(model) if isinstance(model, Path) else model,
-            weights=weights,
-            device=device,
-            scope=scope,
-            palette=palette,
-            show_progress=show_progress,
-        )
+        self._config_name = None
+        if isinstance(model, (str, Path)):
+            self._config_name, model = osp.basename(model), str(model)
+        super().__init__(model, *args, **kwargs)
 
     def _init_model(
         self,

@@ -66,34 +66,14 @@ class LLDVisualizationHook(DetVisualizationHook):
         ValueError: If an interval is less than 1.
     """
 
-    def __init__(
-        self,
-        draw: bool = False,
-        interval: int = 50,
-        score_thr: float = 0.3,
-        show: bool = False,
-        wait_time: float = 0.0,
-        test_out_dir: Optional[str] = None,
-        backend_args: Optional[dict] = None,
-        test_interval: int = 1,
-    ) -> None:
-        for name, value in (
-            ('interval', interval),
-            ('test_interval', test_interval),
-        ):
+    def __init__(self, *args, test_interval: int = 1, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        intervals = dict(interval=self.interval, test_interval=test_interval)
+        for name, value in intervals.items():
             if value < 1:
                 raise ValueError(
                     f'{name} is {value}, expected a number of images >= 1'
                 )
-        super().__init__(
-            draw=draw,
-            interval=interval,
-            score_thr=score_thr,
-            show=show,
-            wait_time=wait_time,
-            test_out_dir=test_out_dir,
-            backend_args=backend_args,
-        )
         self.test_interval = test_interval
         self._names = PictureNames()
         self._index = 0
