@@ -1,7 +1,7 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 """Find cells in images, name their types and attributes, and write them down.
 
-The model comes from a checkpoint alone, or from a config and a checkpoint::
+The model is built from a checkpoint, or from a config and a checkpoint::
 
     python tools/image_demo.py fields/ epoch_20.pth --out-dir outputs
     python tools/image_demo.py fields/ CONFIG --weights epoch_20.pth
@@ -39,7 +39,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--show-dir', help='also draw into this folder')
     parser.add_argument(
-        '--device', help='such as cuda:0 or cpu; default: what is there'
+        '--device', help='such as cuda:0 or cpu (default: the best there)'
     )
     parser.add_argument(
         '--batch-size',
@@ -113,7 +113,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Predict, and say what could not be read."""
+    """Predict, and report images that could not be read."""
     args = parse_args()
     try:
         tile = args.tile and Tiling(args.tile, args.overlap, args.region)

@@ -56,7 +56,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--magnification',
-        help='take the images of this magnification alone, such as 100x',
+        help='only use images of this magnification, such as 100x',
     )
     parser.add_argument(
         '--blast-types',
@@ -77,7 +77,8 @@ def parse_args() -> argparse.Namespace:
         type=float,
         default=default.same_cell_iou,
         help='boxes that overlap by this IoU are one cell, named by the '
-        'surest; above 1 each box counts (default: %(default)s)',
+        'one of the highest confidence; above 1 each box counts '
+        '(default: %(default)s)',
     )
     parser.add_argument(
         '--level',
@@ -146,10 +147,10 @@ def make_settings(args: argparse.Namespace) -> ReportSettings:
 
 
 def print_entry(entry: PatientEntry) -> None:
-    """Say what was written for a patient.
+    """Print the files of a patient.
 
     Args:
-        entry (PatientEntry): What the index says of the patient.
+        entry (PatientEntry): Entry of the patient in the index.
     """
     # Not every terminal can show every name.
     name = (entry.patient or 'no patient named').encode(

@@ -152,7 +152,7 @@ class CellRecorder:
     def _explain(
         self, name: str, attributes: Dict[str, AttributePrediction]
     ) -> Tuple[Evidence, ...]:
-        """Look up how the values speak for the type."""
+        """Evidence for the type, cached by the values."""
         if self.profile is None:
             return ()
         values = {key: item.value for key, item in attributes.items()}

@@ -1,7 +1,7 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 import os
 
-# By first bytes: what the last part of a whole file holds.
+# Bytes near the end of a complete file, by its first bytes.
 _ENDS = {
     b'\xff\xd8\xff': b'\xff\xd9',
     b'\x89PNG\r\n\x1a\n': b'IEND',
@@ -13,14 +13,14 @@ _TAIL = 1 << 16
 def is_cut_short(path: str) -> bool:
     """Tell whether the end of a JPEG or PNG file is missing.
 
-    OpenCV fills what is missing with grey and says nothing, so that cells
-    there would be missed in silence.
+    OpenCV silently fills the missing part with grey, so that cells there
+    would be missed.
 
     Args:
-        path (str): The file, of any kind.
+        path (str): The file.
 
     Returns:
-        bool: Whether its end is missing. False for other kinds.
+        bool: Whether its end is missing. False for other formats.
     """
     with open(path, 'rb') as stream:
         head = stream.read(8)

@@ -3,7 +3,7 @@ import os
 import os.path as osp
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from mmdet.apis.det_inferencer import IMG_EXTENSIONS
@@ -71,7 +71,7 @@ def list_images(
         if no image is a file.
 
     Raises:
-        FileNotFoundError: If a path given alone is not there.
+        FileNotFoundError: If a single path does not exist.
         ValueError: If there is no image.
         TypeError: If the input is something else.
     """
@@ -83,8 +83,7 @@ def list_images(
             )
         if osp.isdir(path):
             return _list_folder(path, recursive, with_slides), path
-        inputs = [path]
-    elif isinstance(inputs, (np.ndarray, WindowReader)):
+    if isinstance(inputs, (str, os.PathLike, np.ndarray, WindowReader)):
         inputs = [inputs]
     if not isinstance(inputs, (list, tuple)):
         raise TypeError(
@@ -116,11 +115,14 @@ def list_images(
 def _list_folder(
     folder: str, recursive: bool, with_slides: bool
 ) -> List[ImageInput]:
+    """List images of a folder, without hidden files."""
     extensions = IMG_EXTENSIONS + (SLIDE_EXTENSIONS if with_slides else ())
-    images = [
-        _from_file(path, folder)
-        for path in _walk(folder, recursive, extensions)
-    ]
+    images = []
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(folders) if recursive else []
+        for name in sorted(files):
+            if name.lower().endswith(extensions) and name[0] != '.':
+                images.append(_from_file(osp.join(parent, name), folder))
     if not images:
         hint = '' if recursive else ', or folders of them with `recursive`'
         raise ValueError(
@@ -135,14 +137,3 @@ def _from_file(path: str, root: str) -> ImageInput:
     # A name that is no UTF-8 can be opened, not written.
     name = os.fsencode(name).decode('utf-8', 'replace')
     return ImageInput(name, path)
-
-
-def _walk(
-    folder: str, recursive: bool, extensions: Tuple[str, ...]
-) -> Iterator[str]:
-    """Yield paths of images, hidden files left out."""
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(folders) if recursive else []
-        for name in sorted(files):
-            if name.lower().endswith(extensions) and name[0] != '.':
-                yield osp.join(parent, name)

@@ -153,24 +153,14 @@ class LLDInferencer(DetInferencer):
 
     def __init__(
         self,
-        model: Optional[Union[ModelType, str]] = None,
-        weights: Optional[Union[str, Path]] = None,
-        device: Optional[str] = None,
-        scope: str = 'mmdet',
-        palette: str = 'none',
-        show_progress: bool = True,
+        model: Optional[Union[ModelType, str, Path]] = None,
+        *args,
+        **kwargs,
     ) -> None:
-        self._config_name = (
-            osp.basename(model) if isinstance(model, (str, Path)) else None
-        )
-        super().__init__(
-            model=str(model) if isinstance(model, Path) else model,
-            weights=weights,
-            device=device,
-            scope=scope,
-            palette=palette,
-            show_progress=show_progress,
-        )
+        self._config_name = None
+        if isinstance(model, (str, Path)):
+            self._config_name, model = osp.basename(model), str(model)
+        super().__init__(model, *args, **kwargs)
 
     def _init_model(
         self,
@@ -323,15 +313,14 @@ class LLDInferencer(DetInferencer):
             for an image that was not read or is read in parts; empty without
             ``return_vis``.
         """
-        pairs = list(
-            self.stream(inputs, batch_size, return_vis=True, **kwargs)
-            if return_vis
-            else ((r, None) for r in self.stream(inputs, batch_size, **kwargs))
+        records = list(
+            self.stream(inputs, batch_size, return_vis=return_vis, **kwargs)
         )
-        return dict(
-            predictions=[record for record, _ in pairs],
-            visualization=[drawing for _, drawing in pairs if return_vis],
-        )
+        drawings = []
+        if return_vis:
+            drawings = [drawing for _, drawing in records]
+            records = [record for record, _ in records]
+        return dict(predictions=records, visualization=drawings)
 
     def stream(
         self,
@@ -379,11 +368,11 @@ class LLDInferencer(DetInferencer):
             is none.
 
         Raises:
-            FileNotFoundError: If a path given alone is not there.
-            ImportError: If what reads an image in parts is not installed.
+            FileNotFoundError: If a single path does not exist.
+            ImportError: If the reader of large images is not installed.
             UnreadableImageError: If ``strict`` and an image can't be read.
             ValueError: If an argument is out of range, or the model predicts
-                what it has no name for.
+                a label without a name.
         """
         if (return_vis or show_dir) and self.visualizer is None:
             raise ValueError(

@@ -37,7 +37,7 @@ class ResultFiles:
 
     Args:
         folder (str | Path): Their folder. It is made.
-        header (PredictionHeader): What holds for all images.
+        header (PredictionHeader): Header of the predictions.
     """
 
     def __init__(

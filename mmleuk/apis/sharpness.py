@@ -2,8 +2,8 @@
 import cv2
 import numpy as np
 
-# Shorter side, in pixels, at which sharpness is measured: a finer scan of the
-# same field must not count as a blurred one. Fields are 640 px and more.
+# Shorter side in pixels at which sharpness is measured, so that a finer scan
+# of a field does not count as blurred. Fields have at least 640 px.
 SIDE = 512
 
 
@@ -15,9 +15,9 @@ def measure_sharpness(image: np.ndarray) -> float:
     is scaled down first, by area, to a shorter side of 512 px; a smaller one
     stays as it is.
 
-    The measure grows with the number of edges and with contrast too. It
-    orders fields of one kind: same magnification, camera and stain. A limit
-    below which a field is blurred has to be found on such fields.
+    The measure also grows with the number of edges and with contrast. So it
+    only orders fields of the same magnification, camera and stain, and a
+    limit for blurred fields has to be found on such fields.
 
     Args:
         image (np.ndarray): BGR image in [0, 255], shape (h, w, 3).

@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""Read parts of images that are too large to be decoded as a whole."""
+"""Read windows of images that are too large to decode."""
 
 from abc import ABCMeta, abstractmethod
 from pathlib import Path
@@ -8,22 +8,13 @@ from typing import Optional
 import numpy as np
 from PIL import Image
 
-# Larger images than this are read part by part. Decoded, they take three
-# bytes a pixel: 300 MB.
+# Larger images are read in parts. Decoded, this is 300 MB.
 MAX_PIXELS = 100_000_000
 
-# Formats of slide scanners, which OpenSlide reads. It reads some TIFF files
-# too, libvips reads all of them.
+# Formats of slide scanners, for OpenSlide. TIFF files are read by libvips.
 SLIDE_EXTENSIONS = (
-    '.bif',
-    '.czi',
-    '.mrxs',
-    '.ndpi',
-    '.scn',
-    '.svs',
-    '.svslide',
-    '.vms',
-    '.vmu',
+    *('.bif', '.czi', '.mrxs', '.ndpi', '.scn'),
+    *('.svs', '.svslide', '.vms', '.vmu'),
 )
 
 
@@ -32,9 +23,9 @@ class UnreadableImageError(ValueError):
 
 
 class WindowReader(metaclass=ABCMeta):
-    """An image of which windows can be read.
+    """An image that is read window by window.
 
-    Subclass it to hand images of another store to ``LLDInferencer``.
+    Subclass it to pass images from another store to ``LLDInferencer``.
 
     Args:
         width (int): Width of the image in pixels.
@@ -63,7 +54,7 @@ class WindowReader(metaclass=ABCMeta):
         """
 
     def close(self) -> None:  # noqa: B027
-        """Release what reading holds open: by default nothing."""
+        """Close open files; by default none are."""
 
 
 class ArrayReader(WindowReader):
@@ -85,8 +76,8 @@ class ArrayReader(WindowReader):
 class VipsReader(WindowReader):
     """Windows of a PNG, JPEG, TIFF or other image, by libvips.
 
-    Tiled and stripped TIFF files are read where a window needs them. Others
-    are unpacked into a temporary file once, not into memory.
+    Of tiled and stripped TIFF files only the needed parts are read. Others
+    are unpacked once into a temporary file, not into memory.
 
     Args:
         path (str): The image.
@@ -107,7 +98,7 @@ class VipsReader(WindowReader):
             ) from error
         self._error = pyvips.Error
         try:
-            # By default libvips fills with black what is missing or broken.
+            # By default libvips fills missing or broken parts with black.
             image = pyvips.Image.new_from_file(
                 path, access='random', fail_on='error'
             ).autorot()
@@ -132,9 +123,9 @@ class VipsReader(WindowReader):
 
 
 class SlideReader(WindowReader):
-    """Windows of a whole slide at its full resolution, by OpenSlide.
+    """Windows of a whole slide at full resolution, by OpenSlide.
 
-    What the scanner left out is white.
+    Areas that were not scanned are white.
 
     Args:
         path (str): The slide.
@@ -183,22 +174,22 @@ def open_large(path: str) -> Optional[WindowReader]:
 
     Returns:
         WindowReader | None: None for an image of at most ``MAX_PIXELS``, and
-        for a file of a kind unknown here.
+        for an unknown format.
 
     Raises:
-        ImportError: If what reads it is missing.
+        ImportError: If the package that reads it is missing.
         UnreadableImageError: If the file is broken.
     """
     if Path(path).suffix.lower() in SLIDE_EXTENSIONS:
         return SlideReader(path)
     try:
-        # Reads the header alone.
+        # Reads only the header.
         with Image.open(path) as image:
             is_large = image.width * image.height > MAX_PIXELS
     except Image.DecompressionBombError:
         is_large = True
     except (OSError, ValueError, SyntaxError):
-        # Pillow does not know it; what decodes it will say what is wrong.
+        # Unknown to Pillow; decoding it will report the error.
         is_large = False
     return VipsReader(path) if is_large else None
 

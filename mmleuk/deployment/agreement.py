@@ -8,31 +8,30 @@ from mmengine.structures import InstanceData
 
 from mmleuk.structures import match_detections
 
-# Boxes of one cell by two runtimes overlap nearly wholly, and two cells of one
-# type that overlap so much don't both outlive NMS.
+# Boxes of one cell by two runtimes are nearly equal; NMS leaves no two cells
+# of one type that overlap this much.
 _SAME_CELL_IOU = 0.9
 
 
 @dataclass
 class Agreement:
-    """How far the detections of two runtimes of one detector differ.
+    """Differences between the detections of two runtimes of one detector.
 
-    Cells are paired by type and place. A cell that one of them alone found is
-    held against the threshold of scores: right at it, rounding decides
-    whether a cell is there.
+    Cells are paired by type and place. The score of a cell that only one of
+    them detects is compared with the threshold, near which rounding decides.
 
     Args:
-        score_thr (float): Score above which the detector gives cells.
+        score_thr (float): Score threshold of the detector.
 
     Attributes:
         num_images (int): Images compared.
-        num_cells (int): Cells of the first that were paired.
-        num_unpaired (int): Cells that one of them alone found.
+        num_cells (int): Paired cells.
+        num_unpaired (int): Cells that only one of them detects.
         boxes (float): Largest difference of a coordinate, in pixels.
         scores (float): Largest difference of a score.
-        attribute_probs (float): Likewise of a probability.
-        alone (float): By how much at most the score of a cell that one of
-            them alone found is above ``score_thr``.
+        attribute_probs (float): Largest difference of a probability.
+        alone (float): Largest excess of the score of an unpaired cell over
+            ``score_thr``.
     """
 
     score_thr: float = 0.0
@@ -87,7 +86,7 @@ class Agreement:
             setattr(self, name, max(getattr(self, name), difference))
 
     def violations(self, box_tol: float, score_tol: float) -> List[str]:
-        """Say what differs by more than it may.
+        """List the differences above their tolerances.
 
         Args:
             box_tol (float): Largest difference of a coordinate, in pixels.

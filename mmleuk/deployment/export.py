@@ -56,12 +56,12 @@ def export_onnx(
     ``boxes`` (n, 4) in pixels of the original image, ``scores`` (n, ) in
     falling order, ``labels`` (n, ) and, of a detector with attributes,
     ``attribute_probs`` (n, sum of values). The graph normalises and pads,
-    and its operators are those of the ONNX standard alone. Thresholds of
+    and only has operators of the ONNX standard. Thresholds of
     score and NMS are those of the detector's ``test_cfg``.
 
     Args:
         detector (BaseDetector): The detector, on the CPU. See
-            :class:`ExportableDetector` for what fits.
+            :class:`ExportableDetector` for the supported ones.
         file (str | Path): The file to write. Its folder is made.
         classes (Sequence[str]): Names of the cell types.
         resize (dict, optional): Config of the transform that resizes images

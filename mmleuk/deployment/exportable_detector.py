@@ -19,7 +19,7 @@ from mmleuk.models.roi_heads.attribute_roi_head import AttributeRoIHeadMixin
 from .exportable_roi_extractor import ExportableRoIExtractor
 from .onnx_ops import nms
 
-# What an NMS config may hold. `split_thr` saves memory and changes nothing.
+# Allowed keys of an NMS config; `split_thr` does not change the result.
 _NMS_KEYS = {'type', 'iou_threshold', 'class_agnostic', 'split_thr'}
 
 
@@ -67,13 +67,13 @@ class ExportableDetector(nn.Module):
                 module.turn_on_efficient_conv_bn_eval(False)
 
     def _init_preprocessing(self, preprocessor: nn.Module) -> None:
-        """Take over what the preprocessor does to an image."""
+        """Copy the settings of the preprocessor."""
         if not isinstance(preprocessor, DetDataPreprocessor):
             raise TypeError(
                 f'export to ONNX got a {type(preprocessor).__name__}, '
                 'expected a DetDataPreprocessor'
             )
-        # MMEngine has these two under private names alone.
+        # MMEngine only has private names for these two.
         self.swaps_channels = preprocessor._channel_conversion
         is_normalised = preprocessor._enable_normalize
         mean = preprocessor.mean if is_normalised else torch.zeros(3, 1, 1)
@@ -159,7 +159,7 @@ class ExportableDetector(nn.Module):
         image = (image.float() - self.mean) / self.std
         rows = torch.arange(height, device=image.device) < image_shape[0]
         columns = torch.arange(width, device=image.device) < image_shape[1]
-        # MMDetection pads what is normalised already.
+        # MMDetection pads after normalising.
         return torch.where(
             rows[:, None] & columns, image, image.new_tensor(self.pad_value)
         )

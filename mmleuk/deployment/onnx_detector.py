@@ -12,6 +12,8 @@ from mmengine.structures import InstanceData
 from mmleuk.models.utils import attribute_fields
 from mmleuk.structures import AttributeSchema
 
+_REQUIRED_KEYS = ('classes', 'attributes', 'resize', 'min_size')
+
 
 class OnnxDetector:
     """A detector that :func:`export_onnx` wrote, run by onnxruntime.
@@ -24,8 +26,8 @@ class OnnxDetector:
 
     Args:
         file (str | Path): The file.
-        providers (Sequence[str]): What runs the graph, in the order of
-            preference, see onnxruntime.
+        providers (Sequence[str]): Execution providers of onnxruntime in the
+            order of preference.
         num_threads (int, optional): Threads on the CPU. None: onnxruntime
             decides.
 
@@ -62,19 +64,17 @@ class OnnxDetector:
             self.file, options, providers=list(providers)
         )
         self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
-        missing = {'classes', 'attributes', 'resize', 'min_size'} - set(
-            self.metadata
-        )
+        missing = set(_REQUIRED_KEYS) - set(self.metadata)
         if missing:
             raise ValueError(
                 f'{file} says nothing of {sorted(missing)}, expected a file '
                 'written by tools/deployment/export_onnx.py'
             )
-        self.classes = tuple(json.loads(self.metadata['classes']))
-        attributes = json.loads(self.metadata['attributes'])
+        classes, attributes, resize, self._min_size = (
+            json.loads(self.metadata[key]) for key in _REQUIRED_KEYS
+        )
+        self.classes = tuple(classes)
         self.schema = AttributeSchema(attributes) if attributes else None
-        self._min_size = json.loads(self.metadata['min_size'])
-        resize = json.loads(self.metadata['resize'])
         # JSON has no tuples, and a scale has to be one.
         resize = {
             key: tuple(value) if isinstance(value, list) else value

@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""NMS and RoIAlign as operators that torch.export keeps whole.
+"""NMS and RoIAlign as operators that torch.export does not trace.
 
 MMCV's own are Python functions around compiled code, which torch.export can't
 look into. These two run MMCV's code in PyTorch and become the operators
@@ -102,7 +102,7 @@ def _(feats, rois, height, width, spatial_scale, sampling_ratio, aligned):
 
 
 def translation_table() -> Dict[Callable, Callable]:
-    """Say what the operators are in ONNX.
+    """Map the operators to functions of ONNX.
 
     Returns:
         dict[Callable, Callable]: ``custom_translation_table`` of

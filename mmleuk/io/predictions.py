@@ -32,7 +32,7 @@ class PredictionWriter:
 
     Args:
         path (str | Path): The file. Its folder is made.
-        header (PredictionHeader): What holds for all images.
+        header (PredictionHeader): Header of the predictions.
     """
 
     def __init__(

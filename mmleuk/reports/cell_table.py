@@ -19,7 +19,7 @@ def cell_table(
 
     Args:
         path (Path): The file.
-        header (PredictionHeader): What holds for all images.
+        header (PredictionHeader): Header of the predictions.
 
     Yields:
         Callable: Writes cells (Iterable[FoundCell]) of a patient

@@ -113,8 +113,8 @@ def compare(
 
     Args:
         profile (TypeProfile): Of the patient.
-        reference (Reference, optional): What to compare with.
-        attributes (Sequence[Attribute]): What to compare of the cells.
+        reference (Reference, optional): The reference.
+        attributes (Sequence[Attribute]): Attributes to compare.
         level (float): Level of the intervals, which assume independent
             cells.
 
@@ -125,37 +125,31 @@ def compare(
     compared: Dict[str, List[ValueRow]] = {}
     too_few = []
     for index, cell_type in enumerate(profile.types):
-        totals = {
-            attribute.name: int(profile.counts[attribute.name][index].sum())
-            for attribute in attributes
-        }
-        most = max(totals.values(), default=0)
+        tables = [(a, profile.counts[a.name][index]) for a in attributes]
+        most = max((int(row.sum()) for _, row in tables), default=0)
         if most < _FEWEST_CELLS:
             too_few += [cell_type] if most else []
             continue
-        rows = []
-        for attribute in attributes:
-            total = totals[attribute.name]
+        compared[cell_type] = rows = []
+        for attribute, counts in tables:
+            total = int(counts.sum())
             first = 1 if len(attribute.values) == 2 else 0
-            if not total:
-                continue
-            for column in range(first, len(attribute.values)):
-                value = attribute.values[column]
+            for count, value in list(zip(counts, attribute.values))[first:]:
+                if not total:
+                    continue
                 hits, num = _look_up(
                     reference, cell_type, attribute.name, value
                 )
-                count = int(profile.counts[attribute.name][index, column])
                 rows.append(
                     ValueRow(
                         attribute.title,
                         value,
-                        share_by_cells(count, total, level),
+                        share_by_cells(int(count), total, level),
                         hits / num if num else None,
                         num,
                         _find_difference(count, total, hits, num, level),
                     )
                 )
-        compared[cell_type] = rows
     return compared, too_few
 
 

@@ -141,7 +141,7 @@ def _state_blasts(
         # 0 % of a model that never saw a blast would be false comfort.
         problem = (
             'No cell was named a blast, but the predictions do not tell '
-            'whether the model was ever taught what blasts look like. If it '
+            'whether the model was trained on blasts. If it '
             f'was, ask for {", ".join(summary.blasts)} as blast types.'
         )
     if problem:

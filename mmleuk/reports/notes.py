@@ -3,7 +3,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Dict, Iterator, List, Sequence, Tuple
+from typing import Iterator, List, Sequence, Tuple
 
 import numpy as np
 
@@ -200,8 +200,9 @@ def _on_confidence(summary: PatientSummary) -> Iterator[Note]:
             caution=summary.num_rivals > _MANY * summary.num_cells,
         )
     doubtful = sum(
-        sum(value < _DOUBTFUL for value in values)
+        value < _DOUBTFUL
         for values in summary.confidences.values()
+        for value in values
     )
     if doubtful > _MANY * summary.num_cells:
         what = 'confidence' if not summary.num_uncalibrated else 'score'
@@ -227,19 +228,17 @@ def _on_fields(
     summary: PatientSummary, labels: Sequence[str]
 ) -> Iterator[Note]:
     named = list(zip(labels, summary.fields))
-    errors = [
-        f'{label}: {field.error}' for label, field in named if field.error
-    ]
+    errors = tuple(f'{name}: {f.error}' for name, f in named if f.error)
     if errors:
         yield Note(
             'unreadable',
             'Unreadable images',
             f'Not read, and in no number here: '
             f'{number(len(errors), "image")}.',
-            items=tuple(errors),
+            items=errors,
         )
-    readable = [(label, field) for label, field in named if not field.error]
-    empty = tuple(label for label, field in readable if not field.num_cells)
+    readable = [(name, field) for name, field in named if not field.error]
+    empty = tuple(name for name, field in readable if not field.num_cells)
     if empty:
         yield Note(
             'empty-fields',
@@ -281,24 +280,18 @@ def find_blurred(summary: PatientSummary) -> List[bool]:
         the user, or far below the median of the patient's fields of the same
         scale.
     """
-    settings = summary.settings
-    known: Dict[tuple, List[float]] = {}
-    for field in summary.fields:
-        if field.focus is not None:
-            known.setdefault(field.scale, []).append(field.focus)
-    limits = {
-        scale: settings.focus_ratio * float(np.median(values))
-        for scale, values in known.items()
-        if len(values) >= _FEWEST_FOCUS
-    }
-    if settings.min_focus is not None:
-        limits = {
-            scale: max(limits.get(scale, 0.0), settings.min_focus)
-            for scale in known
-        }
+    settings, fields = summary.settings, summary.fields
+    limits = {}
+    for scale in {field.scale for field in fields}:
+        known = [f.focus for f in fields if f.scale == scale]
+        known = [focus for focus in known if focus is not None]
+        limits[scale] = settings.min_focus or 0.0
+        if len(known) >= _FEWEST_FOCUS:
+            relative = settings.focus_ratio * float(np.median(known))
+            limits[scale] = max(limits[scale], relative)
     return [
-        field.focus is not None and field.focus < limits.get(field.scale, 0.0)
-        for field in summary.fields
+        field.focus is not None and field.focus < limits[field.scale]
+        for field in fields
     ]
 
 
@@ -310,10 +303,8 @@ def _on_mixtures(summary: PatientSummary) -> Iterator[Note]:
         seen = Counter(field.scale[place] for field in summary.readable)
         if len(seen) > 1:
             parts = ', '.join(
-                f'{name or "not stated"}: {number(count, "field")}'
-                for name, count in sorted(
-                    seen.items(), key=lambda item: str(item[0])
-                )
+                f'{name or "not stated"}: {number(seen[name], "field")}'
+                for name in sorted(seen, key=str)
             )
             yield Note(
                 code,

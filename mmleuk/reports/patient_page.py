@@ -29,7 +29,7 @@ from .pictures import Picture, crop, open_image, shrink
 from .rendering import render
 from .settings import ReportSettings
 
-# Picture of the whole field, pictures of its cells by number, and why not.
+# Picture of a field, pictures of its cells by number, and an error.
 _Taken = Tuple[Optional[Picture], Dict[int, Picture], Optional[str]]
 
 _UNKNOWN = 'not stated'
@@ -39,7 +39,7 @@ NOTICE = 'Research output, not a diagnosis'
 
 @dataclass(frozen=True)
 class PatientEntry:
-    """What the index says of a patient.
+    """Entry of a patient in the index.
 
     Args:
         patient (str, optional): The patient, None of images that name none.
@@ -64,7 +64,7 @@ class PatientPage:
     Args:
         store (PatientStore): The predictions.
         patient (str, optional): One of its patients.
-        header (PredictionHeader): What holds for all images.
+        header (PredictionHeader): Header of the predictions.
         settings (ReportSettings): Settings of the report.
         image_root (str | Path, optional): Folder of the images.
         reference (Reference, optional): Reference for the attributes.
@@ -93,15 +93,15 @@ class PatientPage:
         self.summary = PatientSummary(header, settings)
 
     def make(self, stem: str, out: Path) -> Tuple[str, PatientEntry]:
-        """Make the page, and write the table of cells beside it.
+        """Make the page, and write the table of cells.
 
         Args:
             stem (str): Name of the files without their ending.
             out (Path): Folder of the files.
 
         Returns:
-            tuple[str, PatientEntry]: The page as HTML and what the index says
-            of the patient.
+            tuple[str, PatientEntry]: The page as HTML and the entry of the
+            patient in the index.
         """
         summary, table_name = self.summary, f'{stem}.csv'
         with cell_table(out / table_name, self.header) as write:

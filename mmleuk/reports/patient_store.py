@@ -20,8 +20,7 @@ class PatientStore:
     closed, so that memory does not grow with their number.
 
     Args:
-        settings (ReportSettings): Which images to take, and what names their
-            patient.
+        settings (ReportSettings): Settings of the report.
 
     Attributes:
         num_repeated (int): Records left out because an earlier one is of the
@@ -84,8 +83,8 @@ class PatientStore:
         """List the patients.
 
         Returns:
-            list[str | None]: In natural order; None, last, stands for the
-            images that name none.
+            list[str | None]: In natural order; last None, for images without
+            a patient.
         """
         rows = self._database.execute('SELECT DISTINCT patient FROM images')
         names = [_decode(row[0]) for row in rows]
@@ -135,7 +134,7 @@ def _decode(text: Optional[bytes]) -> Optional[str]:
 
 
 def _natural(text: str) -> str:
-    """Make a key by which 10 comes after 9."""
+    """Make a sort key that puts 10 after 9."""
     return re.sub(
         r'\d+', lambda match: match[0].lstrip('0').rjust(20, '0'), text
     )

@@ -21,7 +21,7 @@ from .settings import ReportSettings
 
 @dataclass(frozen=True)
 class FieldSummary:
-    """What is kept of a field.
+    """Counts of a field.
 
     Args:
         key (int): Key of its record in the :class:`PatientStore`.
@@ -59,7 +59,7 @@ class PatientSummary:
     bounded size shows.
 
     Args:
-        header (PredictionHeader): What holds for all images.
+        header (PredictionHeader): Header of the predictions.
         settings (ReportSettings): Settings of the report.
 
     Attributes:
@@ -75,7 +75,7 @@ class PatientSummary:
         self.blasts = settings.find_blasts(header.types)
         self.fields: List[FieldSummary] = []
         self.gallery = Gallery(settings.max_gallery)
-        # Blasts first, then the least certain.
+        # Blasts first, then those of the lowest confidence.
         self.table = TopK(settings.max_cells)
         self.diagnoses: Counter = Counter()
         self.confidences: Dict[str, array] = {}

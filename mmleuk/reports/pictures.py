@@ -64,7 +64,7 @@ def open_image(
 
 
 def shrink(image: Image.Image, longer_side: int) -> Picture:
-    """Picture a whole image.
+    """Make a picture of an image.
 
     Args:
         image (Image): The image.
@@ -81,7 +81,7 @@ def shrink(image: Image.Image, longer_side: int) -> Picture:
 def crop(
     image: Image.Image, bbox: Sequence[float], window: float, side: int
 ) -> Picture:
-    """Picture a cell with what lies around it.
+    """Make a picture of a cell and its surroundings.
 
     Args:
         image (Image): The image.
@@ -91,7 +91,7 @@ def crop(
         side (int): Side of the picture in pixels.
 
     Returns:
-        Picture: The picture. What lies beyond the image is white.
+        Picture: The picture, white outside of the image.
     """
     x1, y1, x2, y2 = bbox
     window = max(window, 1.1 * max(x2 - x1, y2 - y1), 1.0)

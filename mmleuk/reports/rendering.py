@@ -9,9 +9,9 @@ from markupsafe import Markup
 
 from . import wording
 
-# Nothing may be fetched, sent or embedded but what the page holds itself, and
-# no style and no script run but those whose hash is named: text from a file
-# that came through as markup would do nothing.
+# Nothing may be fetched, sent or embedded except from the page itself, and
+# only the style and script of these hashes run: text from a file that became
+# markup would have no effect.
 _POLICY = (
     "default-src 'none'; img-src data:; style-src 'sha256-{style}'; "
     "script-src 'sha256-{script}'; base-uri 'none'; form-action 'none'"
@@ -65,7 +65,7 @@ def render(template: str, footer: str, **context: Any) -> str:
     Args:
         template (str): Name of the template.
         footer (str): Text at the foot of each printed page.
-        context (dict): What the template shows. All of it is escaped.
+        context (dict): Variables of the template, all escaped.
 
     Returns:
         str: The page.

@@ -70,7 +70,7 @@ def write_reports(
             its page is written.
 
     Returns:
-        list[PatientEntry]: What the index says of each patient.
+        list[PatientEntry]: Entries of the index.
 
     Raises:
         ValueError: If the predictions are malformed, or the settings name a

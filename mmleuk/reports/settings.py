@@ -2,13 +2,20 @@
 from dataclasses import dataclass
 from typing import Optional, Sequence, Tuple
 
-# What is counted as a blast unless the user says otherwise.
+# Types counted as blasts by default.
 BLAST_TYPES = ('myeloblast', 'lymphoblast', 'monoblast')
 
 # Types that WHO counts as blasts in some leukaemias only: promonocytes where
 # there is monocytic differentiation, abnormal promyelocytes in acute
-# promyelocytic leukaemia. The report states the share with them beside.
+# promyelocytic leukaemia. The report also states the share with them.
 BLAST_EQUIVALENTS = ('promonocyte', 'abnormal promyelocyte')
+
+# With a lower same_cell_iou, neighbours would be one cell.
+_MINIMA = dict(
+    **dict(min_fields=2, num_resamples=100, focus_ratio=0, same_cell_iou=0.1),
+    **dict(max_pictures=0, picture_size=64, max_gallery=0, crop_size=32),
+    max_cells=0,
+)
 
 
 @dataclass(frozen=True)
@@ -70,18 +77,7 @@ class ReportSettings:
                     f'got {name}={getattr(self, name)}, expected it between '
                     '0 and 1'
                 )
-        for name, least in (
-            ('min_fields', 2),
-            ('num_resamples', 100),
-            ('focus_ratio', 0),
-            # Below it, neighbours are taken for one cell.
-            ('same_cell_iou', 0.1),
-            ('max_pictures', 0),
-            ('picture_size', 64),
-            ('max_gallery', 0),
-            ('crop_size', 32),
-            ('max_cells', 0),
-        ):
+        for name, least in _MINIMA.items():
             if getattr(self, name) < least:
                 raise ValueError(
                     f'got {name}={getattr(self, name)}, expected at least '

@@ -13,7 +13,7 @@ from .statistics import Share
 # Numbers and their unit stay on one line.
 _SPACE = '\u00a0'
 
-# A ratio nearer to 1 than this says nothing for a reader.
+# A ratio nearer to 1 counts as neutral.
 _NEUTRAL = 1.25
 
 # How the groups of attributes are headed, in this order.
@@ -41,7 +41,7 @@ def percent(share: Optional[float], digits: int = 1) -> str:
 
 
 def confidence(value: Optional[float], calibrated: bool) -> str:
-    """Write how sure the model is.
+    """Write the confidence of the model.
 
     Args:
         value (float, optional): Confidence, or score if not calibrated.
@@ -75,7 +75,7 @@ def number(count: int, noun: str, plural: Optional[str] = None) -> str:
 
     Args:
         count (int): The number.
-        noun (str): What is counted.
+        noun (str): Name of the things.
         plural (str, optional): Its plural. Defaults to ``noun`` and an s.
 
     Returns:
@@ -85,28 +85,13 @@ def number(count: int, noun: str, plural: Optional[str] = None) -> str:
     return f'{count:,}{_SPACE}{word}'
 
 
-def attribute_value(attribute: Attribute, value: str) -> str:
-    """Name a value of an attribute as in a sentence.
-
-    Args:
-        attribute (Attribute): The attribute.
-        value (str): Name of the value.
-
-    Returns:
-        str: ``abundant cytoplasm``.
-    """
+def _attribute_value(attribute: Attribute, value: str) -> str:
+    """Name a value of an attribute, as in ``abundant cytoplasm``."""
     return f'{value} {attribute.title.lower()}'
 
 
-def direction(evidence: Evidence) -> str:
-    """Say which way an attribute speaks.
-
-    Args:
-        evidence (Evidence): The evidence.
-
-    Returns:
-        str: ``'for'``, ``'against'`` or ``'neutral'``.
-    """
+def _direction(evidence: Evidence) -> str:
+    """Whether it is ``'for'``, ``'against'`` or ``'neutral'``."""
     if evidence.likelihood_ratio >= _NEUTRAL:
         return 'for'
     if evidence.likelihood_ratio <= 1 / _NEUTRAL:
@@ -149,7 +134,7 @@ def _round(value: float) -> str:
 def surprise(
     schema: Sequence[Attribute], cell_type: str, evidence: Evidence
 ) -> str:
-    """Say what is surprising about a cell.
+    """Describe a surprising attribute value of a cell.
 
     Args:
         schema (Sequence[Attribute]): The attributes.
@@ -162,7 +147,7 @@ def surprise(
     """
     (attribute,) = (a for a in schema if a.name == evidence.attribute)
     return (
-        f'{cell_type} with {attribute_value(attribute, evidence.value)}: '
+        f'{cell_type} with {_attribute_value(attribute, evidence.value)}: '
         f'{percent(evidence.share_of_type, 0)} of '
         f'{number(evidence.num_cells, "training cell")}'
     )
@@ -192,7 +177,7 @@ def describe_cell(schema: Sequence[Attribute], found: FoundCell) -> dict:
         described = dict(
             title=attribute.title,
             value=named.value,
-            phrase=attribute_value(attribute, named.value),
+            phrase=_attribute_value(attribute, named.value),
             confidence=named.probability
             if named.confidence is None
             else named.confidence,
@@ -203,7 +188,7 @@ def describe_cell(schema: Sequence[Attribute], found: FoundCell) -> dict:
             item = evidence[attribute.name]
             described.update(
                 asdict(item),
-                direction=direction(item),
+                direction=_direction(item),
                 factor=factor(item.likelihood_ratio),
                 ratio=ratio(item.likelihood_ratio),
             )
@@ -226,7 +211,7 @@ def describe_cell(schema: Sequence[Attribute], found: FoundCell) -> dict:
 
 def _group(attributes: List[dict]) -> List[dict]:
     if all(item['direction'] == 'unknown' for item in attributes):
-        # Nothing is known of the type: what they are is all there is.
+        # Without evidence the attributes are only listed.
         return [dict(kind='plain', title='', items=attributes)]
     groups = []
     for kind, title in _GROUPS.items():

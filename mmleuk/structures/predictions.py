@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""Records of what a detector found in images.
+"""Records of the cells that a detector found in images.
 
 :mod:`mmleuk.io.predictions` reads and writes files of them.
 """
@@ -123,8 +123,8 @@ class ImagePrediction(Struct, frozen=True, forbid_unknown_fields=True):
         width (int): In pixels, 0 for an image that could not be read.
         height (int): In pixels, likewise.
         cells (tuple[CellPrediction]): The cells.
-        patient, field, magnification, subset, diagnosis (str, optional): What
-            is known of the image.
+        patient, field, magnification, subset, diagnosis (str, optional):
+            Parsed from the name of the image.
         focus (float, optional): Its sharpness.
         error (str, optional): Why it could not be read.
     """
@@ -147,14 +147,14 @@ class ImagePrediction(Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class PredictionHeader:
-    """What holds for all images of a file of predictions.
+    """Header of a file of predictions.
 
     Args:
         types (tuple[str]): Cell types that the model knows.
         schema (AttributeSchema, optional): Attributes that it predicts. None
             for a detector without attributes.
         model (dict): config, checkpoint (names), sha256 of the checkpoint,
-            dataset (what it was trained on), score_thr; None where unknown.
+            dataset (its training data), score_thr; None if unknown.
         software (dict): Versions by package.
         created (str): Date and time in ISO 8601.
         image_root (str, optional): Folder of the images.

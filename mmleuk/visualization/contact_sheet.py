@@ -5,6 +5,7 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 import cv2
 import numpy as np
 from mmengine.visualization import Visualizer
+from PIL import Image
 
 from mmleuk.structures import MISSING, AttributeSchema
 
@@ -59,17 +60,10 @@ def cut_out(
     x1, y1, x2, y2 = bbox
     side = max(1, round(max(x2 - x1, y2 - y1) * (1 + 2 * margin)))
     left, top = round((x1 + x2 - side) / 2), round((y1 + y2 - side) / 2)
-    height, width = image.shape[:2]
-    square = np.full((side, side, 3), 255, np.uint8)
-    rows = slice(max(0, top), min(height, top + side))
-    columns = slice(max(0, left), min(width, left + side))
-    if rows.start < rows.stop and columns.start < columns.stop:
-        square[
-            rows.start - top : rows.stop - top,
-            columns.start - left : columns.stop - left,
-        ] = image[rows, columns]
+    square = Image.new('RGB', (side, side), 'white')
+    square.paste(Image.fromarray(image), (-left, -top))
     return cv2.resize(
-        square,
+        np.asarray(square),
         (size, size),
         interpolation=cv2.INTER_AREA if side > size else cv2.INTER_CUBIC,
     )
@@ -235,29 +229,14 @@ class ContactSheet:
         )
         height = top + row_height * len(labels) + _LINE * len(notes) + _GAP
         canvas = np.full((height, round(width + 2 * _GAP), 3), 255, np.uint8)
-        empty = []
         for row, label in enumerate(labels):
             y = top + row * row_height
             for x, column in zip(xs, columns):
                 area = canvas[y : y + block[1], x : x + block[0]]
-                count, chosen = blocks[label, column]
-                if not count:
-                    area[:] = _EMPTY
-                    empty.append((x, y))
-                for index, example in enumerate(chosen):
+                for index, example in enumerate(blocks[label, column][1]):
                     i, j = (pitch * k for k in divmod(index, across))
                     area[i : i + self.size, j : j + self.size] = crops[example]
-
         pen.visualizer.set_image(canvas)
-        for corner in empty:
-            pen.rectangle(
-                corner,
-                block,
-                fill=False,
-                hatch='//',
-                edgecolor=to_rgba(_HATCH),
-                linewidth=0,
-            )
         self._write_header(pen, columns, xs)
         for row, label in enumerate(labels):
             y = top + row * row_height
@@ -271,6 +250,15 @@ class ContactSheet:
             total = blocks[label, columns[0]][0]
             for x, column in zip(xs, columns):
                 count = blocks[label, column][0]
+                if not count:
+                    pen.rectangle(
+                        (x, y),
+                        block,
+                        hatch='//',
+                        facecolor=to_rgba(_EMPTY),
+                        edgecolor=to_rgba(_HATCH),
+                        linewidth=0,
+                    )
                 text = f'{count}'
                 if column.attribute is not None and count:
                     text += f' ({max(1, round(100 * count / total))} %)'
@@ -314,7 +302,7 @@ class ContactSheet:
     def _notes(
         self, labels: Sequence[int], columns: Sequence[_Column]
     ) -> List[str]:
-        """Say what is not shown."""
+        """List classes, attributes and values that are not shown."""
         notes = []
         absent = [
             name

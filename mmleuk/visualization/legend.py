@@ -89,7 +89,7 @@ def _explain_signs(
     marks: Sequence[CellMark],
     spans: Sequence[Span],
 ) -> List[Entry]:
-    """Lines, and what differs from the annotation."""
+    """Lines, and differences from the annotation."""
     suffixes = ' '.join(mark.suffix for mark in marks)
     kinds = {mark.kind for mark in marks}
     outline = 'black outline: annotated region'

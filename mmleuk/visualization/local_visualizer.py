@@ -155,17 +155,9 @@ class LLDLocalVisualizer(DetLocalVisualizer):
         """
         image = image.clip(0, 255).astype(np.uint8)
         if data_sample is not None and self._has_pixels(data_sample):
+            flags = draw_gt, draw_pred, show, wait_time, out_file
             super().add_datasample(
-                name,
-                image,
-                data_sample,
-                draw_gt,
-                draw_pred,
-                show,
-                wait_time,
-                out_file,
-                pred_score_thr,
-                step,
+                name, image, data_sample, *flags, pred_score_thr, step
             )
             return
         panels = []
@@ -216,13 +208,9 @@ class LLDLocalVisualizer(DetLocalVisualizer):
         gt = data_sample.get('gt_instances')
         ignored = data_sample.get('ignored_instances')
         pred = data_sample.get('pred_instances')
+        is_unnamed = self.attributes != 'none' and notes.schema is None
         for instances, key in ((gt, 'attributes'), (pred, 'attribute_labels')):
-            if (
-                self.attributes != 'none'
-                and notes.schema is None
-                and instances is not None
-                and key in instances
-            ):
+            if is_unnamed and instances is not None and key in instances:
                 print_log(
                     f'{self.__class__.__name__}: instances have {key}, which '
                     'are not drawn, as dataset_meta has no "attributes" to '
@@ -236,14 +224,9 @@ class LLDLocalVisualizer(DetLocalVisualizer):
 
         matches = is_false_positive = None
         missed: np.ndarray = np.zeros(0, dtype=bool)
-        if (
-            self.mark_differences
-            and draw_gt
-            and draw_pred
-            and gt is not None
-            and pred is not None
-            and 'scores' in pred
-        ):
+        has_scores = pred is not None and 'scores' in pred
+        has_both = draw_gt and draw_pred and gt is not None and has_scores
+        if self.mark_differences and has_both:
             matches, is_false_positive = compare(pred, gt, ignored)
             missed = ~np.isin(np.arange(len(gt)), matches)
 

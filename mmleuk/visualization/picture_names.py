@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Dict, Iterable, Tuple
 from urllib.parse import quote
 
-# What OpenCV writes and every browser shows.
+# Formats that OpenCV writes and every browser shows.
 _WRITABLE = ('.png', '.jpg', '.jpeg')
 # File systems take names of 255 bytes; step and ending come on top.
 _LONGEST_KEY = 200
@@ -33,12 +33,12 @@ def common_folder(paths: Iterable[str]) -> Tuple[str, ...]:
 
 
 class PictureNames:
-    """Gives the picture of each image a name of its own.
+    """Unique names for the pictures of images.
 
-    The name is the image's path below a root, so that images of one name in
-    two folders stay apart. It never leads out of the folder that it is put
-    into, whatever the path: '..' and characters that do not print are
-    replaced. An image outside of the root keeps all of its folders.
+    The name is the image's path below a root, so that images of the same name
+    in two folders get different ones. It never leads out of the folder of the
+    pictures: '..' and unprintable characters are replaced. An image outside
+    of the root keeps all of its folders.
 
     Args:
         root (Sequence[str]): Parts of the root, see :func:`common_folder`.
@@ -56,8 +56,7 @@ class PictureNames:
 
         Returns:
             str: A relative path with '/' between folders, ending in .png,
-            .jpg or .jpeg. The same image has the same one, another image
-            another one.
+            .jpg or .jpeg, different for different images.
         """
         parts = _parts(img_path)
         if parts[: len(self.root)] == self.root:
@@ -97,8 +96,8 @@ class PictureNames:
             img_path (str): Path of the image.
 
         Returns:
-            str: The relative path with '+' for '/'. What would be ambiguous is
-            quoted as in addresses.
+            str: The relative path with '+' for '/', ambiguous characters
+            quoted as in URLs.
         """
         name = self.relative_path(img_path)
         key = '+'.join(

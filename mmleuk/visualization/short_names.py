@@ -3,7 +3,7 @@
 
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
-from mmleuk.structures import Attribute, AttributeSchema
+from mmleuk.structures import AttributeSchema
 
 # As laboratories write them.
 _CLASS_ABBREVIATIONS = {
@@ -27,8 +27,8 @@ _CLASS_ABBREVIATIONS = {
     'platelet': 'PLT',
 }
 
-# The value of each of LLD's attributes that blasts are known by: a large cell,
-# fine chromatin, an irregular nucleus, nucleoli, and scanty, basophilic or
+# The values of LLD's attributes that are typical of blasts: a large cell, fine
+# chromatin, an irregular nucleus, nucleoli, and scanty, basophilic or
 # vacuolated cytoplasm.
 MARKED_VALUES = {
     'cell_size': ('large',),
@@ -65,14 +65,13 @@ def abbreviate_classes(classes: Sequence[str]) -> Tuple[str, ...]:
     return tuple(short)
 
 
-def _initials(values: Sequence[str]) -> Tuple[str, ...]:
-    """Shortest beginnings, of one length, that tell values apart."""
-    longest = max(map(len, values))
-    for length in range(1, longest + 1):
+def _initials(values: Sequence[str]) -> List[str]:
+    """Shortest prefixes of one length that differ in any case."""
+    for length in range(1, max(map(len, values))):
         short = [value[:length] for value in values]
         if len({name.lower() for name in short}) == len(values):
-            return tuple(short)
-    return tuple(values)
+            return short
+    return list(values)
 
 
 def value_codes(
@@ -81,15 +80,15 @@ def value_codes(
 ) -> Dict[str, Tuple[str, ...]]:
     """Give each value of each attribute a code of few letters.
 
-    A code is the beginning of the value's name: in small letters, or in
-    capitals where the value stands out. So "L O I" is a large cell with open
-    chromatin and an irregular nucleus, "s c r" the opposite.
+    A code is a prefix of the value's name: in small letters, or in capitals
+    for marked values. So "L O I" is a large cell with open chromatin and an
+    irregular nucleus, "s c r" the opposite.
 
     Args:
         schema (:obj:`AttributeSchema`): The attributes.
-        marked_values (Mapping[str, Sequence[str]], optional): The values that
-            stand out, by attribute. Defaults to those that blasts are known
-            by, of LLD's attributes.
+        marked_values (Mapping[str, Sequence[str]], optional): The marked
+            values by attribute. None: those of LLD that are typical of
+            blasts.
 
     Returns:
         dict[str, tuple[str]]: Codes by name of the attribute, in the order of
@@ -98,14 +97,18 @@ def value_codes(
     Raises:
         ValueError: If a marked value is none of the schema's.
     """
-    if marked_values is None:
-        marked_values = MARKED_VALUES
-    else:
-        _check_marked(schema, marked_values)
+    known = {attribute.name: attribute.values for attribute in schema}
+    for name, values in (marked_values or {}).items():
+        if not set(values) <= set(known.get(name, ())):
+            raise ValueError(
+                f'marked_values has {name!r}: {tuple(values)}, expected '
+                f'attributes and values of {known}'
+            )
+    marked = MARKED_VALUES if marked_values is None else marked_values
     return {
         attribute.name: tuple(
             code.upper()
-            if value in marked_values.get(attribute.name, ())
+            if value in marked.get(attribute.name, ())
             else code.lower()
             for value, code in zip(
                 attribute.values, _initials(attribute.values)
@@ -113,17 +116,3 @@ def value_codes(
         )
         for attribute in schema
     }
-
-
-def _check_marked(
-    schema: AttributeSchema, marked_values: Mapping[str, Sequence[str]]
-) -> None:
-    """Refuse a marked value that is none of the schema's."""
-    known: Dict[str, Attribute] = {a.name: a for a in schema}
-    for name, values in marked_values.items():
-        if name not in known or not set(values) <= set(known[name].values):
-            raise ValueError(
-                f'marked_values has {name!r}: {tuple(values)}, expected '
-                'attributes and values of '
-                f'{ {a.name: a.values for a in schema} }'
-            )

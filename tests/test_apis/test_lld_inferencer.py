@@ -529,7 +529,7 @@ def test_names_of_types_are_never_guessed(make_weights, tmp_path, tiny):
 
 def test_a_config_in_a_checkpoint_is_not_run(make_weights, tmp_path):
     for line, message in [
-        (f'open({str(tmp_path / "run")!r}, "w")', 'expected literals alone'),
+        (f'open({str(tmp_path / "run")!r}, "w")', 'expected only literals'),
         (
             "model = dict(type='pathlib.Path.touch', "
             f'self={str(tmp_path / "run")!r})',

@@ -96,12 +96,12 @@ def test_no_share_without_training_cells():
     assert blasts.unknown == ('basophil',)
 
 
-def test_none_found_is_no_zero_if_nobody_knows_what_was_taught():
+def test_none_found_is_no_zero_if_it_is_unknown_what_was_trained():
     images = [make_image(cells=[make_cell('monocyte')])]
     header = make_header(type_profile=None)
     _, blasts = count(images, header)
     assert blasts.share is None
-    assert 'whether the model was ever taught' in blasts.problem
+    assert 'whether the model was trained on blasts' in blasts.problem
     # Unless the user says so, or one was found.
     _, blasts = count(images, header, blast_types=('myeloblast',))
     assert blasts.share.value == 0
