@@ -194,6 +194,19 @@ def test_one_argument_sets_all_that_follows_from_it(tmp_path):
     assert (first.end, jump.milestones, second.begin) == (6, [6], 6)
 
 
+def test_the_miner_has_the_attributes_of_the_head(tmp_path):
+    base = tmp_path / 'base.py'
+    base.write_text(
+        f"_base_ = '{CONFIG_DIR / PBC}'\n"
+        "attributes = [dict(name='a', values=['b', 'c'])]\n"
+        'model = dict(roi_head=dict(\n'
+        '    attribute_head=dict(attributes=attributes)))\n'
+    )
+    cfg = Config.fromfile(write_child(tmp_path, base, 'mined'))
+    assert cfg.model.miner.attributes == cfg.attributes
+    assert 'attributes' not in Config.fromfile(CONFIG_DIR / MINED).model.miner
+
+
 def test_wrapped_datasets(tmp_path):
     wrapped = tmp_path / 'wrapped.py'
     wrapped.write_text(
