@@ -156,7 +156,7 @@ def mine(step: Callable, cfg: Config) -> float:
     model, hold_out = step.model, step.model.miner.hold_out
     hook = HOOKS.build(find_mining_hook(cfg))
     loader = Runner.build_dataloader(
-        dict(cfg.mining_dataloader, num_workers=0, persistent_workers=False),
+        dict(hook.dataloader_cfg, num_workers=0, persistent_workers=False),
         seed=0,
     )
     seconds, num_fields = 0.0, 0
