@@ -2,14 +2,18 @@
 """Score a checkpoint as its config says, with MMDetection's command line."""
 
 import argparse
-import os
 import os.path as osp
 
 from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmdet.evaluation import DumpDetResults
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import Config, ConfigDict
 
-from mmleuk.engine.run_config import build_runner, load_run_config
+from mmleuk.engine.run_config import (
+    add_run_arguments,
+    build_runner,
+    load_run_config,
+    parse_run_args,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -21,11 +25,6 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='path of the config')
     parser.add_argument('checkpoint', help='path or address of the weights')
-    parser.add_argument(
-        '--work-dir',
-        help='folder for logs and scores; default: `work_dir` of the config, '
-        'or else ./work_dirs/ and the name of the config',
-    )
     parser.add_argument(
         '--out',
         metavar='FILE.pkl',
@@ -46,37 +45,17 @@ def parse_args() -> argparse.Namespace:
         help='seconds for which --show shows an image',
     )
     parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='settings that replace those of the config, such as '
-        'test_dataloader.batch_size=2 key="[a,b]" key="[(a,b),(c,d)]" '
-        '(quoted and without blanks)',
-    )
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='what starts the processes of a distributed run',
-    )
-    parser.add_argument(
         '--tta',
         action='store_true',
         help='merge the predictions of several views of each image, as '
         '`tta_model` and `tta_pipeline` of the config say',
     )
-    # `torch.distributed.launch` passes it in either spelling; torchrun sets
-    # the environment variable.
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
-    args = parser.parse_args()
-    if not osp.isfile(args.config):
-        parser.error(f'there is no config {args.config}')
+    add_run_arguments(parser, 'test_dataloader.batch_size=2')
+    args = parse_run_args(parser)
     if '://' not in args.checkpoint and not osp.isfile(args.checkpoint):
         parser.error(f'there is no checkpoint {args.checkpoint}')
     if args.out is not None and not args.out.endswith(('.pkl', '.pickle')):
         parser.error(f'--out is {args.out}, expected a name ending in .pkl')
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 
 

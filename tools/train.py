@@ -2,14 +2,18 @@
 """Train a detector as its config says, with MMDetection's command line."""
 
 import argparse
-import os
 import os.path as osp
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.device import get_device
 
 from mmleuk.engine.latest_checkpoint import find_checkpoint
-from mmleuk.engine.run_config import build_runner, load_run_config
+from mmleuk.engine.run_config import (
+    add_run_arguments,
+    build_runner,
+    load_run_config,
+    parse_run_args,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -20,11 +24,6 @@ def parse_args() -> argparse.Namespace:
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='path of the config')
-    parser.add_argument(
-        '--work-dir',
-        help='folder for logs and checkpoints; default: `work_dir` of the '
-        'config, or else ./work_dirs/ and the name of the config',
-    )
     parser.add_argument(
         '--resume',
         nargs='?',
@@ -41,27 +40,8 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='scale the learning rate to the batch size actually used',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='settings that replace those of the config, such as '
-        'train_cfg.max_epochs=3 key="[a,b]" key="[(a,b),(c,d)]" (quoted and '
-        'without blanks)',
-    )
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='what starts the processes of a distributed run',
-    )
-    # `torch.distributed.launch` passes it in either spelling; torchrun sets
-    # the environment variable.
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
-    args = parser.parse_args()
-    if not osp.isfile(args.config):
-        parser.error(f'there is no config {args.config}')
+    add_run_arguments(parser, 'train_cfg.max_epochs=3')
+    args = parse_run_args(parser)
     if args.amp and get_device() == 'cpu':
         parser.error(
             'MMEngine trains in mixed precision on an accelerator only, and '
@@ -70,7 +50,6 @@ def parse_args() -> argparse.Namespace:
     if args.resume not in (None, 'auto') and '://' not in args.resume:
         if not osp.isfile(args.resume):
             parser.error(f'there is no checkpoint {args.resume} to resume')
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 
 

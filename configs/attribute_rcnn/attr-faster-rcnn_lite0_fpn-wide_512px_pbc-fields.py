@@ -2,8 +2,7 @@ _base_ = ['./attr-faster-rcnn_lite0_fpn_pbc-fields.py']
 
 from mmleuk.configs import resized
 
-# What the setting for two CPU cores leaves out: larger fields, MMDetection's
-# own widths, and a backbone that trains as a whole.
+# For a GPU: larger fields, MMDetection's widths, and no frozen layers.
 scale = (512, 512)
 neck_channels = 256
 roi_channels = 24 + 40 + neck_channels

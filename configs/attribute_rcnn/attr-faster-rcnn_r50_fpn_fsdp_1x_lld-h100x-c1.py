@@ -5,13 +5,13 @@ _base_ = './attr-faster-rcnn_r50_fpn_1x_lld-h100x-c1.py'
 runner_type = 'FlexibleRunner'
 strategy = dict(
     type='FSDPStrategy',
-    # Frozen and trained parameters lie side by side.
+    # Since some parameters of a layer are frozen, others trained.
     model_wrapper=dict(
         type='MMFullyShardedDataParallel', use_orig_params=True
     ),
     # One file, which any other runner reads.
     state_dict_cfg='full',
 )
-# Each process sees its own shard of a gradient, so that they could not agree
-# on leaving a step out.
+# A process sees only its shard of a gradient, so that processes could not
+# agree on skipping a step.
 optim_wrapper = dict(type='OptimWrapper')

@@ -17,7 +17,7 @@ model = dict(
     neck=dict(in_channels=[96, 192, 384, 768]),
 )
 
-# A transformer wants AdamW, and no decay of its position tables and norms.
+# As Swin Transformer is trained: AdamW, no decay of positions and norms.
 optim_wrapper = dict(
     optimizer=dict(_delete_=True, type='AdamW', lr=1e-4, weight_decay=0.05),
     paramwise_cfg=dict(

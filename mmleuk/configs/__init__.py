@@ -1,8 +1,8 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 """Methods that learn from sparse labels, as functions over a base config.
 
-Each function takes the config that it is a variant of and returns the keys
-that change, for the config file to assign::
+Each takes the config that it changes and returns the keys that differ, for
+a config file to assign::
 
     _base_ = './ignore-attr-faster-rcnn_lite0_fpn_pbc-fields-sparse.py'
 
@@ -10,11 +10,10 @@ that change, for the config file to assign::
 
     train_pipeline, train_dataloader = mosaic(_base_)
 
-``_base_ = ...`` has to come before the import: MMEngine takes a config that
-starts with an import for one in its lazy style. Any two-stage base will do,
-and for `naive`, `mosaic`, `crop` and `mined` a one-stage base as well. The
-base is not modified. A child of such a config overrides values of the result;
-to change the argument of a method, call the function on the plain base.
+``_base_ = ...`` has to come before the import: MMEngine reads a config that
+starts with an import in its lazy style. The base is not modified. A child
+overrides values of the result; for another argument of the method it calls
+the function again, on the plain base.
 """
 
 from .crop import crop

@@ -123,6 +123,7 @@ def _model(base: ConfigDict, hold_out: dict, target_precision: float) -> dict:
         part.sampler.type = f'mmleuk.SparseRegion{sampler}'
     if is_two_stage:
         use_region_bbox_heads(detector)
+    head = detector.get('roi_head', {}).get('attribute_head', {})
     return dict(
         _delete_=True,
         type='mmleuk.RegionMiningDetector',
@@ -133,6 +134,7 @@ def _model(base: ConfigDict, hold_out: dict, target_precision: float) -> dict:
             num_classes=bbox_heads(detector)[0].num_classes,
             hold_out=hold_out,
             target_precision=target_precision,
+            **{key: head[key] for key in ('attributes',) if key in head},
         ),
     )
 

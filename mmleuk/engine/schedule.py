@@ -18,18 +18,16 @@ def scale_schedule(
 ) -> None:
     """Stretch or shrink a schedule, in place.
 
-    Training, the rhythm of its validation and every parameter scheduler,
-    warm-up included, keep their shape and take ``factor`` times as long,
-    rounded.
+    The length of the training, the interval of validation and every parameter
+    scheduler, warm-up included, are multiplied by ``factor`` and rounded.
 
     Args:
         cfg (Config): With ``train_cfg`` and, if there are any,
             ``param_scheduler`` (a dict or a list of dicts).
         factor (float): The factor, above 0.
-        units (Sequence[str]): What to scale: times that are stated in
-            ``'epochs'``, in ``'iterations'`` or in either. Where an epoch
-            changes its number of iterations, the epochs alone change.
-            Defaults to both.
+        units (Sequence[str]): Units of the times to scale: ``'epochs'``,
+            ``'iterations'`` or both. If an epoch gets another number of
+            iterations, scale epochs only.
 
     Raises:
         ValueError: If the factor is not positive, no epoch or iteration is

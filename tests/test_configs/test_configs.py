@@ -24,6 +24,22 @@ CONFIGS = sorted(
     if '_base_' not in path.parts
 )
 IMG_SHAPE = (64, 96)
+# What MMEngine and our tools read of a config, and the variables of our bases.
+# Nothing else may be left over in a config.
+KEYS = {
+    f'{part}_{key}'
+    for part in ('train', 'val', 'test')
+    for key in ('cfg', 'dataloader', 'evaluator', 'pipeline')
+}
+KEYS |= {'tta_model', 'tta_pipeline', 'visualizer', 'vis_backends'}
+KEYS |= {'auto_scale_lr', 'model', 'optim_wrapper', 'param_scheduler'}
+KEYS |= {'custom_hooks', 'default_hooks', 'log_level', 'log_processor'}
+KEYS |= {'default_scope', 'env_cfg', 'load_from', 'resume', 'self_training'}
+KEYS |= {'runner_type', 'strategy'}
+VARIABLES = {'backend_args', 'data_root', 'dataset_type', 'eval_meta_keys'}
+VARIABLES |= {'metainfo', 'scale', 'subset', 'base_lr', 'max_epochs'}
+VARIABLES |= {'checkpoint', 'fc_channels', 'neck_channels', 'num_classes'}
+VARIABLES |= {'roi_channels', 'roi_head', 'stacked_convs', 'stages'}
 BRANCHES = ('sup', 'unsup_teacher', 'unsup_student')
 
 
@@ -170,3 +186,4 @@ def test_datasets_and_model_agree(name):
     assert cfg.val_evaluator.type == 'mmleuk.LLDMetric'
     assert cfg.default_scope == 'mmdet'
     assert 'custom_imports' not in cfg
+    assert set(cfg) <= KEYS | VARIABLES

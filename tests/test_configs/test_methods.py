@@ -68,16 +68,6 @@ ARGUMENTS = dict(soft_teacher='max_iters=100', self_training="labeller='a.py'")
 # Methods that need one RoI head, and a RoI head at all.
 PLAIN_ONLY = ('sla_det', 'soft_teacher')
 TWO_STAGE_ONLY = (*PLAIN_ONLY, 'self_mined')
-# Keys that MMEngine or MMDetection read, and variables that bases name as
-# theirs do.
-RUNNER_KEYS = set(Config.fromfile(CONFIG_DIR / PBC)) | {
-    'custom_hooks',
-    'runner_type',
-    'self_training',
-    'strategy',
-}
-VARIABLES = {'checkpoint', 'metainfo', 'roi_channels', 'stages', 'subset'}
-VARIABLES |= {'roi_head', 'stacked_convs'}
 
 
 def write_child(folder, base, method, arguments=''):
@@ -122,7 +112,8 @@ def test_a_method_over_any_base(method, base, tmp_path):
             Config.fromfile(write_child(tmp_path, base, method))
         return
     cfg = Config.fromfile(write_child(tmp_path, base, method))
-    build_and_train(cfg, 14)
+    if 'model' in METHODS[method]:
+        build_and_train(cfg, 14)
     plain = Config.fromfile(CONFIG_DIR / base)
     allowed = set(plain) | set(METHODS[method])
     assert set(cfg) <= allowed
@@ -151,11 +142,6 @@ def test_a_method_does_not_modify_its_base(method):
             result += item
             item.clear()
     assert base == before
-
-
-@pytest.mark.parametrize('name', CONFIGS)
-def test_no_scratch_keys(name):
-    assert set(Config.fromfile(CONFIG_DIR / name)) <= RUNNER_KEYS | VARIABLES
 
 
 @pytest.mark.parametrize('path', sorted(CONFIG_DIR.rglob('*.py')), ids=str)
@@ -192,6 +178,19 @@ def test_one_argument_sets_all_that_follows_from_it(tmp_path):
     assert hook.release == released.switch_epoch == 3
     _, first, jump, second = cfg.param_scheduler
     assert (first.end, jump.milestones, second.begin) == (6, [6], 6)
+
+
+def test_the_miner_has_the_attributes_of_the_head(tmp_path):
+    base = tmp_path / 'base.py'
+    base.write_text(
+        f"_base_ = '{CONFIG_DIR / PBC}'\n"
+        "attributes = [dict(name='a', values=['b', 'c'])]\n"
+        'model = dict(roi_head=dict(\n'
+        '    attribute_head=dict(attributes=attributes)))\n'
+    )
+    cfg = Config.fromfile(write_child(tmp_path, base, 'mined'))
+    assert cfg.model.miner.attributes == cfg.attributes
+    assert 'attributes' not in Config.fromfile(CONFIG_DIR / MINED).model.miner
 
 
 def test_wrapped_datasets(tmp_path):

@@ -44,6 +44,15 @@ def test_models_differ_in_what_is_compared_alone(step_time):
         assert roi_head == regions.roi_head
 
 
+def test_hooks_of_the_config_are_found(step_time):
+    cfg = Config.fromfile(step_time.ROOT / MINED)
+    mining = step_time.find_hook(cfg, 'RegionMiningHook')
+    assert mining.dataloader.dataset.pipeline == cfg.test_pipeline
+    last = step_time.find_hook(cfg, 'PipelineSwitchHook')
+    assert last.switch_epoch == mining.begin
+    assert 'RandomChoice' in [step.type for step in last.switch_pipeline]
+
+
 @pytest.fixture(scope='module')
 def mined_weights():
     register_all_modules()

@@ -6,7 +6,7 @@ scale = (400, 400)
 train_pipeline = [
     dict(type='LoadImageFromFile', backend_args={{_base_.backend_args}}),
     dict(type='mmleuk.LoadLLDAnnotations', with_bbox=True),
-    # Mild, for stain is evidence: basophilia and granules are colours. Not
+    # Mild, since basophilia and granules are colours. Not
     # PhotoMetricDistortion, which permutes the channels of every other image.
     dict(
         type='YOLOXHSVRandomAug',
@@ -15,7 +15,7 @@ train_pipeline = [
         value_delta=30,
     ),
     dict(type='Resize', scale=scale, keep_ratio=True),
-    # Cells have no upright position: all eight ways to lay a field are equal.
+    # Cells have no upright position: all eight orientations are equal.
     dict(
         type='RandomFlip',
         prob=[0.25, 0.25, 0.25],

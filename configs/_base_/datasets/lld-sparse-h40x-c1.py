@@ -13,8 +13,8 @@ train_dataloader = dict(
         # Order of the rectangle's four numbers in text labels; 'x1x2y1y2' or
         # 'x1y1x2y2' where the files leave it open.
         region_order='auto',
-        # A rectangle without cells still holds true background, and what lies
-        # outside may hold cells to mine.
+        # A rectangle without cells is true background, and there may be cells
+        # to mine outside.
         filter_cfg=dict(filter_empty_gt=False, min_size=32),
     )
 )

@@ -28,7 +28,7 @@ train_pipeline = [
     dict(type='LoadImageFromFile', backend_args=backend_args),
     dict(type='mmleuk.LoadLLDAnnotations', with_bbox=True),
     dict(type='Resize', scale=scale, keep_ratio=True),
-    # Cells have no upright position: every flip is as likely as none.
+    # Cells have no upright position: each flip is as likely as none.
     dict(
         type='RandomFlip',
         prob=[0.25, 0.25, 0.25],
@@ -76,7 +76,7 @@ train_dataloader = dict(
         backend_args=backend_args,
     ),
 )
-# LLD has no third split: as its authors do, validate on the test split.
+# LLD has no third split: as its authors do, we validate on the test split.
 val_dataloader = dict(
     batch_size=1,
     num_workers=2,

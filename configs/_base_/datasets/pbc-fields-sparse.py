@@ -5,8 +5,8 @@ _base_ = './pbc-fields.py'
 train_dataloader = dict(
     dataset=dict(
         ann_file='json_labels/train_sparse.json',
-        # A rectangle without cells still holds true background, and what lies
-        # outside may hold cells to mine.
+        # A rectangle without cells is true background, and there may be cells
+        # to mine outside.
         filter_cfg=dict(filter_empty_gt=False, min_size=32),
     )
 )

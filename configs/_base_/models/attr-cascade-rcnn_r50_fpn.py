@@ -2,7 +2,7 @@ _base_ = ['mmdet::_base_/models/cascade-rcnn_r50_fpn.py']
 
 num_classes = 14
 
-# One row a stage: spread of the box targets and least overlap of a positive.
+# For each stage: spread of the box targets and least IoU of a positive.
 stages = [
     dict(stds=[0.1, 0.1, 0.2, 0.2], iou_thr=0.5),
     dict(stds=[0.05, 0.05, 0.1, 0.1], iou_thr=0.6),

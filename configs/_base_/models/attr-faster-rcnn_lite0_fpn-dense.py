@@ -1,20 +1,20 @@
 _base_ = './attr-faster-rcnn_lite0_fpn-few-cells.py'
 
 # For fields of some 25 cells, many of them small. Sides of the boxes (square
-# root of the area: least, median, greatest) over train fields, in pixels of
+# root of the area: minimum, median, maximum) over train fields, in pixels of
 # the network's input: bccd_fields at 480 px: platelets 14, 30, 54,
 # erythrocytes 24, 72, 119, white cells 49, 153, 208; synthetic films of 40x:
 # 18, 40, 64.
 #
-# In tests the NMS stays MMDetection's, IoU 0.5 for detections and 0.7 for
-# proposals. Most cells of bccd_fields touch another, but of 3825 only 14
-# overlap one of their type by more than 0.5, and 2 by more than 0.7. So do the
-# 100 detections of an image: no train field has more than 35 cells.
+# Tests keep MMDetection's NMS, IoU 0.5 for detections and 0.7 for proposals:
+# of 3825 cells of bccd_fields only 14 overlap one of their type by more than
+# 0.5, and 2 by more than 0.7. They also keep its 100 detections of an image:
+# no train field has more than 35 cells.
 model = dict(
-    # Anchors of 32 and 48 px at stride 8, and so on. MMDetection's one scale
-    # of 8 gives 85 % of the platelets and 24 % of the cells of the films no
-    # anchor with an IoU of 0.3; these leave 1 % of the platelets, and no other
-    # cell.
+    # Anchors of 32 and 48 px at stride 8, and so on. With MMDetection's one
+    # scale of 8, 85 % of the platelets and 24 % of the cells of the films have
+    # no anchor with an IoU of 0.3; with these 1 % of the platelets and no
+    # other cell.
     rpn_head=dict(anchor_generator=dict(scales=[4, 6])),
     train_cfg=dict(rpn_proposal=dict(nms_pre=1000)),
     test_cfg=dict(rpn=dict(nms_pre=1000, max_per_img=300)),

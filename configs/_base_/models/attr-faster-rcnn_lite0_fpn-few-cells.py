@@ -1,11 +1,11 @@
 _base_ = './attr-faster-rcnn_lite0_fpn.py'
 
-# For few labelled cells, each of which has to teach as much as it can.
+# For few labelled cells: more RoIs of each in training.
 #
-# A looser NMS of the proposals in training leaves two to three times as many
-# on a cell, and the samplers take them: of 75 labelled cells the RoI head
-# learns boxes from too few. Half of the RoIs may be positive, so that there
-# are not many more of them. Tests keep MMDetection's NMS.
+# A looser NMS of the training proposals leaves two to three times as many on a
+# cell: with 75 labelled cells the RoI head learns boxes from too few RoIs
+# otherwise. Up to half of the RoIs are positive, so that their total number
+# hardly grows. Tests keep MMDetection's NMS.
 model = dict(
     roi_head=dict(attribute_max_rois=24),
     train_cfg=dict(

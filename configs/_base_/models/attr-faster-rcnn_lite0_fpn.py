@@ -24,7 +24,7 @@ model = dict(
         type='mmleuk.AttributeRoIHead',
         bbox_roi_extractor=dict(type='mmleuk.RobustSingleRoIExtractor'),
         attribute_max_rois=12,
-        # Texture lives at the fine strides, meaning at the deep levels.
+        # Texture is in the fine strides, semantics in the deep levels.
         attribute_source='early+neck',
         attribute_roi_extractor=dict(
             type='mmleuk.RobustGenericRoIExtractor',

@@ -10,8 +10,8 @@ model = dict(
         type='mmleuk.AttributeRoIHead',
         bbox_roi_extractor=dict(type='mmleuk.RobustSingleRoIExtractor'),
         bbox_head=dict(num_classes=num_classes),
-        # Texture lives at the fine strides: a cell of up to 224 px is pooled
-        # at stride 4, and at twice the resolution of the box branch.
+        # Texture is in the fine strides: a cell of up to 224 px is pooled at
+        # stride 4, at twice the resolution of the box branch.
         attribute_roi_extractor=dict(
             type='mmleuk.RobustSingleRoIExtractor',
             roi_layer=dict(type='RoIAlign', output_size=14, sampling_ratio=0),
@@ -22,8 +22,8 @@ model = dict(
         attribute_head=dict(type='mmleuk.AttributeHead', in_channels=256),
     ),
     train_cfg=dict(
-        # Ignored cells and un-annotated area are neither object nor
-        # background, which MMDetection leaves off by default.
+        # Ignored cells and un-annotated area are neither positive nor
+        # background; MMDetection's default is not to ignore anything.
         rpn=dict(
             assigner=dict(
                 type='mmleuk.RegionMaxIoUAssigner', ignore_iof_thr=0.5

@@ -2,7 +2,7 @@ _base_ = './attr-faster-rcnn_lite0_fpn-dense.py'
 
 num_classes = 3
 
-# The same detector without its attribute branches: these cells have none.
+# The same detector without attribute branches: these cells have no attributes.
 roi_head = {
     key: value
     for key, value in _base_.model.roi_head.items()

@@ -12,8 +12,8 @@ model = dict(
         _delete_=True,
         type='mmleuk.EfficientNetLite',
         arch='lite0',
-        # At 400 px a white cell is 50 px and more across, which the anchors
-        # from stride 8 on fit; a level at stride 4 is the dearest of all.
+        # At 400 px a white cell is 50 px wide or more, which anchors from
+        # stride 8 on fit; a level at stride 4 costs more than all others.
         out_indices=(1, 2, 3),
         frozen_stages=1,
         init_cfg=dict(
@@ -36,7 +36,7 @@ model = dict(
             in_channels=neck_channels,
             fc_out_channels=fc_channels,
             num_classes=num_classes,
-            # Few cells a class, and all classes are boxed alike.
+            # There are few cells of a class, and boxes of all are alike.
             reg_class_agnostic=True,
         ),
     ),

@@ -1,8 +1,8 @@
 # Frequently modified parameters. On the 87 train fields of pbc_fields an epoch
 # is 22 steps.
 max_epochs = 20
-# For batches of 4. AdamW, since features of a backbone without normalised
-# outputs differ in scale from level to level.
+# For batches of 4. AdamW, since the outputs of this backbone are not
+# normalised and differ in scale from level to level.
 base_lr = 3e-4
 
 train_cfg = dict(

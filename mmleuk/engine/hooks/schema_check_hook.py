@@ -1,6 +1,6 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 import re
-from typing import Any, Iterator, List, Optional, Tuple
+from typing import Any, Iterable, Iterator, List, Optional, Tuple
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -24,7 +24,8 @@ class SchemaCheckHook(Hook):
     merges test-time augmentations. All datasets have to state the same
     classes in the same order, as many as the model has; and the same
     attributes and values as the model, in its order. A dataset without
-    attributes fits any model.
+    attributes fits any model. What is tested has to fit the data that the
+    checkpoint was trained on, too.
     """
 
     priority = 'VERY_HIGH'
@@ -32,9 +33,17 @@ class SchemaCheckHook(Hook):
     def __init__(self) -> None:
         # Where classes were stated first, and the classes.
         self._stated: Optional[Tuple[str, tuple]] = None
+        # What the loaded checkpoint says of its training data.
+        self._trained_on: dict = {}
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Keep what the checkpoint says of its training data."""
+        self._trained_on = checkpoint.get('meta', {}).get('dataset_meta') or {}
 
     def before_train(self, runner: Runner) -> None:
         """Check the data to train on and to validate on."""
+        # A model that is fine-tuned may come from any data.
+        self._trained_on = {}
         self._check(runner, 'train')
         if runner.val_loop is not None:
             self._check(runner, 'val')
@@ -53,6 +62,7 @@ class SchemaCheckHook(Hook):
         for dataset in unwrap_dataset(getattr(runner, name).dataset):
             self._check_classes(name, dataset.metainfo, runner.model)
             self._check_attributes(name, dataset.metainfo, runner.model)
+            self._check_checkpoint(name, dataset.metainfo)
 
     def _check_classes(self, name: str, metainfo: dict, model) -> None:
         """Raise an error if the classes aren't those of data and model."""
@@ -81,21 +91,35 @@ class SchemaCheckHook(Hook):
         """Raise an error if the attributes aren't those of the model."""
         if not metainfo.get('attributes'):
             return
-        expected = _values(AttributeSchema(metainfo['attributes']))
+        expected = _names(metainfo['attributes'])
         for where, schema in _model_values(model, 'schema', AttributeSchema):
-            if _values(schema) != expected:
+            if _names(schema) != expected:
                 raise ValueError(
                     f'{where or "the model"} has the attributes '
-                    f'{_values(schema)}, expected those of the dataset of '
+                    f'{_names(schema)}, expected those of the dataset of '
                     f'{name} in the same order: {expected}. Give '
                     f'{where or "tta_model"} in the config `attributes=` what '
                     "the dataset has as `metainfo['attributes']`"
                 )
 
+    def _check_checkpoint(self, name: str, metainfo: dict) -> None:
+        """Raise an error if the checkpoint was trained on another schema."""
+        for key, read in (('classes', tuple), ('attributes', _names)):
+            if not (self._trained_on.get(key) and metainfo.get(key)):
+                continue
+            trained, tested = read(self._trained_on[key]), read(metainfo[key])
+            if trained != tested:
+                raise ValueError(
+                    f'the dataset of {name} has the {key} {tested}, expected '
+                    'those that the checkpoint was trained on, in the same '
+                    f'order: {trained}. Give the dataset the `metainfo` and '
+                    'the `class_map` of the training'
+                )
 
-def _values(schema: AttributeSchema) -> List[tuple]:
-    """Attributes and values of a schema: titles are up to the data."""
-    return [(attribute.name, attribute.values) for attribute in schema]
+
+def _names(attributes: Iterable) -> List[tuple]:
+    """Attributes and values by name: titles are up to the data."""
+    return [(item.name, item.values) for item in AttributeSchema(attributes)]
 
 
 def _model_values(

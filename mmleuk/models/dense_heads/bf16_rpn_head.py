@@ -16,14 +16,6 @@ class BF16RPNHead(RPNHead):
     """
 
     def forward_single(self, x: Tensor) -> Tuple[Tensor, Tensor]:
-        """Score and regress the anchors of one level.
-
-        Args:
-            x (Tensor): Features of the level, shape (N, C, H, W).
-
-        Returns:
-            tuple[Tensor, Tensor]: Logits (N, num_anchors, H, W) and box
-            deltas (N, num_anchors * 4, H, W), both float32.
-        """
+        """Score and regress the anchors of a level, in float32."""
         cls_score, bbox_pred = super().forward_single(x)
         return cls_score.float(), bbox_pred.float()

@@ -100,18 +100,10 @@ class AttributeRoIHeadMixin:
         rpn_results_list: InstanceList,
         batch_data_samples: SampleList,
     ) -> Dict[str, Tensor]:
-        """Compute the losses of the boxes and of the attributes.
+        """Add ``loss_attribute`` and ``acc_attribute`` to the box losses.
 
-        Args:
-            x (tuple[Tensor]): Levels of the neck, each (N, C, H, W).
-            rpn_results_list (list[:obj:`InstanceData`]): Proposals.
-            batch_data_samples (list[:obj:`DetDataSample`]): Samples whose
-                ``gt_instances`` have ``attributes``, (k, num_attributes)
-                int64 with ``MISSING`` where unknown.
-
-        Returns:
-            dict[str, Tensor]: The parent's losses, ``loss_attribute`` and
-            ``acc_attribute``.
+        ``gt_instances`` of the samples need ``attributes``: codes, (k,
+        num_attributes) int64, ``MISSING`` where unknown.
         """
         losses = super().loss(x, rpn_results_list, batch_data_samples)
         sampling_results, self._sampling_results = self._sampling_results, None
@@ -220,22 +212,10 @@ class AttributeRoIHeadMixin:
         rescale: bool = False,
         **kwargs,
     ) -> InstanceList:
-        """Detect cells and classify their attributes.
+        """Add the fields of :meth:`BaseAttributeHead.predict` to detections.
 
-        Args:
-            x (tuple[Tensor]): Levels of the neck, each (N, C, H, W).
-            batch_img_metas (list[dict]): Meta information of the images.
-            rpn_results_list (list[:obj:`InstanceData`]): Proposals.
-            rcnn_test_cfg (:obj:`ConfigDict`): ``test_cfg`` of the R-CNN. With
-                None, the parent returns raw scores of all proposals, without
-                attributes.
-            rescale (bool): Whether to return boxes in original pixels.
-            **kwargs: Other arguments of the parent.
-
-        Returns:
-            list[:obj:`InstanceData`]: Detections of each image: ``bboxes``,
-            ``scores``, ``labels`` and the fields of
-            :meth:`BaseAttributeHead.predict`.
+        If ``rcnn_test_cfg`` is None, the parent returns raw scores of all
+        proposals, which get no attributes.
         """
         results_list = super().predict_bbox(
             x,
@@ -266,17 +246,7 @@ class AttributeRoIHeadMixin:
         rpn_results_list: InstanceList,
         batch_data_samples: SampleList,
     ) -> tuple:
-        """Run the network alone, without any post-processing.
-
-        Args:
-            x (tuple[Tensor]): Levels of the neck, each (N, C, H, W).
-            rpn_results_list (list[:obj:`InstanceData`]): Proposals.
-            batch_data_samples (list[:obj:`DetDataSample`]): The samples.
-
-        Returns:
-            tuple: The parent's outputs and the attribute logits of the
-            proposals, shape (n, sum of values).
-        """
+        """Append attribute logits of the proposals to the parent's outputs."""
         outputs = super().forward(x, rpn_results_list, batch_data_samples)
         proposals = [results.bboxes for results in rpn_results_list]
         metas = [sample.metainfo for sample in batch_data_samples]

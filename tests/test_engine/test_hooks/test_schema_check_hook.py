@@ -161,3 +161,38 @@ def test_the_miner(miner):
     model.miner = MODELS.build(dict(cfg.model.miner, **miner))
     with pytest.raises(ValueError, match='miner'):
         SchemaCheckHook().before_train(make_runner(model, fields))
+
+
+@pytest.mark.parametrize('part', ['val', 'test'])
+@pytest.mark.parametrize(
+    'trained_on',
+    [
+        dict(classes=['other', 'blast', 'none']),
+        dict(classes=CLASSES, attributes=ATTRIBUTES[::-1]),
+    ],
+)
+def test_a_checkpoint_of_other_data(part, trained_on):
+    """As many classes, in another order: scores would mean nothing."""
+    runner = make_runner(make_model(), Fields(), Fields(), Fields())
+    hook = SchemaCheckHook()
+    checkpoint = dict(meta=dict(dataset_meta=trained_on))
+    hook.after_load_checkpoint(runner, checkpoint)
+    with pytest.raises(ValueError, match='the checkpoint was trained on'):
+        getattr(hook, f'before_{part}')(runner)
+    # It may be fine-tuned.
+    hook.before_train(runner)
+    getattr(hook, f'before_{part}')(runner)
+
+
+@pytest.mark.parametrize(
+    'meta',
+    [
+        {},
+        dict(dataset_meta=None),
+        dict(dataset_meta=dict(classes=list(CLASSES), attributes=ATTRIBUTES)),
+    ],
+)
+def test_a_checkpoint_that_fits_or_says_nothing(meta):
+    hook = SchemaCheckHook()
+    hook.after_load_checkpoint(None, dict(meta=meta))
+    hook.before_test(make_runner(make_model(), test=Fields()))

@@ -113,17 +113,17 @@ def make_step(
     return step
 
 
-def find_mining_hook(cfg: Config) -> ConfigDict:
-    """Find the config of the hook that lets the teacher look."""
-    return next(h for h in cfg.custom_hooks if 'RegionMiningHook' in h.type)
+def find_hook(cfg: Config, name: str) -> ConfigDict:
+    """Find the config of the last custom hook of this type."""
+    return [h for h in cfg.custom_hooks if h.type.split('.')[-1] == name][-1]
 
 
 def mine(step: Callable, cfg: Config) -> float:
     """Run one mining pass; return seconds a field, without loading."""
     model, hold_out = step.model, step.model.miner.hold_out
-    hook = HOOKS.build(find_mining_hook(cfg))
+    hook = HOOKS.build(find_hook(cfg, 'RegionMiningHook'))
     loader = Runner.build_dataloader(
-        dict(cfg.mining_dataloader, num_workers=0, persistent_workers=False),
+        dict(hook.dataloader_cfg, num_workers=0, persistent_workers=False),
         seed=0,
     )
     seconds, num_fields = 0.0, 0
@@ -160,7 +160,7 @@ def main() -> None:
         seconds_a_field = mine(steps['mined'], cfg)
         # Fields as the student sees them once the burn-in is over.
         dataset = copy.deepcopy(cfg.train_dataloader.dataset)
-        dataset.pipeline = cfg.mining_pipeline
+        dataset.pipeline = find_hook(cfg, 'PipelineSwitchHook').switch_pipeline
         loader = Runner.build_dataloader(
             dict(
                 batch_size=cfg.train_dataloader.batch_size,
@@ -202,7 +202,7 @@ def main() -> None:
     step = statistics.median(times[REGIONS])
     # Passes in the config's schedule, those of the held-out fields counted by
     # their share.
-    hook = HOOKS.build(find_mining_hook(cfg))
+    hook = HOOKS.build(find_hook(cfg, 'RegionMiningHook'))
     num_epochs = cfg.train_cfg.max_epochs
     passes = sum(
         1 if hook.is_of_all_fields(epoch) else cfg.model.miner.hold_out.share

@@ -5,12 +5,7 @@ from typing import Dict, Optional, Sequence
 
 import torch
 from mmcv.cnn import ConvModule
-from mmdet.utils import (
-    ConfigType,
-    OptConfigType,
-    OptMultiConfig,
-    reduce_mean,
-)
+from mmdet.utils import ConfigType, OptMultiConfig, reduce_mean
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn.functional import softmax
@@ -145,13 +140,9 @@ class AttributeHead(BaseAttributeHead):
         conv_channels (int): Channels of each.
         num_fcs (int): Number of fully connected layers before the last.
         fc_channels (int): Channels of each.
-        dropout (float): Dropout before the last layer.
         box_size_unit (float, optional): Unit of the sides of a box in pixels
             of the original image, about the side of a common cell. None
             leaves the sides out.
-        conv_cfg (dict, optional): Config of the convolutions.
-        norm_cfg (dict, optional): Config of their normalisation. It must not
-            be one over the batch, which may have no RoI.
         loss_attribute (dict): Config of the loss of one branch.
         loss_weight (float): Factor of the mean over the branches.
         init_cfg (dict | list[dict], optional): Initialisation config.
@@ -165,10 +156,7 @@ class AttributeHead(BaseAttributeHead):
         conv_channels: int = 128,
         num_fcs: int = 1,
         fc_channels: int = 256,
-        dropout: float = 0.0,
         box_size_unit: Optional[float] = 100.0,
-        conv_cfg: OptConfigType = None,
-        norm_cfg: OptConfigType = None,
         loss_attribute: ConfigType = dict(
             type='mmdet.CrossEntropyLoss', use_sigmoid=False
         ),
@@ -191,8 +179,6 @@ class AttributeHead(BaseAttributeHead):
                     conv_channels,
                     3,
                     padding=1,
-                    conv_cfg=conv_cfg,
-                    norm_cfg=norm_cfg,
                 )
                 for i in range(num_convs)
             ]
@@ -204,7 +190,7 @@ class AttributeHead(BaseAttributeHead):
         for _ in range(num_fcs):
             layers += [nn.Linear(channels, fc_channels), nn.ReLU(True)]
             channels = fc_channels
-        self.fcs = nn.Sequential(*layers, nn.Dropout(dropout))
+        self.fcs = nn.Sequential(*layers)
         self.fc_attribute = nn.Linear(channels, self.schema.num_values)
 
     def forward(self, x: Tensor, box_sizes: Tensor) -> Tensor:

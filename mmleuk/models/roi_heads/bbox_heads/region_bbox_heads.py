@@ -60,18 +60,7 @@ class RegionBBoxHeadMixin:
         rcnn_train_cfg: ConfigDict,
         concat: bool = True,
     ) -> tuple:
-        """Compute the targets of the sampled RoIs.
-
-        Args:
-            sampling_results (list[:obj:`SamplingResult`]): RoIs of each image,
-                with ``pos_chances`` where cells were mined.
-            rcnn_train_cfg (:obj:`ConfigDict`): ``train_cfg`` of the R-CNN.
-            concat (bool): Whether to put the images together.
-
-        Returns:
-            tuple: Labels (n, ), their weights (n, ), box targets (n, 4) and
-            their weights (n, 4): tensors, or lists with one for each image.
-        """
+        """Change the box weights in the targets of the parent."""
         targets = super().get_targets(
             sampling_results, rcnn_train_cfg, concat=False
         )

@@ -27,16 +27,7 @@ class RobustRoIExtractorMixin:
         rois: Tensor,
         roi_scale_factor: Optional[float] = None,
     ) -> Tensor:
-        """Pool RoI features.
-
-        Args:
-            feats (tuple[Tensor]): Features, each (N, C, H, W).
-            rois (Tensor): RoIs ``(batch index, x1, y1, x2, y2)``, (n, 5).
-            roi_scale_factor (float, optional): Factor of the RoIs' sides.
-
-        Returns:
-            Tensor: RoI features, shape (n, C, *output_size).
-        """
+        """Pool the RoIs, (n, 5), of features, each (N, C, H, W)."""
         feats = tuple(
             feat.to(
                 torch.float32 if feat.dtype == torch.bfloat16 else feat.dtype,
