@@ -19,8 +19,8 @@ _Write = Callable[[ImagePrediction], None]
 class ResultFiles:
     """Writes predictions in all formats, image by image.
 
-    The files get their names when all are complete; a run that fails leaves
-    none:
+    The files get their names when all are complete. A run that fails leaves
+    what it has written, as ``<name>.partial``:
 
     - ``predictions.json``, see :class:`.PredictionWriter`;
     - ``predictions.csv``, a table with one row a cell. ``confidence`` is a
@@ -84,7 +84,7 @@ def _open_csv(
     columns += ['type', 'score', 'confidence']
     for name in names:
         columns += [name, f'{name}_probability', f'{name}_confidence']
-    with csv_table(path, columns) as write_row:
+    with csv_table(path, columns, keep_partial=True) as write_row:
 
         def write(image: ImagePrediction) -> None:
             for cell in image.cells:
@@ -105,8 +105,12 @@ def _open_coco(path: Path, types: Sequence[str]) -> Iterator[_Write]:
     ids = {name: number for number, name in enumerate(types, 1)}
     categories = [dict(id=ids[name], name=name) for name in types]
     with (
-        atomic_write(path.with_suffix('.coco.json')) as results,
-        atomic_write(path.with_suffix('.coco_images.json')) as images,
+        atomic_write(
+            path.with_suffix('.coco.json'), keep_partial=True
+        ) as results,
+        atomic_write(
+            path.with_suffix('.coco_images.json'), keep_partial=True
+        ) as images,
     ):
         results.write('[')
         images.write(

@@ -8,7 +8,9 @@ from typing import IO, Any, Iterator, Optional, Union
 
 
 @contextmanager
-def atomic_path(path: Union[str, Path]) -> Iterator[Path]:
+def atomic_path(
+    path: Union[str, Path], keep_partial: bool = False
+) -> Iterator[Path]:
     """Give the name under which to write a file until it is complete.
 
     When the block ends, the partial file gets the name ``path`` in one step.
@@ -18,6 +20,8 @@ def atomic_path(path: Union[str, Path]) -> Iterator[Path]:
 
     Args:
         path (str | Path): The file. Its folder is made.
+        keep_partial (bool): Whether the partial file stays, as
+            ``<name>.partial``, if the block raises: for results of hours.
 
     Yields:
         Path: The partial file, in the folder of ``path``. The block creates
@@ -25,14 +29,16 @@ def atomic_path(path: Union[str, Path]) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.{path.name}.partial')
+    hidden = '' if keep_partial else '.'
+    partial = path.with_name(f'{hidden}{path.name}.partial')
     try:
         yield partial
         with partial.open('rb') as stream:
             os.fsync(stream.fileno())
         os.replace(partial, path)
     finally:
-        partial.unlink(missing_ok=True)
+        if not keep_partial:
+            partial.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -40,6 +46,7 @@ def atomic_write(
     path: Union[str, Path],
     mode: str = 'w',
     encoding: Optional[str] = 'utf-8',
+    keep_partial: bool = False,
     **kwargs: Any,
 ) -> Iterator[IO]:
     """Open a file that appears under its name when the block ends.
@@ -48,6 +55,7 @@ def atomic_write(
         path (str | Path): The file. Its folder is made.
         mode (str): Mode of :func:`open`, ``'w'`` or ``'wb'``.
         encoding (str, optional): Encoding of text.
+        keep_partial (bool): As for :func:`atomic_path`.
         kwargs (dict): Further arguments of :func:`open`.
 
     Yields:
@@ -55,7 +63,7 @@ def atomic_write(
     """
     if 'b' in mode:
         encoding = None
-    with atomic_path(path) as partial:
+    with atomic_path(path, keep_partial) as partial:
         with partial.open(mode, encoding=encoding, **kwargs) as stream:
             yield stream
 

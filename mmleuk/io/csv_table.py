@@ -13,7 +13,7 @@ _FORMULA_SIGNS = ('=', '+', '-', '@', '＝', '＋', '－', '＠')
 
 @contextmanager
 def csv_table(
-    path: Path, columns: Iterable[str]
+    path: Path, columns: Iterable[str], keep_partial: bool = False
 ) -> Iterator[Callable[[Iterable], Any]]:
     """Write a table for spreadsheets, complete or not at all.
 
@@ -24,12 +24,17 @@ def csv_table(
     Args:
         path (Path): The file. Its folder is made.
         columns (Iterable[str]): Names of the columns.
+        keep_partial (bool): As for :func:`atomic_path`.
 
     Yields:
         Callable: Writes a row.
     """
     with atomic_write(
-        path, encoding='utf-8-sig', errors='replace', newline=''
+        path,
+        encoding='utf-8-sig',
+        keep_partial=keep_partial,
+        errors='replace',
+        newline='',
     ) as stream:
         writer = csv.writer(stream)
 

@@ -24,8 +24,8 @@ _PARSE_ERRORS = (ijson.JSONError, UnicodeDecodeError)
 class PredictionWriter:
     """Writes predictions to a file, image by image.
 
-    The file gets its name when it is complete, so that an interrupted run
-    leaves none that is cut short::
+    The file gets its name when it is complete. A run that fails leaves what
+    it has written as ``<name>.partial``::
 
         with PredictionWriter('predictions.json', header) as writer:
             writer.write(image)
@@ -46,7 +46,7 @@ class PredictionWriter:
         with ExitStack() as stack:
             # Names of files need not be Unicode: such letters become "?".
             self._stream = stack.enter_context(
-                atomic_write(self.path, errors='replace')
+                atomic_write(self.path, keep_partial=True, errors='replace')
             )
             head = _dump(self.header.to_dict())
             self._stream.write(f'{head[:-1]}, "images": [')

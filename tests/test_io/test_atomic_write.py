@@ -38,3 +38,15 @@ def test_text_that_utf8_can_not_hold(tmp_path):
     assert not path.exists()
     write_text(path, '\ud800', errors='replace')
     assert path.read_text() == '?'
+
+
+def test_hours_of_results_stay_under_another_name(tmp_path):
+    path = tmp_path / 'a.txt'
+    with (
+        pytest.raises(TypeError),
+        atomic_write(path, keep_partial=True) as stream,
+    ):
+        stream.write('text')
+        stream.write(b'no text')
+    assert not path.exists()
+    assert (tmp_path / 'a.txt.partial').read_text() == 'text'
