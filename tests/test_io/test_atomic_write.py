@@ -46,7 +46,6 @@ def test_hours_of_results_stay_under_another_name(tmp_path):
         pytest.raises(TypeError),
         atomic_write(path, keep_partial=True) as stream,
     ):
-        stream.write('text')
-        stream.write(b'no text')
+        stream.writelines(['text', b'no text'])
     assert not path.exists()
     assert (tmp_path / 'a.txt.partial').read_text() == 'text'
