@@ -1,0 +1,111 @@
+# Copyright (c) mmleuk authors. All rights reserved.
+"""What README and docs name exists: links, paths, options and modules."""
+
+import re
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(
+    [
+        ROOT / 'README.md',
+        *(ROOT / 'docs').glob('*.md'),
+        *(ROOT / 'configs').glob('*/README.md'),
+    ]
+)
+# The changelog also names what is gone.
+CURRENT = [page for page in PAGES if page.name != 'changelog.md']
+LINK = re.compile(r'\]\(([^)\s]+)\)')
+PATH = re.compile(r'(?<![\w/.-])(?:tools|configs|tests|mmleuk)/[\w./-]*[\w/]')
+MODULE = re.compile(r'\bmmleuk(?:\.[A-Za-z_]\w*)+')
+COMMAND = re.compile(r'(?:python|bash) (tools/\S+\.(?:py|sh))([^\n#`]*)')
+
+
+def page_id(page):
+    return str(page.relative_to(ROOT))
+
+
+def read(page):
+    # A command may go on after a backslash.
+    return page.read_text(encoding='utf-8').replace('\\\n', ' ')
+
+
+def anchors(page):
+    """Anchors of the headings of a page, as GitHub makes them."""
+    titles = re.findall(r'^#+ (.*)$', read(page), re.MULTILINE)
+    return {
+        re.sub(r'[^\w\- ]', '', title.lower()).strip().replace(' ', '-')
+        for title in titles
+    }
+
+
+@pytest.mark.parametrize('page', PAGES, ids=page_id)
+def test_links_lead_somewhere(page):
+    broken = []
+    for link in LINK.findall(read(page)):
+        if '://' in link:
+            continue
+        path, _, anchor = link.partition('#')
+        target = (page.parent / path).resolve() if path else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            broken.append(link)
+    assert not broken
+
+
+@pytest.mark.parametrize('page', CURRENT, ids=page_id)
+def test_paths_exist(page):
+    paths = {path for path in PATH.findall(read(page))}
+    assert [p for p in sorted(paths) if not (ROOT / p).exists()] == []
+
+
+@pytest.mark.parametrize('page', CURRENT, ids=page_id)
+def test_options_of_commands_exist(page):
+    unknown = []
+    for script, arguments in COMMAND.findall(read(page)):
+        # Tools in one folder share options.
+        sources = [ROOT / script, *(ROOT / script).parent.glob('*options.py')]
+        text = '\n'.join(read(source) for source in sources)
+        unknown += [
+            f'{script} {option}'
+            for option in re.findall(r'(?<=\s)--[a-z][a-z-]*', arguments)
+            if option not in text
+        ]
+    assert not unknown
+
+
+@pytest.mark.parametrize('page', CURRENT, ids=page_id)
+def test_modules_and_registered_names_exist(page):
+    missing = [
+        name
+        for name in sorted(set(MODULE.findall(read(page))))
+        if name != 'mmleuk.X' and not exists(name)
+    ]
+    assert not missing
+
+
+def exists(name):
+    """Whether a name is a module, an attribute of one, or registered."""
+    module, _, attribute = name.rpartition('.')
+    try:
+        import_module(name)
+    except ImportError:
+        if hasattr(import_module(module), attribute):
+            return True
+    else:
+        return True
+    sources = (ROOT / 'mmleuk').rglob('*.py')
+    defined = re.compile(rf'^class {attribute}\b', re.MULTILINE)
+    return module == 'mmleuk' and any(defined.search(read(s)) for s in sources)
+
+
+def test_the_architecture_page_lists_the_rooms():
+    text = read(ROOT / 'docs' / 'architecture.md')
+    listed = re.findall(r'^\| `(\w+)/` \|', text, re.MULTILINE)
+    rooms = (ROOT / 'mmleuk').glob('*/__init__.py')
+    assert sorted(listed) == sorted(path.parent.name for path in rooms)
+
+
+def test_the_readme_is_short():
+    assert len(read(ROOT / 'README.md').split()) <= 900
