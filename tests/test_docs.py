@@ -56,7 +56,7 @@ def test_links_lead_somewhere(page):
 
 @pytest.mark.parametrize('page', CURRENT, ids=page_id)
 def test_paths_exist(page):
-    paths = {path for path in PATH.findall(read(page))}
+    paths = set(PATH.findall(read(page)))
     assert [p for p in sorted(paths) if not (ROOT / p).exists()] == []
 
 

@@ -73,18 +73,17 @@ class CellRecorder:
                 )
 
     def record(self, found: Detections) -> Tuple[CellPrediction, ...]:
-        """Record detections.
-
-        Args:
-            found (Detections): Detections in pixels of the image.
-
-        Returns:
-            tuple[CellPrediction]: The cells, in the same order.
+        """Turn detections into records; boxes without an area are left out.
 
         Raises:
             ValueError: If a type has no name.
         """
-        self._check_labels(found)
+        if len(found) and found.labels.max() >= len(self.types):
+            raise ValueError(
+                f'the model predicts type number {found.labels.max()}, '
+                f'expected one of {len(self.types)}: {self.types}. Its config '
+                'and its checkpoint are of different data'
+            )
         confidences = _to_list(
             self.calibration
             and self.calibration.calibrate_scores(found.scores),
@@ -110,15 +109,6 @@ class CellRecorder:
                 )
             )
         return tuple(cells)
-
-    def _check_labels(self, found: Detections) -> None:
-        """Refuse labels without a name."""
-        if len(found) and found.labels.max() >= len(self.types):
-            raise ValueError(
-                f'the model predicts type number {found.labels.max()}, '
-                f'expected one of {len(self.types)}: {self.types}. Its config '
-                'and its checkpoint are of different data'
-            )
 
     def _record_attributes(
         self, found: Detections

@@ -82,13 +82,10 @@ class Detections:
         return Detections(boxes, self.scores, self.labels, self.probs)
 
     def suppress(self, iou_thr: float) -> 'Detections':
-        """Keep one box for each cell, whatever the classes.
+        """Keep the best box of each cell, the highest score first.
 
-        Args:
-            iou_thr (float): IoU from which two boxes are one cell.
-
-        Returns:
-            Detections: The best box of each cell, the highest score first.
+        Two boxes of an IoU from ``iou_thr`` on are one cell, whatever their
+        classes.
         """
         return self[one_box_per_cell(self.boxes, self.scores, iou_thr)]
 

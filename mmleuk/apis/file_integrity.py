@@ -14,13 +14,7 @@ def is_cut_short(path: str) -> bool:
     """Tell whether the end of a JPEG or PNG file is missing.
 
     OpenCV silently fills the missing part with grey, so that cells there
-    would be missed.
-
-    Args:
-        path (str): The file.
-
-    Returns:
-        bool: Whether its end is missing. False for other formats.
+    would be missed. Other formats are not checked.
     """
     with open(path, 'rb') as stream:
         head = stream.read(8)

@@ -36,7 +36,7 @@ class ImageInput:
 
         Returns:
             dict[str, str | None]: ``patient``, ``field``, ``magnification``,
-            ``diagnosis`` and ``subset``.
+            ``diagnosis`` and ``subset``; empty for an array.
         """
         if not isinstance(self.source, str):
             return {}

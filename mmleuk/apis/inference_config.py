@@ -9,43 +9,23 @@ from mmengine.config import Config, ConfigDict
 
 
 def loads_annotations(kind: Union[str, type]) -> bool:
-    """Tell whether a transform loads annotations.
-
-    Args:
-        kind (str | type): ``type`` in its config.
-
-    Returns:
-        bool: Whether it does.
-    """
+    """Tell whether a transform of this ``type`` loads annotations."""
     if isinstance(kind, str):
         kind = TRANSFORMS.get(kind)
     return isinstance(kind, type) and issubclass(kind, LoadAnnotations)
 
 
 def unwrap_dataset(dataset: ConfigDict) -> ConfigDict:
-    """Take the first data set out of its wrappers.
-
-    Args:
-        dataset (ConfigDict): Config of a data set, or of a wrapper that holds
-            one as ``dataset`` or several as ``datasets``.
-
-    Returns:
-        ConfigDict: Config of the data set.
-    """
+    """Take the config of the first dataset out of any wrappers."""
     while 'dataset' in dataset or 'datasets' in dataset:
         dataset = dataset.get('dataset') or dataset.datasets[0]
     return dataset
 
 
 def name_dataset(cfg: Union[Config, ConfigDict]) -> Optional[str]:
-    """Name the data that a config trains on.
+    """Name the data that a config trains on: annotation file or subsets.
 
-    Args:
-        cfg (Config | ConfigDict): The config.
-
-    Returns:
-        str | None: Path of the annotations, or the subsets; None if the
-        config does not say.
+    None if the config does not say.
     """
     loader = cfg.get('train_dataloader') or {}
     if 'dataset' not in loader:
@@ -62,10 +42,10 @@ def keep_inference_keys(cfg: Config, origin: str) -> ConfigDict:
 
     Args:
         cfg (Config): The config.
-        origin (str): Where it is from, for the message.
+        origin (str): Its origin, for messages.
 
     Returns:
-        ConfigDict: The model, the pipeline of the test data set and, if the
+        ConfigDict: The model, the pipeline of the test dataset and, if the
         config has them, the default scope, the data preprocessor and the
         visualizer without its backends.
 

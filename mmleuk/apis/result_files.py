@@ -62,11 +62,7 @@ class ResultFiles:
         return self
 
     def write(self, image: ImagePrediction) -> None:
-        """Add an image.
-
-        Args:
-            image (ImagePrediction): The image.
-        """
+        """Add an image."""
         for write in self._writers:
             write(image)
 

@@ -57,14 +57,7 @@ def read_checkpoint(path: Union[str, Path]) -> dict:
 
 
 def hash_file(path: Union[str, Path]) -> str:
-    """Compute the SHA-256 of a file.
-
-    Args:
-        path (str | Path): The file.
-
-    Returns:
-        str: The digest, 64 hexadecimal digits.
-    """
+    """Compute the SHA-256 of a file, as 64 hexadecimal digits."""
     digest = hashlib.sha256()
     with open(path, 'rb') as stream:
         while block := stream.read(1 << 20):
@@ -73,14 +66,9 @@ def hash_file(path: Union[str, Path]) -> str:
 
 
 def read_config(checkpoint: Mapping, origin: str) -> Config:
-    """Read the config that a checkpoint holds.
+    """Read the config that a checkpoint of the path ``origin`` holds.
 
-    Args:
-        checkpoint (Mapping): The checkpoint.
-        origin (str): Its path, for messages.
-
-    Returns:
-        Config: The config. Pass the parts to build to :func:`check_names`.
+    Pass the parts to build to :func:`check_names`.
 
     Raises:
         ValueError: If there is none, or it has other code than literals.
@@ -95,11 +83,10 @@ def read_config(checkpoint: Mapping, origin: str) -> Config:
 
 
 def parse_config(text: str, origin: str) -> Config:
-    """Parse the text of a config that consists of literals.
+    """Parse a config of literals, as :meth:`mmengine.Config.dump` writes it.
 
     Args:
-        text (str): Assignments of literals, including ``dict(key=value)``, as
-            :meth:`mmengine.Config.dump` writes them.
+        text (str): Assignments of literals, including ``dict(key=value)``.
         origin (str): Origin of the text, for messages.
 
     Returns:

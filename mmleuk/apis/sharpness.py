@@ -11,9 +11,8 @@ def measure_sharpness(image: np.ndarray) -> float:
     """Measure how sharp an image is: the variance of its Laplacian.
 
     Pech-Pacheco et al., 2000, "Diatom autofocusing in brightfield microscopy:
-    a comparative study", ICPR, section 3 (LAP2 and its variance). The image
-    is scaled down first, by area, to a shorter side of 512 px; a smaller one
-    stays as it is.
+    a comparative study", ICPR, section 3 (LAP2 and its variance). A larger
+    image is scaled down first, by area, to a shorter side of 512 px.
 
     The measure also grows with the number of edges and with contrast. So it
     only orders fields of the same magnification, camera and stain, and a

@@ -38,13 +38,7 @@ class WindowReader(metaclass=ABCMeta):
 
     @abstractmethod
     def read(self, x1: int, y1: int, x2: int, y2: int) -> np.ndarray:
-        """Read a window that lies inside the image.
-
-        Args:
-            x1 (int): First column.
-            y1 (int): First row.
-            x2 (int): Last column, exclusive.
-            y2 (int): Last row, exclusive.
+        """Read a window that lies inside the image; x2 and y2 are exclusive.
 
         Returns:
             np.ndarray: BGR, uint8, shape (y2 - y1, x2 - x1, 3).
@@ -168,9 +162,6 @@ class SlideReader(WindowReader):
 
 def open_large(path: str) -> Optional[WindowReader]:
     """Open an image that should not be decoded as a whole.
-
-    Args:
-        path (str): The image.
 
     Returns:
         WindowReader | None: None for an image of at most ``MAX_PIXELS``, and

@@ -44,13 +44,7 @@ class Agreement:
     alone: float = 0.0
 
     def add(self, first: InstanceData, second: InstanceData) -> None:
-        """Compare the cells of one image.
-
-        Args:
-            first (:obj:`InstanceData`): Cells of one runtime.
-            second (:obj:`InstanceData`): Cells of the other, with the same
-                fields.
-        """
+        """Compare the cells of one image, which have the same fields."""
         first, second = first.cpu(), second.cpu()
         pairs = torch.from_numpy(
             match_detections(
@@ -86,15 +80,12 @@ class Agreement:
             setattr(self, name, max(getattr(self, name), difference))
 
     def violations(self, box_tol: float, score_tol: float) -> List[str]:
-        """List the differences above their tolerances.
+        """List the differences above their tolerances, one sentence each.
 
         Args:
             box_tol (float): Largest difference of a coordinate, in pixels.
             score_tol (float): Largest difference of a score and of a
                 probability.
-
-        Returns:
-            list[str]: One sentence each.
         """
         limits = dict(
             boxes=box_tol, scores=score_tol, attribute_probs=score_tol

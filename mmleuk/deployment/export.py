@@ -11,7 +11,6 @@ from mmleuk.io.atomic_write import atomic_path
 from .exportable_detector import ExportableDetector
 from .onnx_ops import OPSET, translation_table
 
-INPUT_NAMES = ('image', 'scale_factor')
 OUTPUT_NAMES = ('boxes', 'scores', 'labels', 'attribute_probs')
 
 # Pads an image of any size to tiles. It is added after the export, as

@@ -1,7 +1,7 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 import json
 from pathlib import Path
-from typing import List, Optional, Sequence, Tuple, Union
+from typing import Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -127,14 +127,12 @@ class OnnxDetector:
             ``labels`` and, with attributes, the fields of
             :meth:`BaseAttributeHead.predict`.
         """
-        samples: List[DetDataSample] = []
         for image, sample in zip(data['inputs'], data['data_samples']):
             scale_factor = sample.metainfo.get('scale_factor', (1.0, 1.0))
             sample.pred_instances = self._run(
                 image.cpu().numpy(), scale_factor[:2]
             )
-            samples.append(sample)
-        return samples
+        return data['data_samples']
 
     def _run(
         self, image: np.ndarray, scale_factor: Tuple[float, float]
@@ -159,9 +157,7 @@ class OnnxDetector:
             ),
         )
         boxes, scores, labels, *probs = map(torch.from_numpy, outputs)
-        cells = InstanceData(bboxes=boxes, scores=scores, labels=labels)
-        if probs:
-            fields = attribute_fields(probs[0], self.schema.sizes)
-            for name, values in fields.items():
-                cells[name] = values
-        return cells
+        fields = attribute_fields(probs[0], self.schema.sizes) if probs else {}
+        return InstanceData(
+            bboxes=boxes, scores=scores, labels=labels, **fields
+        )

@@ -102,12 +102,7 @@ def _(feats, rois, height, width, spatial_scale, sampling_ratio, aligned):
 
 
 def translation_table() -> Dict[Callable, Callable]:
-    """Map the operators to functions of ONNX.
-
-    Returns:
-        dict[Callable, Callable]: ``custom_translation_table`` of
-        :func:`torch.onnx.export`.
-    """
+    """Map the operators to functions of ONNX, for torch's exporter."""
     from onnxscript import opset18 as op
 
     def onnx_nms(boxes, scores, iou_threshold: float, max_num: int):

@@ -46,15 +46,11 @@ def cell_table(
                 row.append(_round(cell.confidence))
                 for name in names:
                     item = cell.attributes.get(name)
-                    row += (
-                        ['', '', '']
-                        if item is None
-                        else [
-                            item.value,
-                            _round(item.probability),
-                            _round(item.confidence),
-                        ]
-                    )
+                    if item is None:
+                        row += ['', '', '']
+                        continue
+                    row += [item.value, _round(item.probability)]
+                    row.append(_round(item.confidence))
                 surprises = (
                     f'{item.attribute}={item.value}'
                     for item in found.surprises

@@ -84,21 +84,17 @@ def load_reference(path: Union[str, Path]) -> Reference:
                 f'predictions: {no_predictions}. As a type profile: '
                 f'{type(no_profile).__name__}: {no_profile}'
             ) from no_profile
-    return _count_predictions(reader)
-
-
-def _count_predictions(reader: PredictionReader) -> Reference:
     header = reader.header
     if header.schema is None:
         raise ValueError(
-            f'{reader.path}: its model names no attributes, expected '
+            f'{path}: its model names no attributes, expected '
             'predictions with attributes to compare with'
         )
     profile = TypeProfile.count(header.types, header.schema)
     for image in reader:
         for cell in image.cells:
             profile.add(cell.type, cell.values)
-    return Reference(profile, reader.path.name, predicted=True)
+    return Reference(profile, path.name, predicted=True)
 
 
 def compare(

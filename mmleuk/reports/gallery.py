@@ -8,11 +8,7 @@ from .found_cells import FoundCell
 
 
 class TopK:
-    """Keeps the items of the highest rank among any number of them.
-
-    Args:
-        capacity (int): Number of items to keep.
-    """
+    """Keeps the ``capacity`` items of the highest rank among any number."""
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
@@ -20,12 +16,7 @@ class TopK:
         self._num_seen = 0
 
     def add(self, rank: Tuple, item: Any) -> None:
-        """Offer an item.
-
-        Args:
-            rank (tuple): Sort key. Of equals the first is better.
-            item (Any): The item.
-        """
+        """Offer an item; of equal ranks the first is better."""
         self._num_seen += 1
         # Unique, so that items are never compared.
         heapq.heappush(self._heap, (rank, -self._num_seen, item))
@@ -70,11 +61,7 @@ class Gallery:
         self._surprising = defaultdict(partial(TopK, capacity))
 
     def add(self, found: FoundCell) -> None:
-        """Offer a cell.
-
-        Args:
-            found (FoundCell): The cell.
-        """
+        """Offer a cell."""
         name, surprises = found.cell.type, found.surprises
         self._seen[name] += 1
         self._unsure[name].add((-found.confidence,), found)
@@ -85,14 +72,7 @@ class Gallery:
             self._sure[name].add((found.confidence,), found)
 
     def rows(self, cell_type: str) -> List[GalleryRow]:
-        """Pick the cells of a type.
-
-        Args:
-            cell_type (str): The type.
-
-        Returns:
-            list[GalleryRow]: The rows, none empty.
-        """
+        """Pick the cells of a type to show, in rows that are not empty."""
         unsure = list(self._unsure[cell_type])
         typical = list(self._sure[cell_type])
         doubtful = list(self._surprising[cell_type])[: -(-self.capacity // 2)]

@@ -50,15 +50,7 @@ class Note:
 
 
 def find_notes(summary: PatientSummary, labels: Sequence[str]) -> List[Note]:
-    """Note what limits the data of a patient.
-
-    Args:
-        summary (PatientSummary): Counts of the patient.
-        labels (Sequence[str]): Names of the fields.
-
-    Returns:
-        list[Note]: The notes, cautions first.
-    """
+    """Note what limits the data of a patient, cautions first."""
     notes = [
         *_on_numbers(summary),
         *_on_model(summary),
@@ -72,11 +64,7 @@ def find_notes(summary: PatientSummary, labels: Sequence[str]) -> List[Note]:
 def untrained_types(summary: PatientSummary) -> Tuple[str, ...]:
     """List the types of the model without a training cell.
 
-    Args:
-        summary (PatientSummary): Counts of a patient.
-
-    Returns:
-        tuple[str]: The types, none if the training data are not known.
+    None are listed if the training data are not known.
     """
     profile = summary.header.type_profile
     if profile is None:
@@ -90,13 +78,9 @@ def untrained_types(summary: PatientSummary) -> Tuple[str, ...]:
 
 
 def untrained_attributes(header: PredictionHeader) -> Tuple[str, ...]:
-    """List the attributes of a model without a training label.
+    """List the names of a model's attributes without a training label.
 
-    Args:
-        header (PredictionHeader): Header of the predictions.
-
-    Returns:
-        tuple[str]: Their names, none if the training data are not known.
+    None are listed if the training data are not known.
     """
     if header.type_profile is None or header.schema is None:
         return ()
@@ -271,9 +255,6 @@ def _on_fields(
 
 def find_blurred(summary: PatientSummary) -> List[bool]:
     """Find the fields that are less sharp than they should be.
-
-    Args:
-        summary (PatientSummary): Counts of a patient.
 
     Returns:
         list[bool]: For each field, whether its focus is below the limit of

@@ -3,9 +3,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Iterable, List, Optional, Sequence, Set, Tuple
-
-from PIL import Image
+from typing import Dict, Iterable, List, Optional, Set, Tuple
 
 from mmleuk.structures import PredictionHeader
 from mmleuk.structures.metainfo import make_palette
@@ -173,7 +171,16 @@ class PatientPage:
             picture = None
             if index in pictured:
                 picture = shrink(image, self.settings.picture_size)
-            return picture, self._crop(image, index, wanted[index]), None
+            cut = {}
+            if wanted[index]:
+                window = self.summary.window(field.scale)
+                cut = {
+                    found.number: crop(
+                        image, found.cell.bbox, window, self.settings.crop_size
+                    )
+                    for found in wanted[index]
+                }
+            return picture, cut, None
 
         crops: Dict[int, Picture] = {}
         fields, missing = [], []
@@ -188,19 +195,6 @@ class PatientPage:
                 if picture is not None:
                     fields.append(self._show_field(index, picture))
         return crops, fields, missing
-
-    def _crop(
-        self, image: Image.Image, index: int, cells: Sequence[FoundCell]
-    ) -> Dict[int, Picture]:
-        """Crop cells of a field, by number."""
-        if not cells:
-            return {}
-        window = self.summary.window(self.summary.fields[index].scale)
-        size = self.settings.crop_size
-        return {
-            found.number: crop(image, found.cell.bbox, window, size)
-            for found in cells
-        }
 
     def _show_field(self, index: int, picture: Picture) -> dict:
         """Describe a field and its boxes for the template."""
@@ -354,14 +348,7 @@ def _distinct_labels(summary: PatientSummary) -> List[str]:
 
 
 def model_facts(header: PredictionHeader) -> List[Tuple[str, str]]:
-    """List the facts of the model at the top of a page.
-
-    Args:
-        header (PredictionHeader): Header of the predictions.
-
-    Returns:
-        list[tuple[str, str]]: Names and texts.
-    """
+    """List the facts of the model at the top of a page, with their names."""
     return [
         # The time is part of the provenance.
         ('Analysed', header.created[:10]),

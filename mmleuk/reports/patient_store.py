@@ -47,11 +47,7 @@ class PatientStore:
         self._database.close()
 
     def add_all(self, images: Iterable[ImagePrediction]) -> None:
-        """Take in images.
-
-        Args:
-            images (Iterable[ImagePrediction]): The images.
-        """
+        """Take in images."""
         magnification = self.settings.magnification
         for image in images:
             if magnification not in (None, image.magnification):
@@ -80,12 +76,7 @@ class PatientStore:
         return None if folder == PurePosixPath('.') else str(folder)
 
     def patients(self) -> List[Optional[str]]:
-        """List the patients.
-
-        Returns:
-            list[str | None]: In natural order; last None, for images without
-            a patient.
-        """
+        """List the patients in natural order, last None: no patient."""
         rows = self._database.execute('SELECT DISTINCT patient FROM images')
         names = [_decode(row[0]) for row in rows]
         return sorted(
@@ -96,9 +87,6 @@ class PatientStore:
         self, patient: Optional[str]
     ) -> Iterator[Tuple[int, ImagePrediction]]:
         """Read the images of a patient, in natural order of fields and files.
-
-        Args:
-            patient (str, optional): One of :meth:`patients`.
 
         Yields:
             tuple[int, ImagePrediction]: Key for :meth:`image`, and image.
@@ -111,14 +99,7 @@ class PatientStore:
             yield key, convert(json.loads(record), ImagePrediction)
 
     def image(self, key: int) -> ImagePrediction:
-        """Read one image.
-
-        Args:
-            key (int): Its key.
-
-        Returns:
-            ImagePrediction: The image.
-        """
+        """Read the image of a key."""
         (record,) = self._database.execute(
             'SELECT record FROM images WHERE id = ?', (key,)
         ).fetchone()

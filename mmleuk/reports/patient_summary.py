@@ -90,15 +90,7 @@ class PatientSummary:
         self._num_found = 0
 
     def add(self, key: int, image: ImagePrediction) -> List[FoundCell]:
-        """Count an image.
-
-        Args:
-            key (int): Key of its record.
-            image (ImagePrediction): The image.
-
-        Returns:
-            list[FoundCell]: Its cells, numbered.
-        """
+        """Count the image of a key; return its cells, numbered."""
         counts = np.zeros(len(self.header.types), dtype=np.int64)
         scale = (image.magnification, image.subset)
         found_cells = merge_duplicate_boxes(
@@ -162,23 +154,12 @@ class PatientSummary:
         ]
 
     def counts_by_field(self) -> np.ndarray:
-        """Count cells in the fields that could be read.
-
-        Returns:
-            np.ndarray: Cells, int64, shape (fields, types).
-        """
+        """Count cells of readable fields, int64, shape (fields, types)."""
         none = np.zeros((0, len(self.header.types)), dtype=np.int64)
         return np.vstack([none, *(field.counts for field in self.readable)])
 
     def num_of(self, cell_type: str) -> int:
-        """Count the cells of a type.
-
-        Args:
-            cell_type (str): The type.
-
-        Returns:
-            int: Their number, 0 of a type that the model does not know.
-        """
+        """Count the cells of a type, 0 if the model does not know it."""
         return len(self.confidences.get(cell_type, ()))
 
     @property
@@ -210,14 +191,8 @@ class PatientSummary:
         return sorted(rows, key=lambda row: (-row[2], row[1].likelihood_ratio))
 
     def window(self, scale: tuple) -> float:
-        """Side of the square in which all cells of a scale are shown.
+        """Side in pixels of the square that shows each cell of a scale.
 
         It holds nine of ten cells with a margin of a quarter.
-
-        Args:
-            scale (tuple): Scale of a field that has cells.
-
-        Returns:
-            float: In pixels of the image.
         """
         return 1.25 * float(np.quantile(self._sides[scale], 0.9))

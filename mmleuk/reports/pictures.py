@@ -64,15 +64,7 @@ def open_image(
 
 
 def shrink(image: Image.Image, longer_side: int) -> Picture:
-    """Make a picture of an image.
-
-    Args:
-        image (Image): The image.
-        longer_side (int): Most pixels that it may have on a side.
-
-    Returns:
-        Picture: The picture, not larger than the image.
-    """
+    """Make a picture whose sides have at most ``longer_side`` pixels."""
     small = image.copy()
     small.thumbnail((longer_side, longer_side), Image.Resampling.LANCZOS)
     return Picture(_to_uri(small), 0, 0, image.width, image.height)

@@ -65,7 +65,7 @@ def render(template: str, footer: str, **context: Any) -> str:
     Args:
         template (str): Name of the template.
         footer (str): Text at the foot of each printed page.
-        context (dict): Variables of the template, all escaped.
+        **context: Variables of the template, all escaped.
 
     Returns:
         str: The page.

@@ -24,15 +24,8 @@ def page_name(patient: Optional[str]) -> str:
     """Make the stem of the files of a patient's report.
 
     It is safe in any folder and on any file system, and different for
-    different patients.
-
-    Args:
-        patient (str, optional): The patient as written. None: of images that
-            name none.
-
-    Returns:
-        str: ``patient_7``, or for a name that cannot be kept what is left of
-        it and a hash.
+    different patients: ``patient_7``, or for a name that cannot be kept what
+    is left of it and a hash.
     """
     if patient is None:
         return 'no_patient_named'

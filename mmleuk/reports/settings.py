@@ -85,13 +85,7 @@ class ReportSettings:
                 )
 
     def find_blasts(self, types: Sequence[str]) -> Tuple[str, ...]:
-        """Say which types of a model are counted as blasts.
-
-        Args:
-            types (Sequence[str]): Types that the model knows.
-
-        Returns:
-            tuple[str]: Those counted as blasts, none where it knows none.
+        """List those of a model's types that are counted as blasts.
 
         Raises:
             ValueError: If the user named a type that the model lacks.

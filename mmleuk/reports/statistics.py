@@ -39,13 +39,9 @@ class Share:
         return self.count / self.total if self.total else None
 
     def relation(self, mark: float) -> str:
-        """Say where the interval lies against a mark.
+        """Tell where the interval lies relative to a share ``mark``.
 
-        Args:
-            mark (float): The mark, in [0, 1].
-
-        Returns:
-            str: ``'above'``, ``'below'`` or ``'across'``.
+        It is ``'above'``, ``'below'`` or ``'across'``.
         """
         if self.low > mark:
             return 'above'
@@ -53,7 +49,7 @@ class Share:
 
 
 def share_by_cells(count: int, total: int, level: float = 0.95) -> Share:
-    """Interval of a share whose cells are independent.
+    """Compute a share and Wilson's interval, for independent cells.
 
     Args:
         count (int): Cells that have it.
@@ -61,7 +57,7 @@ def share_by_cells(count: int, total: int, level: float = 0.95) -> Share:
         level (float): Probability that the interval contains the true share.
 
     Returns:
-        Share: With Wilson's interval.
+        Share: The share.
     """
     low, high = wilson_interval(count, total, level)
     return Share(int(count), int(total), low, high, WILSON)

@@ -26,15 +26,7 @@ _GROUPS = {
 
 
 def percent(share: Optional[float], digits: int = 1) -> str:
-    """Write a share.
-
-    Args:
-        share (float, optional): The share, None where there is none.
-        digits (int): Digits after the point. Defaults to 1.
-
-    Returns:
-        str: ``34.2 %``, or a dash.
-    """
+    """Write a share, such as ``34.2 %``, or a dash if there is none."""
     if share is None:
         return '–'
     return f'{100 * share:.{digits}f}{_SPACE}%'
@@ -43,12 +35,8 @@ def percent(share: Optional[float], digits: int = 1) -> str:
 def confidence(value: Optional[float], calibrated: bool) -> str:
     """Write the confidence of the model.
 
-    Args:
-        value (float, optional): Confidence, or score if not calibrated.
-        calibrated (bool): Whether it is a probability.
-
-    Returns:
-        str: ``94 %`` for a probability, ``0.94`` for a mere score.
+    It is ``94 %`` for a calibrated probability, ``0.94`` for a mere score and
+    a dash for None.
     """
     if value is None:
         return '–'
@@ -59,28 +47,12 @@ def confidence(value: Optional[float], calibrated: bool) -> str:
 
 
 def interval(share: Share) -> str:
-    """Write the interval of a share.
-
-    Args:
-        share (Share): The share.
-
-    Returns:
-        str: ``28.0–41.3 %``.
-    """
+    """Write the interval of a share, such as ``28.0–41.3 %``."""
     return f'{100 * share.low:.1f}–{100 * share.high:.1f}{_SPACE}%'
 
 
 def number(count: int, noun: str, plural: Optional[str] = None) -> str:
-    """Write a number of things.
-
-    Args:
-        count (int): The number.
-        noun (str): Name of the things.
-        plural (str, optional): Its plural. Defaults to ``noun`` and an s.
-
-    Returns:
-        str: ``1 field`` or ``25 fields``.
-    """
+    """Write a number of things, such as ``1 field`` or ``25 fields``."""
     word = noun if count == 1 else plural or f'{noun}s'
     return f'{count:,}{_SPACE}{word}'
 
@@ -100,14 +72,7 @@ def _direction(evidence: Evidence) -> str:
 
 
 def factor(likelihood_ratio: float) -> str:
-    """Write a likelihood ratio so that both directions read alike, briefly.
-
-    Args:
-        likelihood_ratio (float): The ratio.
-
-    Returns:
-        str: ``×4.2`` above 1, ``÷3.3`` below.
-    """
+    """Write a likelihood ratio briefly: ``×4.2`` above 1, ``÷3.3`` below."""
     if likelihood_ratio >= 1:
         return f'×{_round(likelihood_ratio)}'
     return f'÷{_round(1 / likelihood_ratio)}'
@@ -116,11 +81,7 @@ def factor(likelihood_ratio: float) -> str:
 def ratio(likelihood_ratio: float) -> str:
     """Write a likelihood ratio so that both directions read alike.
 
-    Args:
-        likelihood_ratio (float): The ratio.
-
-    Returns:
-        str: ``4.2 times as common`` or ``3.3 times as rare``.
+    It is ``4.2 times as common`` or ``3.3 times as rare``.
     """
     if likelihood_ratio >= 1:
         return f'{_round(likelihood_ratio)} times as common'
@@ -136,14 +97,8 @@ def surprise(
 ) -> str:
     """Describe a surprising attribute value of a cell.
 
-    Args:
-        schema (Sequence[Attribute]): The attributes.
-        cell_type (str): Type of the cell.
-        evidence (Evidence): A surprising value.
-
-    Returns:
-        str: ``lymphoblast with abundant cytoplasm: 3 % of 210 training
-        cells``.
+    It reads ``lymphoblast with abundant cytoplasm: 3 % of 210 training
+    cells``.
     """
     (attribute,) = (a for a in schema if a.name == evidence.attribute)
     return (

@@ -234,9 +234,6 @@ class CellNotes:
     ) -> Tuple[List[CellMark], np.ndarray]:
         """Mark ignored cells and candidates.
 
-        Args:
-            instances (:obj:`InstanceData`, optional): Ignored instances.
-
         Returns:
             tuple[list[CellMark], np.ndarray]: The marks, and the rectangles
             (x1, y1, x2, y2) of un-annotated area, shape (m, 4).

@@ -10,14 +10,7 @@ INK: RGB = (25, 25, 25)
 
 
 def luminance(colour: Sequence[int]) -> float:
-    """Relative luminance, as the Web Content Accessibility Guidelines say.
-
-    Args:
-        colour (Sequence[int]): RGB in [0, 255].
-
-    Returns:
-        float: In [0, 1], 0 for black.
-    """
+    """Relative luminance (WCAG 2) of an RGB colour, in [0, 1]."""
     red, green, blue = (
         value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
         for value in (channel / 255 for channel in colour)
@@ -26,27 +19,17 @@ def luminance(colour: Sequence[int]) -> float:
 
 
 def contrast(first: Sequence[int], second: Sequence[int]) -> float:
-    """Contrast ratio of two colours (WCAG 2).
+    """Contrast ratio of two RGB colours (WCAG 2), in [1, 21].
 
-    Args:
-        first (Sequence[int]): RGB in [0, 255].
-        second (Sequence[int]): RGB in [0, 255].
-
-    Returns:
-        float: In [1, 21]. Text is readable from 4.5 on.
+    Text is readable from 4.5 on.
     """
     low, high = sorted((luminance(first), luminance(second)))
     return (high + 0.05) / (low + 0.05)
 
 
 def text_colour(background: Sequence[int]) -> RGB:
-    """Choose black or white, whichever is easier to read.
+    """Choose black or white, whichever is easier to read on an RGB colour.
 
-    Args:
-        background (Sequence[int]): RGB in [0, 255].
-
-    Returns:
-        tuple[int]: The colour of the text. Its contrast is at least 4.5,
-        whatever the background.
+    The contrast is at least 4.5, whatever the background.
     """
     return max((BLACK, WHITE), key=lambda colour: contrast(colour, background))

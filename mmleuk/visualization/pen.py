@@ -15,38 +15,19 @@ REGION, BOX, LEADER, LABEL, TEXT = range(2, 7)
 
 
 def to_rgba(colour: RGB, alpha: float = 1.0) -> Tuple[float, ...]:
-    """Write a colour as matplotlib takes it.
-
-    Args:
-        colour (tuple[int]): RGB in [0, 255].
-        alpha (float): Opacity in [0, 1].
-
-    Returns:
-        tuple[float]: RGBA in [0, 1].
-    """
+    """Write an RGB colour in [0, 255] as matplotlib takes it."""
     return (*(channel / 255 for channel in colour), alpha)
 
 
 class Pen:
-    """Writes and draws on a visualizer's image, all sizes in pixels.
-
-    Args:
-        visualizer (:obj:`Visualizer`): The visualizer.
-    """
+    """Writes and draws on a visualizer's image, all sizes in pixels."""
 
     def __init__(self, visualizer: Visualizer) -> None:
         self.visualizer = visualizer
         self._widths: Dict[tuple, float] = {}
 
     def points(self, pixels: float) -> float:
-        """Convert pixels to points.
-
-        Args:
-            pixels (float): Pixels of the picture.
-
-        Returns:
-            float: Points.
-        """
+        """Convert pixels to points."""
         return pixels * 72 / self.visualizer.dpi
 
     def _font(self, font: str, size: float) -> Any:
@@ -60,16 +41,7 @@ class Pen:
         )
 
     def text_width(self, text: str, size: float, font: str = SANS) -> float:
-        """Measure a line of text.
-
-        Args:
-            text (str): The text.
-            size (float): Size of the font.
-            font (str): ``SANS``, ``BOLD`` or ``MONO``.
-
-        Returns:
-            float: Its width.
-        """
+        """Measure a line of text in ``SANS``, ``BOLD`` or ``MONO``."""
         key = (text, round(size, 2), font)
         if key not in self._widths:
             renderer = self.visualizer.fig_save_canvas.get_renderer()
@@ -87,16 +59,7 @@ class Pen:
         colour: RGB,
         font: str = SANS,
     ) -> None:
-        """Write a line of text, its base a size below ``top``.
-
-        Args:
-            x (float): Where it begins.
-            top (float): Upper edge.
-            text (str): The text, taken as it is.
-            size (float): Size of the font.
-            colour (tuple[int]): RGB.
-            font (str): ``SANS``, ``BOLD`` or ``MONO``.
-        """
+        """Write a line of text, its base a size below ``top``."""
         self.visualizer.ax_save.text(
             x,
             top + size,
@@ -115,14 +78,7 @@ class Pen:
         width: float,
         zorder: int,
     ) -> None:
-        """Draw a line through points.
-
-        Args:
-            points (Sequence[tuple[float, float]]): The points (x, y).
-            colour (tuple[int]): RGB.
-            width (float): Its width.
-            zorder (int): Higher lies on lower.
-        """
+        """Draw a line through points (x, y)."""
         from matplotlib.lines import Line2D
 
         self.visualizer.ax_save.add_line(
@@ -138,10 +94,10 @@ class Pen:
     def rectangle(
         self, corner: Sequence[float], size: Sequence[float], **style
     ) -> None:
-        """Draw a rectangle.
+        """Draw a rectangle from its upper left corner (x, y).
 
         Args:
-            corner (Sequence[float]): Its upper left corner (x, y).
+            corner (Sequence[float]): The corner.
             size (Sequence[float]): Width and height.
             **style: Properties of matplotlib's ``Rectangle``.
         """

@@ -21,14 +21,7 @@ def _parts(path: str) -> Tuple[str, ...]:
 
 
 def common_folder(paths: Iterable[str]) -> Tuple[str, ...]:
-    """Find the deepest folder that all images lie in.
-
-    Args:
-        paths (Iterable[str]): Paths of the images.
-
-    Returns:
-        tuple[str]: Its parts.
-    """
+    """Find the deepest folder that all images lie in, as its parts."""
     return tuple(os.path.commonprefix([_parts(path)[:-1] for path in paths]))
 
 
@@ -49,10 +42,7 @@ class PictureNames:
         self._owners: Dict[str, str] = {}
 
     def relative_path(self, img_path: str) -> str:
-        """Name the file of a picture.
-
-        Args:
-            img_path (str): Path of the image.
+        """Name the file of an image's picture.
 
         Returns:
             str: A relative path with '/' between folders, ending in .png,
@@ -78,26 +68,14 @@ class PictureNames:
         return name
 
     def file(self, folder: str, img_path: str) -> str:
-        """Name the file of a picture in a folder.
-
-        Args:
-            folder (str): The folder.
-            img_path (str): Path of the image.
-
-        Returns:
-            str: Path of the file, inside the folder.
-        """
+        """Name the file of an image's picture in a folder."""
         return str(Path(folder, *self.relative_path(img_path).split('/')))
 
     def key(self, img_path: str) -> str:
-        """Name a picture in a backend, where names have no folders.
+        """Name an image's picture in a backend, where names have no folders.
 
-        Args:
-            img_path (str): Path of the image.
-
-        Returns:
-            str: The relative path with '+' for '/', ambiguous characters
-            quoted as in URLs.
+        It is the relative path with '+' for '/', ambiguous characters quoted
+        as in URLs.
         """
         name = self.relative_path(img_path)
         key = '+'.join(

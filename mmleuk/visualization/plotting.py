@@ -3,13 +3,12 @@ from typing import Any
 
 
 def load_pyplot() -> Any:
-    """Import matplotlib, an optional package, for drawing into files.
+    """Import ``matplotlib.pyplot``, for drawing into files.
 
-    Returns:
-        module: ``matplotlib.pyplot``. Text in SVG files stays text.
+    Text in SVG files stays text.
 
     Raises:
-        ImportError: If it is not installed.
+        ImportError: If matplotlib, an optional package, is not installed.
     """
     try:
         import matplotlib

@@ -44,12 +44,8 @@ MARKED_VALUES = {
 def abbreviate_classes(classes: Sequence[str]) -> Tuple[str, ...]:
     """Shorten class names, each to a name of its own.
 
-    Args:
-        classes (Sequence[str]): Class names.
-
-    Returns:
-        tuple[str]: The usual abbreviation of a blood cell; of another class
-        the initials of several words, or the first letters of one.
+    To the usual abbreviation of a blood cell; of another class the initials
+    of several words, or the first letters of one.
     """
     short: List[str] = []
     for name in classes:

@@ -131,16 +131,7 @@ def ink_on(colour: Sequence[float]) -> str:
 def save_figure(
     figure: Any, folder: Union[str, Path], name: str
 ) -> List[Path]:
-    """Write a figure as PNG and SVG, and close it.
-
-    Args:
-        figure (Figure): The figure.
-        folder (str | Path): Folder, created if missing.
-        name (str): File name without suffix.
-
-    Returns:
-        list[Path]: The two files.
-    """
+    """Write a figure as PNG and SVG into a folder, and close it."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / f'{name}.png', folder / f'{name}.svg']
