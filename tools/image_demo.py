@@ -51,7 +51,7 @@ def parse_args() -> argparse.Namespace:
         '--score-thr',
         type=float,
         default=0.3,
-        help='least score of a cell (default: %(default)s)',
+        help='lowest score of a cell (default: %(default)s)',
     )
     parser.add_argument(
         '--cell-iou-thr',
@@ -77,7 +77,7 @@ def parse_args() -> argparse.Namespace:
         '--overlap',
         type=int,
         metavar='PIXELS',
-        help='least overlap of tiles, above the size of the largest cell '
+        help='smallest overlap of tiles, above the size of the largest cell '
         '(default: a quarter of the tile)',
     )
     parser.add_argument(

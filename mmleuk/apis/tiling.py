@@ -21,7 +21,9 @@ from .detections import Detections
 # cut: a network does not predict the last pixels exactly.
 BORDER_SHARE = 0.01
 
-_WHOLE, _GUEST, _CUT = range(3)
+# Ranks of boxes, the best first: with their centre in the core of their own
+# tile, in that of another tile, or cut by a border.
+_IN_CORE, _OUTSIDE_CORE, _CUT = range(3)
 
 
 class Tile(NamedTuple):
@@ -195,8 +197,9 @@ def _rank(tile: Tile, found: Detections) -> np.ndarray:
     boxes = found.boxes
     is_cut = ((boxes[:, :2] < low) | (boxes[:, 2:] > high)).any(axis=1)
     middles = (boxes[:, :2] + boxes[:, 2:]) / 2
-    is_guest = ((middles < core[:2]) | (middles >= core[2:])).any(axis=1)
-    return np.where(is_cut, _CUT, np.where(is_guest, _GUEST, _WHOLE))
+    is_outside = ((middles < core[:2]) | (middles >= core[2:])).any(axis=1)
+    rank = np.where(is_outside, _OUTSIDE_CORE, _IN_CORE)
+    return np.where(is_cut, _CUT, rank)
 
 
 def _same_cells(
@@ -208,6 +211,6 @@ def _same_cells(
     area_a, area_b = areas[first], areas[second]
     is_same = shared >= tiling.iou_thr * (area_a + area_b - shared)
     is_part = shared >= tiling.ios_thr * np.minimum(area_a, area_b)
-    is_same |= is_part & (rank[second] != _WHOLE)
+    is_same |= is_part & (rank[second] != _IN_CORE)
     is_same &= owner[first] != owner[second]
     return first[is_same], second[is_same]

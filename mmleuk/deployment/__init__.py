@@ -1,7 +1,7 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 """Run a trained detector without PyTorch's model code.
 
-``export.py`` is not imported here: who runs a graph needs no exporter.
+``export.py`` is not imported here: running a graph needs no exporter.
 """
 
 from .agreement import Agreement

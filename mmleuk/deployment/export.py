@@ -74,9 +74,9 @@ def export_onnx(
 
     Raises:
         ImportError: If onnx or onnxscript is missing.
-        TypeError: If the detector is of a kind that is not exported.
-        ValueError: If its settings are, or the classes are not as many as
-            the detector knows.
+        TypeError: If this type of detector can't be exported.
+        ValueError: If its settings can't be exported, or the number of
+            classes is not that of the detector.
     """
     try:
         import onnx

@@ -41,8 +41,8 @@ def nms(
 
     Returns:
         Tensor: Indices of the boxes kept, the highest score first, then -1,
-        shape (max_num, ), int64. A fixed number, for what follows is then of
-        a size that the exporter knows.
+        shape (max_num, ), int64: the exporter has to know the size of what
+        follows.
     """
     candidates = (scores > 0).nonzero().squeeze(1)
     kept = torch.full((max_num,), -1, device=boxes.device)

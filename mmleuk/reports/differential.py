@@ -41,8 +41,8 @@ class BlastShare:
         problem (str, optional): Why there is none.
         relation (str, optional): Where the interval lies against the mark:
             ``'above'``, ``'below'`` or ``'across'``.
-        equivalents (tuple[tuple[str, Share]]): The share with a type beside
-            that counts as a blast in some leukaemias, for each found.
+        equivalents (tuple[tuple[str, Share]]): Types found that count as
+            blasts in some leukaemias, and the share of blasts with each.
         expected_errors (float, optional): Expected number of cells counted as
             blasts that are none, by their calibrated confidences.
         with_unnamed (float, optional): The share if every unnamed cell were a

@@ -14,7 +14,7 @@ class FoundCell:
     Args:
         number (int): Index of the cell among those of the patient.
         field_index (int): Index of the field among those of the patient.
-        place (int): Of the cell in the record of its image, from 1.
+        place (int): Position of the cell in the record of its image, from 1.
         cell (CellPrediction): The cell.
         rivals (tuple[CellPrediction]): Boxes of the same cell of lower
             confidence.

@@ -180,7 +180,7 @@ def _on_confidence(summary: PatientSummary) -> Iterator[Note]:
             'rivals',
             'Cells with two names',
             f'{number(summary.num_rivals, "box", "boxes")} on the cell of a '
-            'surer box, not counted. What they name is given after “or”.',
+            'surer box, not counted. Their types follow after “or”.',
             caution=summary.num_rivals > _MANY * summary.num_cells,
         )
     doubtful = sum(
@@ -248,7 +248,7 @@ def _on_fields(
             'Less sharp fields',
             f'Focus of {number(len(blurred), "field")} '
             f'{" or ".join(limits)}. Chromatin, nucleoli and vacuoles cannot '
-            'be judged where the picture is not sharp.',
+            'be assessed where the picture is not sharp.',
             items=blurred,
         )
 

@@ -268,7 +268,7 @@ class PatientPage:
             )
             for section in gallery
         ]
-        # Blasts and doubtful cells were kept; they are listed as they lie.
+        # Blasts and cells of low confidence were kept; listed by number.
         listed = sorted(summary.table, key=lambda found: found.number)
         table = [self._show_cell(found, None) for found in listed]
         in_gallery = [

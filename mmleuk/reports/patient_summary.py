@@ -140,7 +140,7 @@ class PatientSummary:
 
     @property
     def counted_types(self) -> Tuple[str, ...]:
-        """tuple[str]: All types but that of cells nobody could name."""
+        """tuple[str]: All types but that of unclear cells."""
         unnamed = self.settings.unnamed_type
         return tuple(name for name in self.header.types if name != unnamed)
 
@@ -169,12 +169,12 @@ class PatientSummary:
 
     @property
     def num_unnamed(self) -> int:
-        """int: Cells that nobody could name."""
+        """int: Unclear cells."""
         return self.num_of(self.settings.unnamed_type)
 
     @property
     def num_named(self) -> int:
-        """int: Cells that shares are taken of."""
+        """int: Cells of which shares are computed."""
         return self.num_cells - self.num_unnamed
 
     def surprising_values(self) -> List[Tuple[str, Evidence, int]]:

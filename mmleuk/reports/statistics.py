@@ -20,8 +20,8 @@ class Share:
     """A share of cells and its interval.
 
     Args:
-        count (int): Cells that have it.
-        total (int): Of how many.
+        count (int): Cells counted, such as those of a type.
+        total (int): All cells.
         low (float): Lower end of the interval, in [0, 1].
         high (float): Upper end.
         method (str): ``'bootstrap'`` or ``'wilson'``.
@@ -52,8 +52,8 @@ def share_by_cells(count: int, total: int, level: float = 0.95) -> Share:
     """Compute a share and Wilson's interval, for independent cells.
 
     Args:
-        count (int): Cells that have it.
-        total (int): Of how many.
+        count (int): Cells counted.
+        total (int): All cells.
         level (float): Probability that the interval contains the true share.
 
     Returns:
@@ -86,9 +86,9 @@ def shares_by_fields(
     the nominal 95 % came to 89 % to 100 %; Wilson's alone to 75 % to 97 %.
 
     Args:
-        counts (np.ndarray): Cells that have it in each field, for each of k
-            shares, integers, shape (fields, k).
-        totals (np.ndarray): Cells of each field, shape (fields, ).
+        counts (np.ndarray): Cells counted in each field for each of k shares,
+            integers, shape (fields, k).
+        totals (np.ndarray): All cells of each field, shape (fields, ).
         level (float): Probability that an interval contains the true share.
         min_fields (int): With fewer fields that have cells, only Wilson's
             interval is computed.

@@ -41,8 +41,7 @@ class LLDLocalVisualizer(DetLocalVisualizer):
       question mark, a missing one is a dash;
     - differences from the annotation are marked: a type by ≠, a value by a
       line below it, a missed cell or a false positive by a word;
-    - an ignored cell has a dashed, hatched box; a mined one (``CANDIDATE``) a
-      dotted one;
+    - an ignored cell has a dashed, hatched box, a candidate a dotted one;
     - un-annotated area is dimmed in the annotation; in the prediction the
       annotated regions have an outline.
 
@@ -161,7 +160,13 @@ class LLDLocalVisualizer(DetLocalVisualizer):
             )
             return
         panels = []
-        notes = self._make_notes()
+        notes = CellNotes(
+            self.dataset_meta,
+            self.attributes,
+            self.attribute_thr,
+            self.marked_values,
+            self.bbox_color,
+        )
         if data_sample is not None:
             panels = self._make_panels(
                 data_sample.cpu(), notes, draw_gt, draw_pred, pred_score_thr
@@ -184,16 +189,6 @@ class LLDLocalVisualizer(DetLocalVisualizer):
         return any(key in data_sample for key in _PIXEL_FIELDS) or any(
             'masks' in data_sample.get(key, ())
             for key in ('gt_instances', 'pred_instances')
-        )
-
-    def _make_notes(self) -> CellNotes:
-        """Bind the arguments to the dataset at hand."""
-        return CellNotes(
-            self.dataset_meta,
-            self.attributes,
-            self.attribute_thr,
-            self.marked_values,
-            self.bbox_color,
         )
 
     def _make_panels(

@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""Draw what dumped predictions are worth: docs/analysis.md reads the plots.
+"""Plot the quality of dumped predictions, see docs/analysis.md.
 
 Writes confusion matrices, precision and recall, reliability, the frequencies
 of attributes and, given the log of the training, its curves, each as PNG and
