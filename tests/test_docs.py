@@ -20,6 +20,8 @@ CURRENT = [page for page in PAGES if page.name != 'changelog.md']
 LINK = re.compile(r'\]\(([^)\s]+)\)')
 PATH = re.compile(r'(?<![\w/.-])(?:tools|configs|tests|mmleuk)/[\w./-]*[\w/]')
 MODULE = re.compile(r'\bmmleuk(?:\.[A-Za-z_]\w*)+')
+# Of the ONNX standard.
+FOREIGN = {'metadata_props'}
 COMMAND = re.compile(r'(?:python|bash) (tools/\S+\.(?:py|sh))([^\n#`]*)')
 
 
@@ -39,6 +41,18 @@ def anchors(page):
         re.sub(r'[^\w\- ]', '', title.lower()).strip().replace(' ', '-')
         for title in titles
     }
+
+
+@pytest.fixture(scope='module')
+def code():
+    """All words of the code that people run."""
+    sources = [
+        path
+        for room in ('mmleuk', 'configs', 'tools')
+        for path in (ROOT / room).rglob('*')
+        if path.suffix in ('.py', '.sh')
+    ]
+    return set(re.findall(r'\w+', '\n'.join(map(read, sources))))
 
 
 @pytest.mark.parametrize('page', PAGES, ids=page_id)
@@ -98,6 +112,13 @@ def exists(name):
     sources = (ROOT / 'mmleuk').rglob('*.py')
     defined = re.compile(rf'^class {attribute}\b', re.MULTILINE)
     return module == 'mmleuk' and any(defined.search(read(s)) for s in sources)
+
+
+@pytest.mark.parametrize('page', CURRENT, ids=page_id)
+def test_identifiers_occur_in_the_code(page, code):
+    prose = re.sub(r'```.*?```', '', read(page), flags=re.DOTALL)
+    names = set(re.findall(r'`([A-Za-z]\w*(?:_\w+|[a-z][A-Z]\w*))`', prose))
+    assert sorted(names - code - FOREIGN) == []
 
 
 def test_the_architecture_page_lists_the_rooms():

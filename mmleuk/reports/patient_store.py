@@ -47,7 +47,7 @@ class PatientStore:
         self._database.close()
 
     def add_all(self, images: Iterable[ImagePrediction]) -> None:
-        """Take in images."""
+        """Store images, without those that the settings leave out."""
         magnification = self.settings.magnification
         for image in images:
             if magnification not in (None, image.magnification):
@@ -76,7 +76,7 @@ class PatientStore:
         return None if folder == PurePosixPath('.') else str(folder)
 
     def patients(self) -> List[Optional[str]]:
-        """List the patients in natural order, last None: no patient."""
+        """List the patients in natural order, last None if any is unnamed."""
         rows = self._database.execute('SELECT DISTINCT patient FROM images')
         names = [_decode(row[0]) for row in rows]
         return sorted(
@@ -99,7 +99,7 @@ class PatientStore:
             yield key, convert(json.loads(record), ImagePrediction)
 
     def image(self, key: int) -> ImagePrediction:
-        """Read the image of a key."""
+        """Read the image of a key that :meth:`images` yields."""
         (record,) = self._database.execute(
             'SELECT record FROM images WHERE id = ?', (key,)
         ).fetchone()

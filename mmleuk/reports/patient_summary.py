@@ -90,7 +90,10 @@ class PatientSummary:
         self._num_found = 0
 
     def add(self, key: int, image: ImagePrediction) -> List[FoundCell]:
-        """Count the image of a key; return its cells, numbered."""
+        """Count an image and return its cells, numbered.
+
+        ``key`` is that of its record in the :class:`PatientStore`.
+        """
         counts = np.zeros(len(self.header.types), dtype=np.int64)
         scale = (image.magnification, image.subset)
         found_cells = merge_duplicate_boxes(

@@ -44,8 +44,8 @@ MARKED_VALUES = {
 def abbreviate_classes(classes: Sequence[str]) -> Tuple[str, ...]:
     """Shorten class names, each to a name of its own.
 
-    To the usual abbreviation of a blood cell; of another class the initials
-    of several words, or the first letters of one.
+    Blood cells get their usual abbreviation, other classes the initials of
+    their words, or the first letters of a single word.
     """
     short: List[str] = []
     for name in classes:

@@ -224,12 +224,12 @@ def test_an_attribute_nobody_labelled_is_left_out(
     inferencer = LLDInferencer(
         weights=weights, device='cpu', show_progress=False
     )
-    taught = inferencer(fields / 'P1', out_dir=tmp_path)['predictions']
+    trained = inferencer(fields / 'P1', out_dir=tmp_path)['predictions']
     header = PredictionReader(tmp_path / 'predictions.json').header
     others = [name for name in SCHEMA.names if name != 'nucleolus']
     assert list(header.schema.names) == others
     full = infer(make_weights(), fields / 'P1')
-    for cell, other in zip(taught[0].cells, full[0].cells):
+    for cell, other in zip(trained[0].cells, full[0].cells):
         assert list(cell.attributes) == others
         assert all(
             cell.attributes[name] == other.attributes[name] for name in others

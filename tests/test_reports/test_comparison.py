@@ -45,10 +45,10 @@ def test_rows_of_a_type():
 
 
 def fisher_by_hand(count, total, hits, num):
-    """Sum of the chances of all tables no likelier than this one."""
+    """Sum of the probabilities of all tables no likelier than this one."""
     marked, everyone = count + hits, total + num
 
-    def chance(k):
+    def probability(k):
         return (
             math.comb(marked, k)
             * math.comb(everyone - marked, total - k)
@@ -56,8 +56,8 @@ def fisher_by_hand(count, total, hits, num):
         )
 
     possible = range(max(0, marked - num), min(total, marked) + 1)
-    limit = chance(count) * (1 + 1e-9)
-    return sum(chance(k) for k in possible if chance(k) <= limit)
+    limit = probability(count) * (1 + 1e-9)
+    return sum(probability(k) for k in possible if probability(k) <= limit)
 
 
 def test_marks_are_those_of_fishers_exact_test():

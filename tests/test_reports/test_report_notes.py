@@ -18,7 +18,7 @@ from mmleuk.reports.patient_summary import PatientSummary
 from mmleuk.structures import LLD_ATTRIBUTES, AttributeSchema, TypeProfile
 
 
-def judge(images, header=None, **settings):
+def notes_on(images, header=None, **settings):
     summary = PatientSummary(
         header or make_header(), ReportSettings(**settings)
     )
@@ -38,37 +38,37 @@ def cells_in_fields(num_cells, num_fields=10, **kwargs):
     'num_cells, title', [(90, 'Few cells'), (190, 'Fewer than 200 cells')]
 )
 def test_few_cells(num_cells, title):
-    notes, _ = judge(cells_in_fields(num_cells))
+    notes, _ = notes_on(cells_in_fields(num_cells))
     assert notes['few-cells'].title == title
     assert notes['few-cells'].text.startswith(f'{num_cells}\u00a0cells count')
     assert notes['few-cells'].caution == (num_cells < 100)
 
 
 def test_enough_cells():
-    notes, _ = judge(cells_in_fields(200))
+    notes, _ = notes_on(cells_in_fields(200))
     assert 'few-cells' not in notes
     assert 'few-fields' not in notes
 
 
 def test_few_fields():
-    notes, _ = judge(cells_in_fields(200, 4))
+    notes, _ = notes_on(cells_in_fields(200, 4))
     assert 'in 4\u00a0fields' in notes['few-fields'].text
 
 
 def test_a_model_that_was_not_calibrated():
     images = cells_in_fields(200, confidence=None, score=0.9)
-    notes, _ = judge(images, make_header(calibration=None))
+    notes, _ = notes_on(images, make_header(calibration=None))
     assert notes['uncalibrated'].caution
-    notes, _ = judge(cells_in_fields(200))
+    notes, _ = notes_on(cells_in_fields(200))
     assert 'uncalibrated' not in notes
-    notes, _ = judge(
+    notes, _ = notes_on(
         cells_in_fields(200), make_header(calibration=dict(num_cells=50))
     )
     assert '50\u00a0labelled cells' in notes['thin-calibration'].text
 
 
 def test_types_that_cannot_be_found():
-    notes, _ = judge(cells_in_fields(200))
+    notes, _ = notes_on(cells_in_fields(200))
     lacking = notes['unknown-types'].text.split(':')[0].split(', ')
     assert set(lacking) == set(LLD_CLASSES) - set(TYPES)
     assert notes['untrained-types'].text.startswith('basophil: ')
@@ -78,7 +78,9 @@ def test_attributes_that_were_never_labelled():
     counts = {name: table.copy() for name, table in PROFILE.counts.items()}
     counts['cytoplasm'][:] = 0
     profile = TypeProfile(TYPES, SCHEMA, counts)
-    notes, _ = judge(cells_in_fields(200), make_header(type_profile=profile))
+    notes, _ = notes_on(
+        cells_in_fields(200), make_header(type_profile=profile)
+    )
     assert notes['untrained-attributes'].text.startswith('Cytoplasm: ')
 
 
@@ -94,16 +96,16 @@ def test_a_model_of_all_types_and_a_known_past():
         make_image(f'{n}.png', apart(*[make_cell('monocyte')] * 40))
         for n in range(5)
     ]
-    notes, _ = judge(images, header)
+    notes, _ = notes_on(images, header)
     assert notes == {}
-    notes, _ = judge(images, make_header(type_profile=None))
+    notes, _ = notes_on(images, make_header(type_profile=None))
     assert 'no-profile' in notes
 
 
 def test_doubtful_and_unnamed_cells():
     cells = [make_cell('monocyte', 0.4)] * 2 + [make_cell('monocyte')] * 6
     cells += [make_cell('none')] * 2
-    notes, _ = judge([make_image(cells=apart(*cells))])
+    notes, _ = notes_on([make_image(cells=apart(*cells))])
     assert notes['doubtful-cells'].text.startswith(
         'A confidence below 0.5: 2\u00a0cells of 10 (20.0\u00a0%)'
     )
@@ -113,9 +115,9 @@ def test_doubtful_and_unnamed_cells():
 
 def test_cells_with_two_names():
     twice = [make_cell(), make_cell('monocyte', 0.4)]
-    notes, _ = judge([make_image(cells=twice)])
+    notes, _ = notes_on([make_image(cells=twice)])
     assert notes['rivals'].text.startswith('1\u00a0box on the cell of')
-    notes, _ = judge([make_image(cells=apart(*twice))])
+    notes, _ = notes_on([make_image(cells=apart(*twice))])
     assert 'rivals' not in notes
 
 
@@ -125,7 +127,7 @@ def test_fields_that_are_missing_or_empty():
         make_image('empty.png'),
         make_image('broken.png', error='is cut short'),
     ]
-    notes, _ = judge(images)
+    notes, _ = notes_on(images)
     assert notes['unreadable'].items == ('broken: is cut short',)
     assert notes['empty-fields'].items == ('empty',)
     assert 'in 1\u00a0field of 4' in notes['empty-fields'].text
@@ -145,21 +147,21 @@ def focused(*values, magnification='100x'):
 
 
 def test_focus_against_the_other_fields():
-    notes, summary = judge(focused(100, 110, 90, 105, 49, None))
+    notes, summary = notes_on(focused(100, 110, 90, 105, 49, None))
     assert find_blurred(summary) == [False] * 4 + [True, False]
     assert notes['low-focus'].items == ('4',)
     # Four fields have no median to go by.
-    assert 'low-focus' not in judge(focused(100, 110, 90, 9))[0]
+    assert 'low-focus' not in notes_on(focused(100, 110, 90, 9))[0]
 
 
 def test_focus_of_another_magnification_is_no_measure():
     images = focused(*[100] * 5) + focused(*[10] * 5, magnification='40x')
-    _, summary = judge(images)
+    _, summary = notes_on(images)
     assert not any(find_blurred(summary))
 
 
 def test_focus_against_a_limit():
-    notes, summary = judge(focused(100, 20), min_focus=30.0)
+    notes, summary = notes_on(focused(100, 20), min_focus=30.0)
     assert find_blurred(summary) == [False, True]
     assert 'below 30 or below' in notes['low-focus'].text
 
@@ -170,7 +172,7 @@ def test_mixtures():
         make_image('b.png', subset='H_40X_C1', magnification='40x'),
         make_image('c.png', subset='H_40X_C1', magnification='40x'),
     ]
-    notes, _ = judge(images)
+    notes, _ = notes_on(images)
     assert notes['mixed-magnification'].text.startswith(
         '100x: 1\u00a0field, 40x: 2\u00a0fields. '
     )
@@ -178,7 +180,7 @@ def test_mixtures():
 
 
 def test_cautions_come_first():
-    notes, _ = judge(make_film(num_fields=3))
+    notes, _ = notes_on(make_film(num_fields=3))
     cautions = [note.caution for note in notes.values()]
     assert cautions == sorted(cautions, reverse=True)
     assert len(set(cautions)) == 2

@@ -47,14 +47,13 @@ def check_dump_options(
     files: Sequence[str],
     shares: Sequence[str] = ('score_thr',),
 ) -> None:
-    """Refuse arguments that can't be.
+    """Refuse missing files and shares out of range.
 
     Args:
         parser (argparse.ArgumentParser): The parser, which exits.
         args (argparse.Namespace): The arguments.
         files (Sequence[str]): Names of those that are files to read.
-        shares (Sequence[str]): Names of options from 0 to 1. Defaults to the
-            score threshold alone.
+        shares (Sequence[str]): Names of options from 0 to 1.
     """
     for name in files:
         path = getattr(args, name)
