@@ -78,7 +78,10 @@ class PatientStore:
     def patients(self) -> List[Optional[str]]:
         """List the patients in natural order, last None if any is unnamed."""
         rows = self._database.execute('SELECT DISTINCT patient FROM images')
-        names = [_decode(row[0]) for row in rows]
+        names = [
+            None if name is None else name.decode('utf-8', 'surrogatepass')
+            for (name,) in rows
+        ]
         return sorted(
             names, key=lambda name: (name is None, _natural(name or ''))
         )
@@ -108,10 +111,6 @@ class PatientStore:
 
 def _encode(text: Optional[str]) -> Optional[bytes]:
     return None if text is None else text.encode('utf-8', 'surrogatepass')
-
-
-def _decode(text: Optional[bytes]) -> Optional[str]:
-    return None if text is None else text.decode('utf-8', 'surrogatepass')
 
 
 def _natural(text: str) -> str:

@@ -57,7 +57,9 @@ def draw_attribute_frequencies(
     )
     axes = body.subplots(rows, columns, squeeze=False, sharey=True)
     for index, axis in enumerate(panels(axes, len(titles))):
-        shades = _shades(pyplot, len(values[index]))
+        # From light to dark.
+        places = np.linspace(0.92, 0.12, len(values[index]))
+        shades = pyplot.colormaps['cividis'](places)[:, :3]
         for place, label in enumerate(used):
             for side, counts in ((-1, annotated), (1, named)):
                 _draw_bar(
@@ -106,11 +108,6 @@ def draw_attribute_frequencies(
         ncols=2,
     )
     return figure
-
-
-def _shades(pyplot: Any, count: int) -> np.ndarray:
-    """A shade of cividis for each value, from light to dark."""
-    return pyplot.colormaps['cividis'](np.linspace(0.92, 0.12, count))[:, :3]
 
 
 def _draw_bar(
