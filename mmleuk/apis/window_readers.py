@@ -8,6 +8,8 @@ from typing import Optional
 import numpy as np
 from PIL import Image
 
+from mmleuk.optional_packages import import_optional
+
 # Larger images are read in parts. Decoded, this is 300 MB.
 MAX_PIXELS = 100_000_000
 
@@ -82,14 +84,9 @@ class VipsReader(WindowReader):
     """
 
     def __init__(self, path: str) -> None:
-        try:
-            import pyvips
-        except ImportError as error:
-            raise ImportError(
-                f'{path} has more than {MAX_PIXELS} pixels; to read it part '
-                "by part needs pyvips: pip install 'mmleuk[slides]' (or "
-                "-e '.[slides]' in a clone)"
-            ) from error
+        pyvips = import_optional(
+            'pyvips', f'{path} has more than {MAX_PIXELS} pixels and', 'slides'
+        )
         self._error = pyvips.Error
         try:
             # By default libvips fills missing or broken parts with black.
@@ -130,13 +127,9 @@ class SlideReader(WindowReader):
     """
 
     def __init__(self, path: str) -> None:
-        try:
-            import openslide
-        except ImportError as error:
-            raise ImportError(
-                f'{path} is a slide, which OpenSlide reads: pip install '
-                "'mmleuk[slides]' (or -e '.[slides]' in a clone)"
-            ) from error
+        openslide = import_optional(
+            'openslide', f'{path} is a slide and', 'slides'
+        )
         self._errors = (openslide.OpenSlideError, OSError)
         try:
             self._slide = openslide.OpenSlide(path)

@@ -7,6 +7,7 @@ import torch
 from mmdet.models.detectors.base import BaseDetector
 
 from mmleuk.io.atomic_write import atomic_path
+from mmleuk.optional_packages import import_optional
 
 from .exportable_detector import ExportableDetector
 from .onnx_ops import OPSET, translation_table
@@ -78,14 +79,9 @@ def export_onnx(
         ValueError: If its settings can't be exported, or the number of
             classes is not that of the detector.
     """
-    try:
-        import onnx
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise ImportError(
-            f'export to ONNX needs onnx and onnxscript ({error}): '
-            "pip install 'mmleuk[onnx]' (or -e '.[onnx]' in a clone)"
-        ) from error
+    onnx = import_optional('onnx', 'export to ONNX', 'onnx')
+    # Used by torch.
+    import_optional('onnxscript', 'export to ONNX', 'onnx')
     exportable = ExportableDetector(detector)
     if len(classes) != exportable.num_classes:
         raise ValueError(

@@ -10,6 +10,7 @@ from mmdet.structures import DetDataSample, SampleList
 from mmengine.structures import InstanceData
 
 from mmleuk.models.utils import attribute_fields
+from mmleuk.optional_packages import import_optional
 from mmleuk.structures import AttributeSchema
 
 _REQUIRED_KEYS = ('classes', 'attributes', 'resize', 'min_size')
@@ -48,14 +49,9 @@ class OnnxDetector:
         providers: Sequence[str] = ('CPUExecutionProvider',),
         num_threads: Optional[int] = None,
     ) -> None:
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise ImportError(
-                'running an exported detector needs onnxruntime, which is '
-                "not installed: pip install 'mmleuk[onnx]' (or -e '.[onnx]' "
-                'in a clone)'
-            ) from error
+        onnxruntime = import_optional(
+            'onnxruntime', 'running an exported detector', 'onnx'
+        )
         options = onnxruntime.SessionOptions()
         if num_threads is not None:
             options.intra_op_num_threads = num_threads

@@ -1,6 +1,8 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 from typing import Any
 
+from mmleuk.optional_packages import import_optional
+
 
 def load_pyplot() -> Any:
     """Import ``matplotlib.pyplot``, for drawing into files.
@@ -10,14 +12,7 @@ def load_pyplot() -> Any:
     Raises:
         ImportError: If matplotlib, an optional package, is not installed.
     """
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise ImportError(
-            'plots are drawn by matplotlib, which is not installed: '
-            "pip install 'mmleuk[plot]' (or -e '.[plot]' in a clone)"
-        ) from error
-    matplotlib.use('Agg')
+    import_optional('matplotlib', 'drawing plots', 'plot').use('Agg')
     from matplotlib import pyplot
 
     pyplot.rcParams['svg.fonttype'] = 'none'
