@@ -98,7 +98,7 @@ def decimal(score: float) -> str:
     return f'{int(score * 100 + 1e-4) / 100:.2f}'
 
 
-class CellNotes:
+class CellMarker:
     """Turns instances into marks, with the names of a dataset.
 
     Args:

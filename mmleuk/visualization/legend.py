@@ -7,7 +7,7 @@ from .cell_marks import (
     DIFFERENT,
     IGNORED,
     CellMark,
-    CellNotes,
+    CellMarker,
     Panel,
     Span,
 )
@@ -32,13 +32,13 @@ def _entry(text: str, colour: Optional[RGB] = None) -> Entry:
 
 
 def explain(
-    panels: Sequence[Panel], notes: CellNotes, abbreviate: bool
+    panels: Sequence[Panel], marker: CellMarker, abbreviate: bool
 ) -> List[List[Entry]]:
     """Explain the names, codes and lines that occur in a picture.
 
     Args:
         panels (Sequence[Panel]): The panels.
-        notes (CellNotes): Names and codes.
+        marker (CellMarker): Has the names and codes.
         abbreviate (bool): Whether names are abbreviated.
 
     Returns:
@@ -49,7 +49,7 @@ def explain(
     spans = [span for m in marks for line in m.lines for span in line]
     groups = [
         _explain_names(marks) if abbreviate else [],
-        _explain_codes(spans, notes) if notes.attributes == 'codes' else [],
+        _explain_codes(spans, marker) if marker.attributes == 'codes' else [],
         _explain_signs(panels, marks, spans),
     ]
     return [group for group in groups if group]
@@ -68,19 +68,19 @@ def _explain_names(marks: Sequence[CellMark]) -> List[Entry]:
     ]
 
 
-def _explain_codes(spans: Sequence[Span], notes: CellNotes) -> List[Entry]:
+def _explain_codes(spans: Sequence[Span], marker: CellMarker) -> List[Entry]:
     """Codes of attribute values."""
     if not spans:
         return []
     entries = [Entry((Span('codes in this order:'),))]
-    for attribute in notes.schema:
-        codes = notes.codes[attribute.name]
+    for attribute in marker.schema:
+        codes = marker.codes[attribute.name]
         values = ', '.join(map(' '.join, zip(codes, attribute.values)))
         entries.append(_entry(f'{attribute.title}: {values}'))
     if any(span.text == '–' for span in spans):
         entries.append(_entry('– not stated'))
     if any(span.text.endswith('?') for span in spans):
-        entries.append(_entry(f'? below {100 * notes.attribute_thr:g} %'))
+        entries.append(_entry(f'? below {100 * marker.attribute_thr:g} %'))
     return entries
 
 

@@ -11,7 +11,7 @@ from mmengine.visualization import LocalVisBackend
 
 from mmleuk.registry import VISUALIZERS
 
-from .cell_marks import IGNORED, CellNotes, Panel, compare
+from .cell_marks import IGNORED, CellMarker, Panel, compare
 from .panel_artist import PanelArtist
 from .pen import Pen
 
@@ -160,7 +160,7 @@ class LLDLocalVisualizer(DetLocalVisualizer):
             )
             return
         panels = []
-        notes = CellNotes(
+        marker = CellMarker(
             self.dataset_meta,
             self.attributes,
             self.attribute_thr,
@@ -169,9 +169,9 @@ class LLDLocalVisualizer(DetLocalVisualizer):
         )
         if data_sample is not None:
             panels = self._make_panels(
-                data_sample.cpu(), notes, draw_gt, draw_pred, pred_score_thr
+                data_sample.cpu(), marker, draw_gt, draw_pred, pred_score_thr
             )
-        drawn = self.artist.draw(image, panels, notes)
+        drawn = self.artist.draw(image, panels, marker)
         self.set_image(drawn)
         if show:
             self.show(drawn, win_name=name, wait_time=wait_time)
@@ -194,7 +194,7 @@ class LLDLocalVisualizer(DetLocalVisualizer):
     def _make_panels(
         self,
         data_sample: DetDataSample,
-        notes: CellNotes,
+        marker: CellMarker,
         draw_gt: bool,
         draw_pred: bool,
         pred_score_thr: float,
@@ -203,7 +203,7 @@ class LLDLocalVisualizer(DetLocalVisualizer):
         gt = data_sample.get('gt_instances')
         ignored = data_sample.get('ignored_instances')
         pred = data_sample.get('pred_instances')
-        is_unnamed = self.attributes != 'none' and notes.schema is None
+        is_unnamed = self.attributes != 'none' and marker.schema is None
         for instances, key in ((gt, 'attributes'), (pred, 'attribute_labels')):
             if is_unnamed and instances is not None and key in instances:
                 print_log(
@@ -215,7 +215,7 @@ class LLDLocalVisualizer(DetLocalVisualizer):
                 )
         if pred is not None and 'scores' in pred:
             pred = pred[pred.scores > pred_score_thr]
-        ignored_marks, unannotated = notes.ignored(ignored)
+        ignored_marks, unannotated = marker.ignored(ignored)
 
         matches = is_false_positive = None
         missed: np.ndarray = np.zeros(0, dtype=bool)
@@ -227,7 +227,7 @@ class LLDLocalVisualizer(DetLocalVisualizer):
 
         panels = []
         if draw_gt and (gt is not None or ignored is not None):
-            marks = [] if gt is None else notes.annotated(gt, missed)
+            marks = [] if gt is None else marker.annotated(gt, missed)
             caption = ['annotation', _count(len(marks), 'cell')]
             num_ignored = sum(m.kind == IGNORED for m in ignored_marks)
             if num_ignored:
@@ -238,7 +238,7 @@ class LLDLocalVisualizer(DetLocalVisualizer):
                 )
             )
         if draw_pred and pred is not None:
-            marks = notes.predicted(
+            marks = marker.predicted(
                 pred,
                 gt if matches is not None else None,
                 matches,

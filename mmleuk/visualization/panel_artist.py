@@ -12,7 +12,7 @@ from .cell_marks import (
     FAINT,
     IGNORED,
     CellMark,
-    CellNotes,
+    CellMarker,
     Panel,
     Span,
 )
@@ -75,7 +75,7 @@ class PanelArtist:
     alpha: float
 
     def draw(
-        self, image: np.ndarray, panels: Sequence[Panel], notes: CellNotes
+        self, image: np.ndarray, panels: Sequence[Panel], marker: CellMarker
     ) -> np.ndarray:
         """Draw a picture.
 
@@ -83,7 +83,7 @@ class PanelArtist:
             image (np.ndarray): RGB, shape (h, w, 3), uint8.
             panels (Sequence[Panel]): The panels. Without any, the picture is
                 the image alone.
-            notes (CellNotes): Names and codes.
+            marker (CellMarker): Has the names and codes.
 
         Returns:
             np.ndarray: The picture, RGB, uint8.
@@ -97,7 +97,7 @@ class PanelArtist:
         if not panels:
             return image
         boxes = [_boxes(panel.marks, scale, image) for panel in panels]
-        body_font = MONO if notes.attributes == 'codes' else SANS
+        body_font = MONO if marker.attributes == 'codes' else SANS
         labels, layouts = self._lay_out(
             panels, boxes, body_font, (height, width)
         )
@@ -106,7 +106,7 @@ class PanelArtist:
         total = width * len(panels) + _GAP * (len(panels) - 1)
         lines: List[List[Entry]] = []
         if self.legend:
-            for group in explain(panels, notes, labels[0].abbreviate):
+            for group in explain(panels, marker, labels[0].abbreviate):
                 lines += self._wrap(group, size, total)
         below = round(1.6 * size * len(lines) + size * bool(lines))
         canvas = np.full((strip + height + below, total, 3), 255, np.uint8)

@@ -19,7 +19,7 @@ from mmleuk.visualization.cell_marks import (
     FAINT,
     IGNORED,
     PLAIN,
-    CellNotes,
+    CellMarker,
     compare,
     decimal,
     percent,
@@ -57,7 +57,7 @@ def text(line):
 
 
 def test_an_annotated_cell_has_codes():
-    (mark,) = CellNotes(LLD_METAINFO).annotated(annotation())
+    (mark,) = CellMarker(LLD_METAINFO).annotated(annotation())
     assert mark.title(False) == 'lymphoblast'
     assert mark.title(True) == 'LyBl'
     assert mark.colour == LLD_METAINFO['palette'][2]
@@ -66,25 +66,25 @@ def test_an_annotated_cell_has_codes():
 
 
 def test_attributes_are_written_out_on_request():
-    (mark,) = CellNotes(LLD_METAINFO, 'words').annotated(annotation())
+    (mark,) = CellMarker(LLD_METAINFO, 'words').annotated(annotation())
     lines = [text(line) for line in mark.lines]
     assert lines[0] == 'Cell Size: large'
     # One that nobody stated takes no line.
     assert len(lines) == 6
     assert not any('Nucleolus' in line for line in lines)
-    (mark,) = CellNotes(LLD_METAINFO, 'none').annotated(annotation())
+    (mark,) = CellMarker(LLD_METAINFO, 'none').annotated(annotation())
     assert mark.lines == ()
 
 
 def test_a_cell_without_any_attribute_has_no_line():
     codes = torch.full((1, 7), MISSING)
-    (mark,) = CellNotes(LLD_METAINFO).annotated(annotation(attributes=codes))
+    (mark,) = CellMarker(LLD_METAINFO).annotated(annotation(attributes=codes))
     assert mark.lines == ()
 
 
 def test_a_prediction_says_how_sure_it_is():
-    notes = CellNotes(LLD_METAINFO)
-    (mark,) = notes.predicted(prediction())
+    marker = CellMarker(LLD_METAINFO)
+    (mark,) = marker.predicted(prediction())
     assert mark.title(False) == 'lymphoblast 0.93'
     assert text(mark.lines[0]) == 'L c I i S M a?'
     assert [span.look for span in mark.lines[0]] == [PLAIN] * 6 + [FAINT]
@@ -92,7 +92,7 @@ def test_a_prediction_says_how_sure_it_is():
 
 def test_calibrated_probabilities_come_first():
     confidences = torch.tensor([[0.5] + [0.8] * 6])
-    (mark,) = CellNotes(LLD_METAINFO, 'words').predicted(
+    (mark,) = CellMarker(LLD_METAINFO, 'words').predicted(
         prediction(
             confidences=torch.tensor([0.81]), attribute_confidences=confidences
         )
@@ -107,7 +107,7 @@ def test_what_differs_is_marked():
     gt = annotation(labels=torch.tensor([7]))
     pred = prediction()
     matches, is_false_positive = compare(pred, gt, None)
-    (mark,) = CellNotes(LLD_METAINFO).predicted(
+    (mark,) = CellMarker(LLD_METAINFO).predicted(
         pred, gt, matches, is_false_positive
     )
     assert mark.title(False) == 'lymphoblast 0.93 ≠'
@@ -135,7 +135,7 @@ def test_a_detection_is_extra_where_there_is_no_cell():
     assert matches.tolist() == [-1, -1, -1]
     # On an ignored cell or on un-annotated area nobody knows.
     assert is_false_positive.tolist() == [True, False, False]
-    marks = CellNotes(LLD_METAINFO).predicted(
+    marks = CellMarker(LLD_METAINFO).predicted(
         pred, annotation(), matches, is_false_positive
     )
     assert [mark.suffix for mark in marks] == ['0.90 extra', '0.90', '0.90']
@@ -151,7 +151,7 @@ def test_drawing_and_metric_judge_alike():
     matches, is_false_positive = compare(pred, annotation(), ignored)
     assert matches.tolist() == [-1]
     assert is_false_positive.tolist() == [False]
-    (mark,) = CellNotes(LLD_METAINFO).predicted(
+    (mark,) = CellMarker(LLD_METAINFO).predicted(
         pred, annotation(), matches, is_false_positive
     )
     assert mark.suffix == '0.93'
@@ -186,7 +186,7 @@ def test_ignored_cells_candidates_and_area_are_told_apart():
         labels=torch.tensor([3, UNANNOTATED, CANDIDATE]),
         chances=torch.tensor([0.0, 0.0, 0.42]),
     )
-    marks, area = CellNotes(LLD_METAINFO).ignored(instances)
+    marks, area = CellMarker(LLD_METAINFO).ignored(instances)
     assert [mark.kind for mark in marks] == [IGNORED, CANDIDATE_CELL]
     assert marks[0].title(False) == 'ignored: neutrophil'
     assert marks[1].title(False) == 'candidate 42 %'
@@ -195,21 +195,21 @@ def test_ignored_cells_candidates_and_area_are_told_apart():
 
 def test_plain_samples_are_marked():
     """Of MMDetection: no attributes, no meta, ignored without labels."""
-    notes = CellNotes({})
+    marker = CellMarker({})
     plain = InstanceData(
         bboxes=torch.tensor([[0.0, 0, 9, 9]]), labels=torch.tensor([1])
     )
-    (mark,) = notes.annotated(plain)
+    (mark,) = marker.annotated(plain)
     assert mark.title(False) == 'class 1'
     assert mark.lines == ()
-    marks, area = notes.ignored(InstanceData(bboxes=torch.zeros((2, 4))))
+    marks, area = marker.ignored(InstanceData(bboxes=torch.zeros((2, 4))))
     assert [mark.title(False) for mark in marks] == ['ignored'] * 2
     assert area.shape == (0, 4)
-    assert notes.ignored(None)[0] == []
+    assert marker.ignored(None)[0] == []
 
 
 def test_labels_of_an_open_set_name_themselves():
-    (mark,) = CellNotes({}).annotated(annotation(label_names=['a cell']))
+    (mark,) = CellMarker({}).annotated(annotation(label_names=['a cell']))
     assert mark.title(False) == 'a cell'
 
 
@@ -218,7 +218,7 @@ def test_attributes_of_another_schema_are_refused(method):
     meta = dict(LLD_METAINFO, attributes=LLD_METAINFO['attributes'][:3])
     sample = annotation() if method == 'annotated' else prediction()
     with pytest.raises(ValueError, match=r'shape \(1, 7\), expected \(n, 3\)'):
-        getattr(CellNotes(meta), method)(sample)
+        getattr(CellMarker(meta), method)(sample)
 
 
 def test_nothing_is_certain():
