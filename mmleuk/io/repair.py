@@ -53,6 +53,8 @@ class RawCell:
             None where none is stated.
         ignored (bool): Whether the cell is marked as a crowd.
         where (str): The record in its file, for messages.
+        region (tuple[float]): The four numbers of a region in its row of
+            sparse text, as written.
     """
 
     bbox: Box
@@ -60,6 +62,7 @@ class RawCell:
     codes: Tuple[Optional[int], ...]
     ignored: bool
     where: str
+    region: Tuple[float, ...] = ()
 
 
 def parse_code(value: object) -> Optional[int]:

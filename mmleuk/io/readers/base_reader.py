@@ -3,6 +3,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from typing import Dict, List, Mapping, Optional
 
+from mmleuk.io.faults import SIZE_WRONG
 from mmleuk.io.image_folder import ImageFolder, Size
 from mmleuk.io.issue_log import IssueLog
 from mmleuk.io.repair import CodeMemo
@@ -62,7 +63,7 @@ class BaseReader(ABC):
     def look_at_images(
         self, stated: Mapping[str, Optional[Size]], source: str
     ) -> Dict[str, Size]:
-        """Read the sizes of the images that can be used; count the others.
+        """Read the sizes of the images that can be used; count all faults.
 
         Args:
             stated (Mapping[str, tuple[int] | None]): (width, height) in
@@ -88,4 +89,9 @@ class BaseReader(ABC):
             for note in header.notes:
                 self.issues.add(note, where)
             sizes[name] = header.size
+            if stated[name] not in (None, header.size):
+                self.issues.add(
+                    SIZE_WRONG,
+                    f'{where}: {stated[name]} stated, {header.size} found',
+                )
         return sizes

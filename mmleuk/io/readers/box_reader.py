@@ -6,7 +6,7 @@ from typing import Any, Iterator, List, Optional, Sequence, Tuple
 
 from mmleuk.io.attribute_names import AttributeNames
 from mmleuk.io.errors import AnnotationError
-from mmleuk.io.faults import ANNOTATION_OF_DROPPED, SIZE_WRONG
+from mmleuk.io.faults import ANNOTATION_OF_DROPPED
 from mmleuk.io.image_folder import ExportImages, Size
 from mmleuk.io.issue_log import FaultRateCheck
 from mmleuk.io.readers import BaseReader
@@ -147,11 +147,6 @@ class BoxReader(BaseReader):
                         ANNOTATION_OF_DROPPED, image.place, len(cells)
                     )
                 continue
-            if image.size not in (None, size):
-                self.issues.add(
-                    SIZE_WRONG,
-                    f'{image.place}: {image.size} stated, {size} found',
-                )
             read.append((image, size, regions, cells))
         self.names.check()
         rates.check()

@@ -23,7 +23,6 @@ from mmleuk.io.faults import (
     REPEATED_IMAGE,
     SHARED_IMAGE_ID,
     SIZE_UNKNOWN,
-    SIZE_WRONG,
     UNCLEAR_CATEGORIES,
     UNCLEAR_CROWD,
     UNKNOWN_CATEGORY,
@@ -250,15 +249,9 @@ class JsonReader(BaseReader):
             )
             stated[name] = sides if known else None
         sizes = self.look_at_images(stated, source)
-        for name, size in sizes.items():
-            where = f'{source}, image {name}'
+        for name in sizes:
             if stated[name] is None:
-                self.issues.add(SIZE_UNKNOWN, where)
-            elif stated[name] != size:
-                self.issues.add(
-                    SIZE_WRONG,
-                    f'{where}: {stated[name]} stated, {size} found',
-                )
+                self.issues.add(SIZE_UNKNOWN, f'{source}, image {name}')
         return sizes
 
     def _read_cells(

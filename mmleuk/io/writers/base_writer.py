@@ -31,6 +31,9 @@ class BaseWriter(ABC):
     # Classes that the format is tied to; None for any.
     own_classes: Optional[Tuple[str, ...]] = None
 
+    # Whether the format can state annotated regions.
+    holds_regions = True
+
     def __init__(
         self, schema: AttributeSchema, classes: Sequence[str]
     ) -> None:
@@ -61,7 +64,7 @@ class BaseWriter(ABC):
         self, field: FieldRecord, report: ConversionReport
     ) -> FieldRecord:
         """Reduce one record to what the format can hold."""
-        return field
+        return field if self.holds_regions else drop_regions(field, report)
 
     @abstractmethod
     def write(

@@ -9,7 +9,7 @@ from mmleuk.io.readers.lld_json import NESTED_KEY, REGIONS_KEY
 from mmleuk.structures import MISSING, AttributeSchema
 from mmleuk.structures.record import CellRecord, FieldRecord
 
-from .base_writer import BaseWriter, drop_regions, missing_code
+from .base_writer import BaseWriter, missing_code
 
 # Decimals of sides and areas: enough for 1e-6 pixels, and short.
 DECIMALS = 6
@@ -79,6 +79,8 @@ class JsonWriter(BaseWriter):
         state_missing (bool): Whether missing attributes are written at all.
     """
 
+    holds_regions = False
+
     def __init__(
         self,
         schema: AttributeSchema,
@@ -87,12 +89,6 @@ class JsonWriter(BaseWriter):
     ) -> None:
         super().__init__(schema, classes)
         self.state_missing = state_missing
-
-    def _fit_field(
-        self, field: FieldRecord, report: ConversionReport
-    ) -> FieldRecord:
-        """Drop the regions."""
-        return drop_regions(field, report)
 
     def write(
         self,
@@ -167,11 +163,7 @@ class NestedJsonWriter(JsonWriter):
 class SparseJsonWriter(JsonWriter):
     """Writes the released JSON with ``annotated_regions``."""
 
-    def _fit_field(
-        self, field: FieldRecord, report: ConversionReport
-    ) -> FieldRecord:
-        """Keep all."""
-        return field
+    holds_regions = True
 
 
 class CocoWriter(SparseJsonWriter):

@@ -13,12 +13,7 @@ from mmleuk.io.readers.box_reader import REGION_LABEL
 from mmleuk.structures import AttributeSchema
 from mmleuk.structures.record import Box, FieldRecord
 
-from .base_writer import (
-    BaseWriter,
-    drop_regions,
-    label_names,
-    write_label_files,
-)
+from .base_writer import BaseWriter, label_names, write_label_files
 
 # What XML 1.0 has no way to write.
 NOT_XML = re.compile('[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]')
@@ -87,11 +82,7 @@ class VocWriter(BaseWriter):
     no annotated regions.
     """
 
-    def _fit_field(
-        self, field: FieldRecord, report: ConversionReport
-    ) -> FieldRecord:
-        """Drop the regions."""
-        return drop_regions(field, report)
+    holds_regions = False
 
     def write(
         self,
