@@ -66,26 +66,15 @@ def parse_field_name(file_name: str) -> FieldName:
 def normalise_patient(patient: object) -> str:
     """Normalise the name of a patient for comparisons.
 
-    Args:
-        patient (str | int): A patient, such as ``'04'``, ``4`` or ``'P7'``.
-
-    Returns:
-        str: In lower case, a number without leading zeros.
+    It is put in lower case; a number loses leading zeros: ``'04'`` and ``4``
+    are one patient.
     """
     name = str(patient).strip().lower()
     return str(int(name)) if name.isdecimal() else name
 
 
 def normalise_subset(name: str) -> str:
-    """Normalise the name of a subset.
-
-    Args:
-        name (str): A name such as ``'h_100x_c1'``.
-
-    Returns:
-        str: The name in upper case where it is one of LLD's twelve, else the
-        name itself.
-    """
+    """Put the name in upper case if it is one of LLD's twelve subsets."""
     upper = name.upper()
     return upper if upper in LLD_SUBSETS else name
 

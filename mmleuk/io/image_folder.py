@@ -64,21 +64,11 @@ class ImageFolder:
         self._inside: Dict[str, bool] = {}
 
     def join(self, file_name: str) -> str:
-        """Make the path of an image from its name in the folder.
-
-        Args:
-            file_name (str): The name.
-
-        Returns:
-            str: The path.
-        """
+        """Make the path of an image from its name in the folder."""
         return self._backend.join_path(self.path, file_name)
 
     def group_by_stem(self) -> Dict[str, List[str]]:
-        """Group the images by their names without suffix.
-
-        Returns:
-            dict[str, list[str]]: File names by name without suffix, sorted.
+        """Group the images by their names without suffix, sorted.
 
         Raises:
             FileNotFoundError: If the folder is not there.
@@ -107,9 +97,6 @@ class ImageFolder:
         Args:
             headers (Mapping[str, ImageHeader]): From :meth:`look`.
             allowed (int): How many may be missing.
-
-        Raises:
-            FileNotFoundError: If more are missing.
         """
         missing = [
             name

@@ -83,22 +83,14 @@ class IssueLog:
         }
 
     def lines(self) -> List[str]:
-        """Describe each kind of fault that was found in one line.
-
-        Returns:
-            list[str]: The lines, sorted by kind.
-        """
+        """Describe each kind of fault that was found in one line, sorted."""
         return [
             f'{number} {kind} (first: {self.first[kind]})'
             for kind, number in sorted(self.counts.items())
         ]
 
     def summary(self) -> str:
-        """Join :meth:`lines` to one line.
-
-        Returns:
-            str: The line, empty if there was no fault.
-        """
+        """Join :meth:`lines` to one line, empty if there was no fault."""
         return '; '.join(self.lines())
 
 

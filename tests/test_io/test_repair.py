@@ -227,14 +227,14 @@ def test_a_source_is_refused_by_its_own_faults_alone(good, refused):
     issues.seen['annotations'] += 100
     for i in range(9):
         issues.add(MALFORMED_BOX, f'other {i}')
-    doubt = FaultRateCheck(issues, 'mine')
+    rates = FaultRateCheck(issues, 'mine')
     issues.seen['annotations'] += 2 + good
     issues.add(MALFORMED_BOX, 'mine, row 1')
     issues.add(LOST_ANNOTATION, 'mine, row 2')
     # Of boxes without an area there may be any number.
     issues.add(NO_AREA, 'mine, row 3', 50)
     if not refused:
-        doubt.check()
+        rates.check()
         return
     with pytest.raises(AnnotationError, match='mine: of 3 ann.*2 are faul'):
-        doubt.check()
+        rates.check()

@@ -246,14 +246,7 @@ class BoxReader(BaseReader):
 
 
 def surround(points: Sequence[Point]) -> Optional[Box]:
-    """Find the upright box around points.
-
-    Args:
-        points (Sequence[tuple[float]]): (x, y) of each.
-
-    Returns:
-        tuple[float] | None: (x1, y1, x2, y2); None without points.
-    """
+    """Find the box (x1, y1, x2, y2) around points, None without points."""
     if not points:
         return None
     xs, ys = zip(*points)
@@ -266,9 +259,6 @@ def is_rectangle(points: Sequence[Point]) -> bool:
     Args:
         points (Sequence[tuple[float]]): (x, y) of its corners in order; the
             first may be repeated at the end.
-
-    Returns:
-        bool: Whether it is.
     """
     points = list(dict.fromkeys(points))
     return len(points) == 4 and all(

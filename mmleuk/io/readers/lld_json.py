@@ -521,28 +521,13 @@ def read_categories(categories: Sequence[dict], source: str) -> Dict[Any, str]:
 
 
 def is_key(value: object) -> bool:
-    """Tell whether a value can be an id or a name.
-
-    Args:
-        value (object): The value.
-
-    Returns:
-        bool: Whether it is a string or a finite number.
-    """
+    """Tell whether a value can be an id or a name: text or a finite number."""
     kind = type(value)
     return kind in (int, str) or (kind is float and math.isfinite(value))
 
 
 def is_numbers(value: object, length: int) -> bool:
-    """Tell whether a value is a list of numbers, NaN and infinity included.
-
-    Args:
-        value (object): The value.
-        length (int): The expected length.
-
-    Returns:
-        bool: Whether it is.
-    """
+    """Tell whether a value is a list of ``length`` numbers, NaN included."""
     return (
         isinstance(value, (list, tuple))
         and len(value) == length
@@ -551,14 +536,7 @@ def is_numbers(value: object, length: int) -> bool:
 
 
 def to_floats(numbers: Sequence[float]) -> Tuple[float, ...]:
-    """Convert numbers to floats.
-
-    Args:
-        numbers (Sequence[float]): The numbers.
-
-    Returns:
-        tuple[float]: The floats, all NaN if one is too large for a float.
-    """
+    """Convert numbers to floats, all NaN if one is too large for a float."""
     try:
         return tuple(map(float, numbers))
     except OverflowError:  # an integer of hundreds of digits

@@ -278,14 +278,7 @@ class YoloTextReader(BaseReader):
 
 
 def parse_number(token: str) -> Optional[float]:
-    """Parse a number.
-
-    Args:
-        token (str): The number as written.
-
-    Returns:
-        float | None: May be NaN or infinite; None where it is a word.
-    """
+    """Parse a number, NaN and infinity included; None where it is a word."""
     try:
         return float(token)
     except ValueError:

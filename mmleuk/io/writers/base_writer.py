@@ -85,14 +85,7 @@ class BaseWriter(ABC):
         """
 
     def known_values(self, cell: CellRecord) -> List[Tuple[Attribute, str]]:
-        """Name the attribute values of a cell that are known.
-
-        Args:
-            cell (CellRecord): The cell.
-
-        Returns:
-            list[tuple[Attribute, str]]: Attributes and their values.
-        """
+        """Pair the attributes of a cell that are known with their values."""
         return [
             (attribute, attribute.values[code])
             for attribute, code in zip(self.schema, cell.attributes)
@@ -101,15 +94,7 @@ class BaseWriter(ABC):
 
 
 def drop_ignored(field: FieldRecord, report: ConversionReport) -> FieldRecord:
-    """Drop ignored cells, which a format can not hold.
-
-    Args:
-        field (FieldRecord): The record.
-        report (ConversionReport): Where they are counted.
-
-    Returns:
-        FieldRecord: The record without them.
-    """
+    """Drop ignored cells, which a format can not hold, and count them."""
     kept = tuple(cell for cell in field.cells if not cell.ignored)
     lost = len(field.cells) - len(kept)
     if lost:
@@ -119,42 +104,23 @@ def drop_ignored(field: FieldRecord, report: ConversionReport) -> FieldRecord:
 
 
 def drop_regions(field: FieldRecord, report: ConversionReport) -> FieldRecord:
-    """Drop annotated regions, which a format can not hold.
-
-    Args:
-        field (FieldRecord): The record.
-        report (ConversionReport): Where images that lose them are counted.
-
-    Returns:
-        FieldRecord: The record, annotated as a whole.
-    """
+    """Drop annotated regions, which a format can not hold; count images."""
     if not field.is_fully_annotated:
         report.lost[f'images with {REGIONS_LOST}'] += 1
     return replace(field, annotated_regions=None)
 
 
 def missing_code(attribute: Attribute) -> int:
-    """Choose the code that stands for a missing value in a file.
-
-    Args:
-        attribute (Attribute): The attribute.
-
-    Returns:
-        int: LLD's 4, or -1 where 4 is a value.
-    """
+    """Choose the code of a missing value: LLD's 4, or -1 if 4 is a value."""
     is_value = NOT_APPLICABLE < len(attribute.values)
     return MISSING if is_value else NOT_APPLICABLE
 
 
 def safe_side(side: float) -> float:
-    """Protect a side from falling below the shortest that readers take.
+    """Widen a side in pixels, if rounding could make it too short for readers.
 
-    Args:
-        side (float): Length in pixels, before it is written as a rounded
-            share of the image.
-
-    Returns:
-        float: The length, wider by less than 1e-7 pixels if it is in danger.
+    A side is written as a rounded share of the image. It grows by less than
+    1e-7 pixels.
     """
     return side * (1 + 1e-8) if side < MIN_SIDE * (1 + 1e-8) else side
 

@@ -45,25 +45,12 @@ def write_lld_json(
     classes: Sequence[str],
     state_missing: bool = True,
 ) -> None:
-    """Write a label file in LLD's JSON layout.
-
-    Args:
-        fields (Sequence[FieldRecord]): See :func:`make_lld_json`.
-        path (str | Path): The file. Its folder is made.
-        schema (AttributeSchema): See :func:`make_lld_json`.
-        classes (Sequence[str]): See :func:`make_lld_json`.
-        state_missing (bool): See :func:`make_lld_json`.
-    """
+    """Write a label file in LLD's JSON layout, see :func:`make_lld_json`."""
     write_json(path, make_lld_json(fields, schema, classes, state_missing))
 
 
 def write_json(path: Union[str, Path], content: object) -> None:
-    """Write JSON in one line, as a whole or not at all.
-
-    Args:
-        path (str | Path): The file. Its folder is made.
-        content (object): What JSON can hold.
-    """
+    """Write JSON in one line, as a whole or not at all."""
     write_text(path, f'{json.dumps(content)}\n')
 
 

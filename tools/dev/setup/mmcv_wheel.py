@@ -82,7 +82,7 @@ for device in devices:
 
 
 class SetupError(Exception):
-    """Ends the set-up; its text says what is wrong and how to mend it."""
+    """Ends the set-up; its text says what is wrong and how to fix it."""
 
 
 def cxx_compiler() -> str:
