@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Collection, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -294,12 +294,12 @@ def _improve(
     return float((excess**2).sum())
 
 
-def take_part(dataset: dict, files: Sequence[str]) -> dict:
+def take_part(dataset: dict, files: Collection[str]) -> dict:
     """Keep some images of a file with their annotations.
 
     Args:
         dataset (dict): LLD's JSON.
-        files (Sequence[str]): Names of the images to keep.
+        files (Collection[str]): Names of the images to keep.
 
     Returns:
         dict: The dataset with fewer images and annotations; these are the

@@ -8,6 +8,7 @@ import os.path as osp
 from typing import Any, List, Optional
 
 from .errors import AnnotationError
+from .faults import NO_JSON
 
 # Twenty times what the whole of LLD takes in the wordiest format.
 MAX_BYTES = 100 * 2**20
@@ -44,15 +45,24 @@ def load_bounded_json(source: str, max_bytes: int = MAX_BYTES) -> Any:
         AnnotationError: If the file is larger or no JSON.
         FileNotFoundError: If it is not there.
     """
-    content = read_bytes(source, max_bytes)
+    return parse_json(read_bytes(source, max_bytes), source)
+
+
+def parse_json(content: bytes, source: str) -> Any:
+    """Parse JSON in UTF-8, with or without a byte order mark.
+
+    Raises:
+        AnnotationError: If the content is no JSON, with the fault NO_JSON.
+    """
     try:
         return json.loads(content.decode('utf-8-sig'))
     except (ValueError, RecursionError) as error:
         raise AnnotationError(
             source,
             '',
-            f'the content is no JSON: {error}',
-            'Export the file anew',
+            f'the content is no JSON in UTF-8: {error}',
+            NO_JSON.fix,
+            NO_JSON,
         ) from None
 
 

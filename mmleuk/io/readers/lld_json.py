@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-import json
+import codecs
 import math
 from collections import Counter
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
@@ -18,7 +18,6 @@ from mmleuk.io.faults import (
     MALFORMED_IMAGE,
     MALFORMED_REGIONS,
     NO_COCO,
-    NO_JSON,
     REPEATED_ANNOTATION_ID,
     REPEATED_IMAGE,
     SHARED_IMAGE_ID,
@@ -29,6 +28,7 @@ from mmleuk.io.faults import (
 )
 from mmleuk.io.issue_log import FaultRateCheck, IssueLog
 from mmleuk.io.repair import RawCell, parse_code, repair_field
+from mmleuk.io.source_files import parse_json
 from mmleuk.structures import Attribute, AttributeSchema
 from mmleuk.structures.record import Box, FieldRecord, normalise_name
 
@@ -86,22 +86,9 @@ def load_json(
         FileNotFoundError: If the file is not there.
     """
     data = fileio.get(source, backend_args=backend_args)
-    try:
-        text = data.decode('utf-8')
-        if text.startswith('\ufeff'):
-            text = text[1:]
-            if issues is not None:
-                issues.add(BYTE_ORDER_MARK, source)
-        del data
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise AnnotationError(
-            source,
-            '',
-            f'the content is no JSON in UTF-8: {error}',
-            NO_JSON.fix,
-            NO_JSON,
-        ) from None
+    content = parse_json(data, source)
+    if issues is not None and data.startswith(codecs.BOM_UTF8):
+        issues.add(BYTE_ORDER_MARK, source)
     for key in LISTS:
         found = content.get(key) if isinstance(content, dict) else None
         lenient = issues is not None and key != 'categories'
