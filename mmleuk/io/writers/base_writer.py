@@ -7,10 +7,12 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 from mmleuk.io.atomic_write import write_text
 from mmleuk.io.conversion_report import ConversionError, ConversionReport
+from mmleuk.io.label_setup import region_label_of
+from mmleuk.io.readers.box_reader import REGION_LABEL
 from mmleuk.io.repair import MIN_SIDE, NOT_APPLICABLE
 from mmleuk.io.source_files import check_name
 from mmleuk.structures import MISSING, Attribute, AttributeSchema
-from mmleuk.structures.record import CellRecord, FieldRecord
+from mmleuk.structures.record import Box, CellRecord, FieldRecord
 
 REGIONS_LOST = 'annotated regions (what lies outside them becomes background)'
 IGNORED_LOST = 'ignored cells (they become background)'
@@ -66,7 +68,6 @@ class BaseWriter(ABC):
         """Reduce one record to what the format can hold."""
         return field if self.holds_regions else drop_regions(field, report)
 
-    @abstractmethod
     def write(
         self,
         fields: Sequence[FieldRecord],
@@ -83,6 +84,16 @@ class BaseWriter(ABC):
         Raises:
             ConversionError: If ``target`` can not be written.
         """
+        self._write(fields, target)
+        report.notes += self._notes(fields)
+
+    @abstractmethod
+    def _write(self, fields: Sequence[FieldRecord], target: str) -> None:
+        """Write records, see :meth:`write`."""
+
+    def _notes(self, fields: Sequence[FieldRecord]) -> List[str]:
+        """Note what people should know about the result."""
+        return []
 
     def known_values(self, cell: CellRecord) -> List[Tuple[Attribute, str]]:
         """Pair the attributes of a cell that are known with their values."""
@@ -90,6 +101,54 @@ class BaseWriter(ABC):
             (attribute, attribute.values[code])
             for attribute, code in zip(self.schema, cell.attributes)
             if code != MISSING
+        ]
+
+
+class ToolWriter(BaseWriter):
+    """Writes for a labelling tool, which shows annotated regions as boxes.
+
+    Args:
+        schema (AttributeSchema): The attributes of the records.
+        classes (Sequence[str]): Names of the classes.
+        region_label (str): Label of annotated regions.
+
+    Raises:
+        ValueError: If a class has the name of that label.
+    """
+
+    def __init__(
+        self,
+        schema: AttributeSchema,
+        classes: Sequence[str],
+        region_label: str = REGION_LABEL,
+    ) -> None:
+        super().__init__(schema, classes)
+        self.region_label = region_label_of(region_label, classes)
+
+    def _regions(self, fields: Sequence[FieldRecord]) -> List[Sequence[Box]]:
+        """Choose the rectangles (x1, y1, x2, y2) to draw in each image.
+
+        If all images are annotated as a whole, there are none. Else an image
+        that is annotated as a whole gets a rectangle over all of it, so that
+        an image without any is one that is not annotated.
+        """
+        if all(field.is_fully_annotated for field in fields):
+            return [()] * len(fields)
+        return [
+            [(0, 0, field.width, field.height)]
+            if field.is_fully_annotated
+            else field.annotated_regions
+            for field in fields
+        ]
+
+    def _notes(self, fields: Sequence[FieldRecord]) -> List[str]:
+        """Note that no image is annotated, which the file does not tell."""
+        if any(field.annotated_regions != () for field in fields):
+            return []
+        return [
+            'no image is annotated; read the file back with '
+            'unmarked="nothing" (--unmarked nothing) until the first region '
+            'is drawn'
         ]
 
 

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Dict, List, Sequence, Union
 
 from mmleuk.io.atomic_write import write_text
-from mmleuk.io.conversion_report import ConversionReport
 from mmleuk.io.readers.lld_json import NESTED_KEY, REGIONS_KEY
 from mmleuk.structures import MISSING, AttributeSchema
 from mmleuk.structures.record import CellRecord, FieldRecord
@@ -77,13 +76,8 @@ class JsonWriter(BaseWriter):
         super().__init__(schema, classes)
         self.state_missing = state_missing
 
-    def write(
-        self,
-        fields: Sequence[FieldRecord],
-        target: str,
-        report: ConversionReport,
-    ) -> None:
-        """Write one JSON file, see :meth:`BaseWriter.write`."""
+    def _write(self, fields: Sequence[FieldRecord], target: str) -> None:
+        """Write one JSON file."""
         write_json(target, self.make(fields))
 
     def make(self, fields: Sequence[FieldRecord]) -> Dict[str, List[dict]]:
@@ -168,16 +162,11 @@ class CocoWriter(SparseJsonWriter):
         }
         return {'segmentation': [], NESTED_KEY: named}
 
-    def write(
-        self,
-        fields: Sequence[FieldRecord],
-        target: str,
-        report: ConversionReport,
-    ) -> None:
-        """Write one JSON file; note what others make of the regions."""
-        super().write(fields, target, report)
-        if any(field.annotated_regions is not None for field in fields):
-            report.notes.append(
-                f'other readers of COCO do not know {REGIONS_KEY!r} and take '
-                'what lies outside as background'
-            )
+    def _notes(self, fields: Sequence[FieldRecord]) -> List[str]:
+        """Note what others make of the regions."""
+        if all(field.annotated_regions is None for field in fields):
+            return []
+        return [
+            f'other readers of COCO do not know {REGIONS_KEY!r} and take '
+            'what lies outside as background'
+        ]
