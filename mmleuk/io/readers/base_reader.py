@@ -5,7 +5,7 @@ from typing import Dict, List, Mapping, Optional
 
 from mmleuk.io.faults import SIZE_WRONG
 from mmleuk.io.image_folder import ImageFolder, Size
-from mmleuk.io.issue_log import IssueLog
+from mmleuk.io.issue_log import IssueLog, limit_fault_rates
 from mmleuk.io.repair import CodeMemo
 from mmleuk.structures import AttributeSchema
 from mmleuk.structures.record import FieldRecord
@@ -43,7 +43,6 @@ class BaseReader(ABC):
         self.unread: Counter = Counter()
         self.num_skipped = 0
 
-    @abstractmethod
     def read(self, source: str) -> List[FieldRecord]:
         """Read all fields.
 
@@ -59,6 +58,12 @@ class BaseReader(ABC):
             FileNotFoundError: If the annotations or more than half of the
                 images are not there.
         """
+        with limit_fault_rates(self.issues, source):
+            return self._read(source)
+
+    @abstractmethod
+    def _read(self, source: str) -> List[FieldRecord]:
+        """Read all fields, see :meth:`read`."""
 
     def look_at_images(
         self, stated: Mapping[str, Optional[Size]], source: str

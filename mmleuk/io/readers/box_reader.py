@@ -8,7 +8,6 @@ from mmleuk.io.attribute_names import AttributeNames
 from mmleuk.io.errors import AnnotationError
 from mmleuk.io.faults import ANNOTATION_OF_DROPPED
 from mmleuk.io.image_folder import ExportImages, Size
-from mmleuk.io.issue_log import FaultRateCheck
 from mmleuk.io.readers import BaseReader
 from mmleuk.io.repair import MIN_SIDE, ROUNDING, RawCell, repair_field
 from mmleuk.io.source_files import MAX_BYTES
@@ -127,9 +126,8 @@ class BoxReader(BaseReader):
     def _read_shapes(self, image: StatedImage, size: Size) -> Iterator[Shape]:
         """Read the regions and cells of an image of (width, height) pixels."""
 
-    def read(self, source: str) -> List[FieldRecord]:
-        """Read one export, see :meth:`BaseReader.read`."""
-        rates = FaultRateCheck(self.issues, source)
+    def _read(self, source: str) -> List[FieldRecord]:
+        """Read one export."""
         images = list(self._read_images(source))
         self.issues.seen['images'] += len(images)
         sizes = self.look_at_images(
@@ -149,7 +147,6 @@ class BoxReader(BaseReader):
                 continue
             read.append((image, size, regions, cells))
         self.names.check()
-        rates.check()
 
         whole = self.unmarked == 'whole' or (
             self.unmarked == 'auto'

@@ -26,7 +26,7 @@ from mmleuk.io.faults import (
     UNCLEAR_CROWD,
     UNKNOWN_CATEGORY,
 )
-from mmleuk.io.issue_log import FaultRateCheck, IssueLog
+from mmleuk.io.issue_log import IssueLog
 from mmleuk.io.repair import RawCell, parse_code, repair_field
 from mmleuk.io.source_files import parse_json
 from mmleuk.structures import Attribute, AttributeSchema
@@ -126,9 +126,8 @@ class JsonReader(BaseReader):
         self._codes = CodeReader(self.schema, self.issues)
         self._known_keys = ANNOTATION_KEYS | self._codes.keys
 
-    def read(self, source: str) -> List[FieldRecord]:
-        """Read one JSON file, see :meth:`BaseReader.read`."""
-        rate_check = FaultRateCheck(self.issues, source)
+    def _read(self, source: str) -> List[FieldRecord]:
+        """Read one JSON file."""
         content = load_json(source, self.backend_args, self.issues)
         categories = read_categories(content['categories'], source)
         entries, names = self._read_images(content['images'], source)
@@ -144,7 +143,7 @@ class JsonReader(BaseReader):
         cells = self._read_cells(
             content.pop('annotations'), categories, names, sizes, source
         )
-        fields = [
+        return [
             repair_field(
                 name,
                 size,
@@ -158,8 +157,6 @@ class JsonReader(BaseReader):
             )
             for name, size in sizes.items()
         ]
-        rate_check.check()
-        return fields
 
     def _count_unread(self, item: dict, known: Set[str], what: str) -> None:
         """Count the keys that no record keeps."""

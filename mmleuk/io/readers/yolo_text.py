@@ -18,7 +18,6 @@ from mmleuk.io.faults import (
     UNKNOWN_CATEGORY,
     UNREADABLE_LABELS,
 )
-from mmleuk.io.issue_log import FaultRateCheck
 from mmleuk.io.repair import RawCell, parse_code, repair_field
 from mmleuk.structures import LLD_ATTRIBUTES
 from mmleuk.structures.metainfo import LLD_CLASSES
@@ -109,9 +108,8 @@ class YoloTextReader(BaseReader):
             for layout in (tuple(columns), short)
         }
 
-    def read(self, source: str) -> List[FieldRecord]:
-        """Read one folder of label files, see :meth:`BaseReader.read`."""
-        rate_check = FaultRateCheck(self.issues, source)
+    def _read(self, source: str) -> List[FieldRecord]:
+        """Read one folder of label files."""
         paths = list_label_files(source, self.backend_args)
         names = self._list_images()
         sizes = self.look_at_images(dict.fromkeys(names.values()), source)
@@ -136,7 +134,6 @@ class YoloTextReader(BaseReader):
                     memo=self.code_memo,
                 )
             )
-        rate_check.check()
         return fields
 
     def _list_images(self) -> Dict[str, str]:
