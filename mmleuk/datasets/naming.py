@@ -80,15 +80,12 @@ def normalise_subset(name: str) -> str:
 
 
 def match_folder(name: str, folders: Sequence[str], root: str) -> str:
-    """Find the folder of a subset, whatever its casing.
+    """Find the name of a subset's folder, whatever its casing.
 
     Args:
         name (str): Name of the subset.
-        folders (Sequence[str]): Names of the folders that are there.
+        folders (Sequence[str]): Names of the folders; an exact match wins.
         root (str): Where they are, for the message.
-
-    Returns:
-        str: Name of the folder; an exact match wins.
 
     Raises:
         FileNotFoundError: If there is none.

@@ -6,7 +6,6 @@ from typing import Dict, List, Mapping, Optional
 from mmleuk.io.faults import SIZE_WRONG
 from mmleuk.io.image_folder import ImageFolder, Size
 from mmleuk.io.issue_log import IssueLog, limit_fault_rates
-from mmleuk.io.repair import CodeMemo
 from mmleuk.structures import AttributeSchema
 from mmleuk.structures.record import FieldRecord
 
@@ -39,7 +38,6 @@ class BaseReader(ABC):
         self.images = images
         self.issues = IssueLog() if issues is None else issues
         self.backend_args = backend_args
-        self.code_memo: CodeMemo = {}
         self.unread: Counter = Counter()
         self.num_skipped = 0
 

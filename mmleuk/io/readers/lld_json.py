@@ -114,11 +114,8 @@ class JsonReader(BaseReader):
     under ``attributes``; each under its ``json_key`` (the release spells
     "nuclear_chromatio") or its ``name``. The class is the *name* that
     ``categories`` gives to a ``category_id``. Repeated entries of an image
-    are merged. ``iscrowd`` and ``ignore`` make a cell ignored.
-
-    Args:
-        args (tuple): Arguments of :class:`BaseReader`.
-        kwargs (dict): Keyword arguments of :class:`BaseReader`.
+    are merged. ``iscrowd`` and ``ignore`` make a cell ignored. Arguments are
+    those of :class:`BaseReader`.
     """
 
     def __init__(self, *args, **kwargs) -> None:
@@ -153,7 +150,6 @@ class JsonReader(BaseReader):
                 self.issues,
                 regions=regions[name],
                 image_id=ids[name],
-                memo=self.code_memo,
             )
             for name, size in sizes.items()
         ]
@@ -341,11 +337,7 @@ class SparseJsonReader(JsonReader):
     the whole image is annotated; where the list is empty, nothing is. Where
     it is no such list, or two entries of an image state different ones,
     nothing counts as annotated either: the cells stay, and no background is
-    taken from that image.
-
-    Args:
-        args (tuple): Arguments of :class:`BaseReader`.
-        kwargs (dict): Keyword arguments of :class:`BaseReader`.
+    taken from that image. Arguments are those of :class:`BaseReader`.
     """
 
     def _read_regions(

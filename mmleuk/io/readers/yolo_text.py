@@ -131,7 +131,6 @@ class YoloTextReader(BaseReader):
                     paths.get(stem, source),
                     self.issues,
                     regions=regions[stem] if stem in rows else [],
-                    memo=self.code_memo,
                 )
             )
         return fields
