@@ -43,14 +43,7 @@ class FieldName(NamedTuple):
 
 
 def parse_field_name(file_name: str) -> FieldName:
-    """Parse the name of an image file.
-
-    Args:
-        file_name (str): Name or path of the image file.
-
-    Returns:
-        FieldName: All None if the name is not in LLD's form.
-    """
+    """Parse the name or path of an image; all None if it is not LLD's."""
     stem = osp.splitext(osp.basename(file_name))[0]
     match = FIELD_NAME.fullmatch(stem)
     if match is None:
