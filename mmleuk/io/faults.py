@@ -369,7 +369,7 @@ UNLISTED_CLASS = _refused(
 MOSTLY_FAULTY = _refused(
     'files of which more than half is faulty',
     'faults marked * in more than half of the annotations, images, label '
-    'files or regions: the file is not what it is read as',
+    'files or regions: the file may be of another format',
     fix='Check that file, format and images belong together',
 )
 NOTHING_LEFT = _refused(

@@ -130,7 +130,7 @@ def limit_fault_rates(issues: IssueLog, source: str) -> Iterator[None]:
             '',
             f'of {number} {unit}, {sum(faults.values())} are faulty, most of '
             f'them {fault.text} (first: {(places or [source])[0]}). Expected '
-            'at most half, or the data is not what it is read as',
+            'at most half: the data may be of another format',
             fault.fix,
             MOSTLY_FAULTY,
         )

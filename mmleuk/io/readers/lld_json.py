@@ -57,7 +57,7 @@ ANNOTATION_KEYS = {
 # The class of a cell of no known category. Such cells are ignored.
 UNKNOWN = 'unknown'
 
-# Longer sides of images are a slip, and overflow elsewhere.
+# Longer sides of images are typing errors, and would overflow elsewhere.
 MAX_SIDE = 2**31
 
 NUMBERS = {int, float}

@@ -163,7 +163,7 @@ class CocoWriter(SparseJsonWriter):
         return {'segmentation': [], NESTED_KEY: named}
 
     def _notes(self, fields: Sequence[FieldRecord]) -> List[str]:
-        """Note what others make of the regions."""
+        """Note that other readers of COCO ignore the regions."""
         if all(field.annotated_regions is None for field in fields):
             return []
         return [
