@@ -118,7 +118,7 @@ def load_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
-def see_fields_of(dataset: ConfigDict, source: ConfigDict) -> ConfigDict:
+def use_fields_of(dataset: ConfigDict, source: ConfigDict) -> ConfigDict:
     """Point a dataset to the fields of another one.
 
     Args:
@@ -131,7 +131,7 @@ def see_fields_of(dataset: ConfigDict, source: ConfigDict) -> ConfigDict:
         wrappers of the first.
     """
     if 'dataset' in dataset:
-        inner = see_fields_of(dataset.dataset, source)
+        inner = use_fields_of(dataset.dataset, source)
         return ConfigDict({**dataset, 'dataset': inner})
     return ConfigDict({**source, 'pipeline': dataset.pipeline})
 
@@ -151,7 +151,7 @@ def labeller_config(cfg: Config) -> Config:
     labeller.setdefault('default_scope', 'mmdet')
     fields = cfg.train_dataloader.dataset
     for loader in (labeller.train_dataloader, labeller.test_dataloader):
-        loader.dataset = see_fields_of(loader.dataset, fields)
+        loader.dataset = use_fields_of(loader.dataset, fields)
     if 'randomness' in cfg:
         labeller.randomness = cfg.randomness
     for key in ('val_cfg', 'val_dataloader', 'val_evaluator'):

@@ -433,9 +433,6 @@ class LLDDataset(BaseDetDataset):
     def filter_data(self) -> List[dict]:
         """Filter images by ``filter_cfg``, outside ``test_mode``.
 
-        Returns:
-            list[dict]: The images that are left.
-
         Raises:
             AnnotationError: If none is left.
         """
@@ -468,14 +465,7 @@ class LLDDataset(BaseDetDataset):
         return data_list
 
     def get_cat_ids(self, idx: int) -> List[int]:
-        """Get the labels of the cells that are not ignored.
-
-        Args:
-            idx (int): Index of the image.
-
-        Returns:
-            list[int]: One label a cell.
-        """
+        """Get the labels of those cells of an image that are not ignored."""
         return [
             instance['bbox_label']
             for instance in self.get_data_info(idx)['instances']

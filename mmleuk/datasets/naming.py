@@ -43,14 +43,7 @@ class FieldName(NamedTuple):
 
 
 def parse_field_name(file_name: str) -> FieldName:
-    """Parse the name of an image file.
-
-    Args:
-        file_name (str): Name or path of the image file.
-
-    Returns:
-        FieldName: All None if the name is not in LLD's form.
-    """
+    """Parse the name or path of an image; all None if it is not LLD's."""
     stem = osp.splitext(osp.basename(file_name))[0]
     match = FIELD_NAME.fullmatch(stem)
     if match is None:
@@ -66,40 +59,26 @@ def parse_field_name(file_name: str) -> FieldName:
 def normalise_patient(patient: object) -> str:
     """Normalise the name of a patient for comparisons.
 
-    Args:
-        patient (str | int): A patient, such as ``'04'``, ``4`` or ``'P7'``.
-
-    Returns:
-        str: In lower case, a number without leading zeros.
+    It is put in lower case; a number loses leading zeros: ``'04'`` and ``4``
+    are one patient.
     """
     name = str(patient).strip().lower()
     return str(int(name)) if name.isdecimal() else name
 
 
 def normalise_subset(name: str) -> str:
-    """Normalise the name of a subset.
-
-    Args:
-        name (str): A name such as ``'h_100x_c1'``.
-
-    Returns:
-        str: The name in upper case where it is one of LLD's twelve, else the
-        name itself.
-    """
+    """Put the name in upper case if it is one of LLD's twelve subsets."""
     upper = name.upper()
     return upper if upper in LLD_SUBSETS else name
 
 
 def match_folder(name: str, folders: Sequence[str], root: str) -> str:
-    """Find the folder of a subset, whatever its casing.
+    """Find the name of a subset's folder, whatever its casing.
 
     Args:
         name (str): Name of the subset.
-        folders (Sequence[str]): Names of the folders that are there.
+        folders (Sequence[str]): Names of the folders; an exact match wins.
         root (str): Where they are, for the message.
-
-    Returns:
-        str: Name of the folder; an exact match wins.
 
     Raises:
         FileNotFoundError: If there is none.

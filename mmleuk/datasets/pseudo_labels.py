@@ -48,14 +48,14 @@ def choose_pseudo_cells(
         Tensor: Indices of the chosen detections, best first, shape (m, ),
         int64.
     """
-    believed = torch.nonzero(scores >= score_thr).flatten()
+    confident = torch.nonzero(scores >= score_thr).flatten()
     regions = field['annotated_regions']
-    if regions is None or not len(believed):
-        return believed[:0]
+    if regions is None or not len(confident):
+        return confident[:0]
     order = one_box_per_cell(
-        bboxes[believed].numpy(), scores[believed].numpy(), iou_thr
+        bboxes[confident].numpy(), scores[confident].numpy(), iou_thr
     )
-    chosen = believed[torch.from_numpy(order)]
+    chosen = confident[torch.from_numpy(order)]
 
     instances = field['instances']
     regions, known = (

@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Collection, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -115,6 +115,15 @@ def _count(
     return dict(counts)
 
 
+def tabulate_counts(groups: Sequence[Group]) -> np.ndarray:
+    """Tabulate the counts by group and thing, shape (g, t), float64."""
+    things = sorted(set().union(*(group.counts for group in groups)))
+    return np.array(
+        [[group.counts.get(thing, 0) for thing in things] for group in groups],
+        dtype=float,
+    )
+
+
 def imbalance(
     counts: np.ndarray, parts: np.ndarray, shares: np.ndarray
 ) -> float:
@@ -125,7 +134,7 @@ def imbalance(
     things have the same weight.
 
     Args:
-        counts (np.ndarray): Counts by group and thing, shape (g, t).
+        counts (np.ndarray): See :func:`tabulate_counts`, shape (g, t).
         parts (np.ndarray): Part of each group, shape (g, ), int.
         shares (np.ndarray): Wanted shares, shape (p, ), sum 1.
 
@@ -193,11 +202,7 @@ def split_groups(
             f'got {len(groups)} patients for {len(wanted)} parts, expected '
             'at least one patient a part'
         )
-    things = sorted(set().union(*(group.counts for group in groups)))
-    counts = np.array(
-        [[group.counts.get(thing, 0) for thing in things] for group in groups],
-        dtype=float,
-    )
+    counts = tabulate_counts(groups)
     parts_of_all = counts / counts.sum(axis=0)
     rng = random.Random(seed)
     if len(wanted) ** len(groups) <= MAX_EXACT:
@@ -294,12 +299,12 @@ def _improve(
     return float((excess**2).sum())
 
 
-def take_part(dataset: dict, files: Sequence[str]) -> dict:
+def take_part(dataset: dict, files: Collection[str]) -> dict:
     """Keep some images of a file with their annotations.
 
     Args:
         dataset (dict): LLD's JSON.
-        files (Sequence[str]): Names of the images to keep.
+        files (Collection[str]): Names of the images to keep.
 
     Returns:
         dict: The dataset with fewer images and annotations; these are the

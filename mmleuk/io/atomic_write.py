@@ -71,13 +71,9 @@ def atomic_write(
 def write_text(
     path: Union[str, Path], text: str, errors: str = 'strict'
 ) -> None:
-    """Write text as a whole or not at all.
+    """Write text in UTF-8 as a whole or not at all, see :func:`atomic_write`.
 
-    Args:
-        path (str | Path): The file. Its folder is made.
-        text (str): The content, written as UTF-8.
-        errors (str): What to do with what UTF-8 can't hold, as for
-            :func:`open`.
+    ``errors`` says what to do with what UTF-8 can't hold, as for :func:`open`.
     """
     with atomic_write(path, errors=errors) as stream:
         stream.write(text)

@@ -56,11 +56,7 @@ class ConversionReport:
             )
 
     def lines(self) -> List[str]:
-        """Describe all counts.
-
-        Returns:
-            list[str]: The total, then one line a kind of count.
-        """
+        """Describe all counts: the total, then one line a kind of count."""
         lines = [
             f'{self.num_fields} images, {self.num_in} cells in = '
             f'{self.num_out} out + {sum(self.dropped.values())} dropped'
@@ -88,14 +84,7 @@ def _drops_cells(kind: str) -> bool:
 
 
 def list_counts(counts: Counter) -> str:
-    """List counts in the order of their names, such as '2 images, 1 region'.
-
-    Args:
-        counts (Counter): Numbers by what is counted.
-
-    Returns:
-        str: The list.
-    """
+    """List counts in the order of their names: '2 images, 1 region'."""
     return ', '.join(
         f'{number} {kind}' for kind, number in sorted(counts.items())
     )

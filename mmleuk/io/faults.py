@@ -75,6 +75,11 @@ def _dropped(text: str, found: str, unit: str, **kwargs) -> Fault:
     return _fault(Outcome.DROPPED, text, found, removes=unit, **kwargs)
 
 
+def _limited(text: str, found: str, unit: str, **kwargs) -> Fault:
+    """Add a fault whose records are dropped, if they are at most half."""
+    return _dropped(text, found, unit, limited_to_half_of=unit, **kwargs)
+
+
 _repaired = partial(_fault, Outcome.REPAIRED)
 _masked = partial(_fault, Outcome.MASKED)
 _ignored = partial(_fault, Outcome.IGNORED)
@@ -112,12 +117,11 @@ NOT_FINITE = _dropped(
     'NaN, infinity or an overflow in a box',
     'annotations',
 )
-MALFORMED_BOX = _dropped(
+MALFORMED_BOX = _limited(
     'annotations without a box of four numbers dropped',
     'a bbox that is absent, too short, or of words; an annotation that is no '
     'object',
     'annotations',
-    limited_to_half_of='annotations',
 )
 UNKNOWN_CATEGORY = _ignored(
     'cells of an unknown category ignored',
@@ -135,11 +139,10 @@ REPEATED_ANNOTATION_ID = _repaired(
     'two annotations with one id: both stay',
     fix='Give each annotation an id of its own',
 )
-LOST_ANNOTATION = _dropped(
+LOST_ANNOTATION = _limited(
     'annotations of images not listed dropped',
     'an image_id that is absent or that no entry of "images" has',
     'annotations',
-    limited_to_half_of='annotations',
     fix='Make the ids agree',
 )
 ANNOTATION_OF_DROPPED = _dropped(
@@ -164,39 +167,34 @@ CODE_CONFLICT = _masked(
 )
 
 # Rows of text labels.
-ROW_WIDTH = _dropped(
+ROW_WIDTH = _limited(
     'rows with a wrong number of columns dropped',
     'a row of another layout, a row cut off',
     'annotations',
-    limited_to_half_of='annotations',
     fix='Correct the row, or set `ann_format` to what the file is',
 )
-ROW_WORDS = _dropped(
+ROW_WORDS = _limited(
     'rows whose box is not of numbers dropped',
     'words in the place of the box',
     'annotations',
-    limited_to_half_of='annotations',
 )
-ROW_PIXELS = _dropped(
+ROW_PIXELS = _limited(
     'rows with a box in pixels dropped',
     'a box that is not given as shares of the image',
     'annotations',
-    limited_to_half_of='annotations',
     fix='Divide by the width and height of the image',
 )
-LABELS_WITHOUT_IMAGE = _dropped(
+LABELS_WITHOUT_IMAGE = _limited(
     'label files without an image dropped',
     'a label file whose image is not there',
     'label files',
-    limited_to_half_of='label files',
     fix='Complete the copy of the data, or set `data_prefix`',
 )
-UNREADABLE_LABELS = _dropped(
+UNREADABLE_LABELS = _limited(
     'label files that are no text dropped, their images taken as not '
     'annotated',
     'a label file that is not UTF-8',
     'label files',
-    limited_to_half_of='label files',
     fix='Save the file as UTF-8',
 )
 IMAGE_WITHOUT_LABELS = _repaired(
@@ -206,12 +204,11 @@ IMAGE_WITHOUT_LABELS = _repaired(
 )
 
 # Annotated regions.
-NO_RECTANGLE = _dropped(
+NO_RECTANGLE = _limited(
     'annotated regions that are no rectangle dropped',
     'corners reversed, in another order, or not finite: that area counts as '
     'not annotated',
     'regions',
-    limited_to_half_of='regions',
     fix='State x1 <= x2 and y1 <= y2 in the right order',
 )
 EMPTY_REGION = _dropped(
@@ -254,11 +251,10 @@ REGION_ORDER = _refused(
 )
 
 # Image entries and image files.
-MALFORMED_IMAGE = _dropped(
+MALFORMED_IMAGE = _limited(
     'image entries without an id or a file name dropped',
     'an entry that is no object, or whose id or file_name is absent',
     'images',
-    limited_to_half_of='images',
 )
 REPEATED_IMAGE = _repaired(
     'repeated image entries merged',
@@ -266,11 +262,10 @@ REPEATED_IMAGE = _repaired(
     removes='images',
     fix='Keep one entry an image',
 )
-SHARED_IMAGE_ID = _dropped(
+SHARED_IMAGE_ID = _limited(
     'image entries whose id stands for several files dropped',
     'one id for two files: their cells can belong to either',
     'images',
-    limited_to_half_of='images',
     fix='Give each image an id of its own',
 )
 ID_AS_STRING = _repaired(
@@ -278,55 +273,48 @@ ID_AS_STRING = _repaired(
     'image_id "7" for the image 7, or the other way round',
     fix='Make the ids agree, in value and in type',
 )
-OUTSIDE_FOLDER = _dropped(
+OUTSIDE_FOLDER = _limited(
     'images outside the image folder dropped, unopened',
     'an absolute file name, one with "..", a link that leaves the image '
     'folder and `data_root`',
     'images',
-    limited_to_half_of='images',
     fix='Set `data_prefix` to the folder that holds the files',
 )
-SHARED_LABELS = _dropped(
+SHARED_LABELS = _limited(
     'images that share a label file dropped',
     'a.png beside a.jpg, with one a.txt',
     'images',
-    limited_to_half_of='images',
     fix='Rename one of them, and give each a label file',
 )
-MISSING_IMAGE = _dropped(
+MISSING_IMAGE = _limited(
     'annotated images that are not there dropped',
     'an image file that is missing',
     'images',
-    limited_to_half_of='images',
     fix='Complete the copy of the data, or set `data_prefix`',
 )
-NO_IMAGE = _dropped(
+NO_IMAGE = _limited(
     'files that are no image dropped',
     'a file of zero bytes, a text, a broken header, a folder',
     'images',
-    limited_to_half_of='images',
     fix='Copy it anew',
 )
-TRUNCATED_IMAGE = _dropped(
+TRUNCATED_IMAGE = _limited(
     'images cut off before their end dropped',
     'a PNG or JPEG file that is truncated',
     'images',
-    limited_to_half_of='images',
     fix='Copy it anew',
 )
-TOO_LARGE = _dropped(
+TOO_LARGE = _limited(
     'images of more than 178 million pixels dropped',
     'a header that claims an enormous image ("decompression bomb")',
     'images',
-    limited_to_half_of='images',
     fix='Cut it into fields',
 )
-TURNED_IMAGE = _dropped(
+TURNED_IMAGE = _limited(
     'images turned by EXIF, with boxes of unknown orientation, dropped',
     'an EXIF orientation, which the loader applies, unless width and height '
     'as stated are those of the turned image',
     'images',
-    limited_to_half_of='images',
     fix='Save the image upright and check that its boxes fit',
 )
 SIXTEEN_BIT = _repaired(
@@ -381,7 +369,7 @@ UNLISTED_CLASS = _refused(
 MOSTLY_FAULTY = _refused(
     'files of which more than half is faulty',
     'faults marked * in more than half of the annotations, images, label '
-    'files or regions: the file is not what it is read as',
+    'files or regions: the file may be of another format',
     fix='Check that file, format and images belong together',
 )
 NOTHING_LEFT = _refused(

@@ -23,7 +23,7 @@ Size = Tuple[int, int]
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff')
 
-# Annotated turned by EXIF, which was removed afterwards.
+# The image was turned by EXIF while it was annotated; EXIF was removed later.
 EXCHANGED_SIDES = Fault(
     'images left out, their width and height are stated the other way round',
     Outcome.DROPPED,
@@ -43,10 +43,10 @@ class ImageFolder:
     Args:
         path (str): The folder. If it is empty, file names are paths and may
             lead anywhere.
-        backend_args (dict, optional): Arguments of the file backend. Defaults
-            to None, the local disk.
+        backend_args (dict, optional): Arguments of the file backend. None:
+            the local disk.
         root (str): A folder around ``path``. Links may lead to any place
-            inside it. Defaults to '', ``path`` alone.
+            inside it; '' for ``path`` alone.
     """
 
     def __init__(
@@ -64,21 +64,11 @@ class ImageFolder:
         self._inside: Dict[str, bool] = {}
 
     def join(self, file_name: str) -> str:
-        """Make the path of an image from its name in the folder.
-
-        Args:
-            file_name (str): The name.
-
-        Returns:
-            str: The path.
-        """
+        """Make the path of an image from its name in the folder."""
         return self._backend.join_path(self.path, file_name)
 
     def group_by_stem(self) -> Dict[str, List[str]]:
-        """Group the images by their names without suffix.
-
-        Returns:
-            dict[str, list[str]]: File names by name without suffix, sorted.
+        """Group the images by their names without suffix, sorted.
 
         Raises:
             FileNotFoundError: If the folder is not there.
@@ -107,9 +97,6 @@ class ImageFolder:
         Args:
             headers (Mapping[str, ImageHeader]): From :meth:`look`.
             allowed (int): How many may be missing.
-
-        Raises:
-            FileNotFoundError: If more are missing.
         """
         missing = [
             name
@@ -152,11 +139,15 @@ class ImageFolder:
 
     def _look(self, name: str, stated: Optional[Size]) -> ImageHeader:
         """Read the header of one image."""
-        fault = self._check_name(name)
-        if fault is not None:
-            return ImageHeader(fault=fault)
+        parts = name.replace(os.sep, '/').split('/')
+        is_path = '..' in parts or '://' in name or osp.isabs(name)
+        if self.path and is_path:
+            return ImageHeader(fault=OUTSIDE_FOLDER)
         path = self.join(name)
         try:
+            # Half a surrogate pair, and a null byte, can't be in a name.
+            if b'\0' in os.fsencode(name):
+                return ImageHeader(fault=MISSING_IMAGE)
             if self.backend_args is None:
                 if self._leaves(path):
                     return ImageHeader(fault=OUTSIDE_FOLDER)
@@ -167,7 +158,7 @@ class ImageFolder:
                 return ImageHeader(stated)
             else:
                 image_file = io.BytesIO(fileio.get(path, self.backend_args))
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError, UnicodeEncodeError):
             return ImageHeader(fault=MISSING_IMAGE)
         except OSError:  # a folder, a name too long, no permission
             return ImageHeader(fault=NO_IMAGE)
@@ -178,21 +169,6 @@ class ImageFolder:
             if upright or stated != header.size:
                 header.fault = TURNED_IMAGE
         return header
-
-    def _check_name(self, name: str) -> Optional[Fault]:
-        """Find the fault of a file name."""
-        try:
-            os.fsencode(name)
-        except UnicodeEncodeError:  # half a surrogate pair
-            return MISSING_IMAGE
-        if '\0' in name:
-            return MISSING_IMAGE
-        if not self.path:
-            return None
-        parts = name.replace(os.sep, '/').split('/')
-        if '..' in parts or '://' in name or osp.isabs(name):
-            return OUTSIDE_FOLDER
-        return None
 
     def _leaves(self, path: str) -> bool:
         """Tell whether links lead out of the folder and its root."""

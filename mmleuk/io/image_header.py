@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""What the first and last bytes of an image file say."""
+"""Read the header and the end of image files, without decoding them."""
 
 import struct
 import warnings

@@ -1,6 +1,7 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 from collections import Counter
-from typing import Dict, List, Tuple, Union
+from contextlib import contextmanager
+from typing import Dict, Iterator, List, Tuple, Union
 
 from .errors import AnnotationError
 from .faults import FAULTS, MOSTLY_FAULTY, Fault
@@ -83,72 +84,53 @@ class IssueLog:
         }
 
     def lines(self) -> List[str]:
-        """Describe each kind of fault that was found in one line.
-
-        Returns:
-            list[str]: The lines, sorted by kind.
-        """
+        """Describe each kind of fault that was found in one line, sorted."""
         return [
             f'{number} {kind} (first: {self.first[kind]})'
             for kind, number in sorted(self.counts.items())
         ]
 
     def summary(self) -> str:
-        """Join :meth:`lines` to one line.
-
-        Returns:
-            str: The line, empty if there was no fault.
-        """
+        """Join :meth:`lines` to one line, empty if there was no fault."""
         return '; '.join(self.lines())
 
 
-class FaultRateCheck:
-    """Rejects a source of which more than half is faulty.
+@contextmanager
+def limit_fault_rates(issues: IssueLog, source: str) -> Iterator[None]:
+    """Reject a source of which more than half is found to be faulty.
 
     If most records are faulty, the source was probably read in the wrong
     format: raise instead of dropping nearly everything.
 
     Args:
-        issues (IssueLog): The log, before the source is read.
+        issues (IssueLog): The log of the block that reads the source.
         source (str): The annotation file or folder.
+
+    Raises:
+        AnnotationError: If more than half of any unit is faulty; names the
+            commonest fault of that unit.
     """
-
-    def __init__(self, issues: IssueLog, source: str) -> None:
-        self.issues = issues
-        self.source = source
-        self.counts = Counter(issues.counts)
-        self.seen = Counter(issues.seen)
-        self.places = {
-            kind: len(places) for kind, places in issues.places.items()
+    counts, seen = Counter(issues.counts), Counter(issues.seen)
+    num_places = {kind: len(places) for kind, places in issues.places.items()}
+    yield
+    found = issues.counts - counts
+    for unit, number in (issues.seen - seen).items():
+        faults = {
+            fault: found[fault.text]
+            for fault in FAULTS.values()
+            if fault.limited_to_half_of == unit and found[fault.text]
         }
-
-    def check(self) -> None:
-        """Check the faults since the log was given.
-
-        Raises:
-            AnnotationError: If more than half of any unit is faulty; names
-                the commonest fault of that unit.
-        """
-        found = self.issues.counts - self.counts
-        for unit, number in (self.issues.seen - self.seen).items():
-            faults = {
-                fault: found[fault.text]
-                for fault in FAULTS.values()
-                if fault.limited_to_half_of == unit and found[fault.text]
-            }
-            if sum(faults.values()) * 2 <= number:
-                continue
-            fault = max(faults, key=faults.get)
-            places = self.issues.places[fault.text]
-            # If the list was full before, its last place is of another source.
-            index = self.places.get(fault.text, 0)
-            first = places[index] if index < len(places) else self.source
-            raise AnnotationError(
-                self.source,
-                '',
-                f'of {number} {unit}, {sum(faults.values())} are faulty, most '
-                f'of them {fault.text} (first: {first}). Expected at most '
-                'half, or the data is not what it is read as',
-                fault.fix,
-                MOSTLY_FAULTY,
-            )
+        if sum(faults.values()) * 2 <= number:
+            continue
+        fault = max(faults, key=faults.get)
+        # If the list was full before, its last place is of another source.
+        places = issues.places[fault.text][num_places.get(fault.text, 0) :]
+        raise AnnotationError(
+            source,
+            '',
+            f'of {number} {unit}, {sum(faults.values())} are faulty, most of '
+            f'them {fault.text} (first: {(places or [source])[0]}). Expected '
+            'at most half: the data may be of another format',
+            fault.fix,
+            MOSTLY_FAULTY,
+        )

@@ -17,14 +17,7 @@ REGION_COLOUR = '#000000'
 
 
 def region_label_of(region_label: str, classes: Sequence[str]) -> str:
-    """Check the label of annotated regions.
-
-    Args:
-        region_label (str): The label.
-        classes (Sequence[str]): Names of the classes.
-
-    Returns:
-        str: The label.
+    """Return the label of annotated regions if it can be one.
 
     Raises:
         ValueError: If it is empty, or the name of a class.

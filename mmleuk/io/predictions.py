@@ -56,9 +56,6 @@ class PredictionWriter:
     def write(self, image: ImagePrediction) -> None:
         """Add an image.
 
-        Args:
-            image (ImagePrediction): The image.
-
         Raises:
             ValueError: If a number is NaN or infinite.
         """
@@ -113,14 +110,10 @@ class PredictionReader:
             raise self._fail(', header', error) from error
 
     def __iter__(self) -> Iterator[ImagePrediction]:
-        """Read the images.
-
-        Yields:
-            ImagePrediction: One image after the other.
+        """Read one image after the other.
 
         Raises:
-            ValueError: If the file is cut short or an image is not as
-                expected.
+            ValueError: If the file is cut short or an image is malformed.
         """
         number = 0
         with self.path.open('rb') as stream:

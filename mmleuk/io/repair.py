@@ -3,6 +3,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import combinations
 from typing import Dict, List, Optional, Sequence, Tuple, Union
 
@@ -53,6 +54,8 @@ class RawCell:
             None where none is stated.
         ignored (bool): Whether the cell is marked as a crowd.
         where (str): The record in its file, for messages.
+        region (tuple[float]): The four numbers of a region in its row of
+            sparse text, as written.
     """
 
     bbox: Box
@@ -60,6 +63,7 @@ class RawCell:
     codes: Tuple[Optional[int], ...]
     ignored: bool
     where: str
+    region: Tuple[float, ...] = ()
 
 
 def parse_code(value: object) -> Optional[int]:
@@ -86,30 +90,18 @@ def parse_code(value: object) -> Optional[int]:
     return int(number)
 
 
-# Clean codes, and how many were outside the schema, by raw codes: few
-# combinations occur, so that remembering them saves most of the time.
-CodeMemo = Dict[Tuple[Optional[int], ...], Tuple[Tuple[int, ...], int]]
-
-
+# Few combinations occur.
+@lru_cache(maxsize=4096)
 def _clean_codes(
-    cell: RawCell,
-    schema: AttributeSchema,
-    source: str,
-    issues: IssueLog,
-    memo: CodeMemo,
-) -> Tuple[int, ...]:
-    """Mask codes that name no value, counting all but 4 and -1."""
-    if cell.codes not in memo:
-        codes = schema.clean(cell.codes)
-        strange = sum(
-            raw not in (None, MISSING, NOT_APPLICABLE) and clean == MISSING
-            for raw, clean in zip(cell.codes, codes)
-        )
-        memo[cell.codes] = codes, strange
-    codes, strange = memo[cell.codes]
-    if strange:
-        issues.add(STRANGE_CODE, f'{source}, {cell.where}', strange)
-    return codes
+    schema: AttributeSchema, raw: Tuple[Optional[int], ...]
+) -> Tuple[Tuple[int, ...], int]:
+    """Mask codes that name no value, and count all of them but 4 and -1."""
+    codes = schema.clean(raw)
+    strange = sum(
+        stated not in (None, MISSING, NOT_APPLICABLE) and code == MISSING
+        for stated, code in zip(raw, codes)
+    )
+    return codes, strange
 
 
 def _merge_duplicates(
@@ -117,7 +109,6 @@ def _merge_duplicates(
     schema: AttributeSchema,
     source: str,
     issues: IssueLog,
-    memo: CodeMemo,
 ) -> List[CellRecord]:
     """Make one record of each exact box.
 
@@ -131,10 +122,14 @@ def _merge_duplicates(
 
     records = []
     for bbox, group in groups.items():
+        rows = []
+        for cell in group:
+            codes, strange = _clean_codes(schema, cell.codes)
+            if strange:
+                where = f'{source}, {cell.where}'
+                issues.add(STRANGE_CODE, where, strange)
+            rows.append(codes)
         cell, ignored = group[0], group[0].ignored
-        rows = [
-            _clean_codes(cell, schema, source, issues, memo) for cell in group
-        ]
         codes = rows[0]
         if len(group) > 1:
             where = f'{source}, {group[1].where}'
@@ -248,7 +243,6 @@ def repair_field(
     issues: IssueLog,
     regions: Optional[Sequence[Box]] = None,
     image_id: Union[int, str, None] = None,
-    memo: Optional[CodeMemo] = None,
 ) -> FieldRecord:
     """Make the record of one field, repairing known faults.
 
@@ -262,8 +256,6 @@ def repair_field(
         regions (Sequence[tuple[float]], optional): Annotated rectangles
             (x1, y1, x2, y2) in pixels; None for the whole image.
         image_id (int | str, optional): Id of the image in the file.
-        memo (dict, optional): Memory for clean codes, to be shared by the
-            fields of one schema.
 
     Returns:
         FieldRecord: Boxes inside the image, each only once, codes of the
@@ -273,7 +265,6 @@ def repair_field(
         AnnotationError: If ``issues`` is strict and there is a fault.
     """
     width, height = size
-    memo = {} if memo is None else memo
     kept, as_stated = _keep_inside(cells, width, height, source, issues)
     if regions is not None:
         where = f'{source}, image {file_name}'
@@ -293,7 +284,7 @@ def repair_field(
         file_name=file_name,
         width=width,
         height=height,
-        cells=tuple(_merge_duplicates(kept, schema, source, issues, memo)),
+        cells=tuple(_merge_duplicates(kept, schema, source, issues)),
         annotated_regions=regions,
         image_id=image_id,
     )

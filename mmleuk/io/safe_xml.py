@@ -1,7 +1,9 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 """Reading of XML from untrusted sources."""
 
-from typing import Dict
+import codecs
+import re
+from typing import Dict, Union
 from xml.etree import ElementTree
 
 from defusedxml import DefusedXmlException
@@ -12,6 +14,20 @@ from .source_files import MAX_BYTES, read_bytes
 
 # Exports nest about six deep.
 MAX_DEPTH = 50
+
+# Python's names of the encodings that expat can't read, and Python can.
+MULTI_BYTE = (
+    'big5',
+    'cp932',
+    'cp949',
+    'euc_jp',
+    'euc_kr',
+    'gb18030',
+    'gb2312',
+    'gbk',
+    'shift_jis',
+)
+_DECLARATION = re.compile(rb'<\?xml\s[^>]*?encoding\s*=\s*["\']([\w.-]+)["\']')
 
 
 class Element(ElementTree.Element):
@@ -57,7 +73,7 @@ def parse_xml(source: str, max_bytes: int = MAX_BYTES) -> Element:
     parser = DefusedXMLParser(target=builder, forbid_dtd=True)
     where = ''
     try:
-        parser.feed(content)
+        parser.feed(_decode(content))
         root = parser.close()
         level = [root]
         for _ in range(MAX_DEPTH):
@@ -75,3 +91,14 @@ def parse_xml(source: str, max_bytes: int = MAX_BYTES) -> Element:
         problem = f'the content is no XML: {error}'
         fix = 'Export the file anew, as XML in UTF-8'
     raise AnnotationError(source, where, problem, fix) from None
+
+
+def _decode(content: bytes) -> Union[bytes, str]:
+    """Decode XML that declares an encoding which expat can't read."""
+    declaration = _DECLARATION.match(content)
+    if declaration is not None:
+        name = codecs.lookup(declaration[1].decode('ascii')).name
+        if name in MULTI_BYTE:
+            # Expat disregards the declaration of a text.
+            return content.decode(name)
+    return content

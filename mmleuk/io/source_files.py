@@ -8,6 +8,7 @@ import os.path as osp
 from typing import Any, List, Optional
 
 from .errors import AnnotationError
+from .faults import NO_JSON
 
 # Twenty times what the whole of LLD takes in the wordiest format.
 MAX_BYTES = 100 * 2**20
@@ -17,16 +18,7 @@ MAX_NAME_BYTES = 255
 
 
 def check_size(source: str, max_bytes: int = MAX_BYTES) -> None:
-    """Refuse a file that is too large.
-
-    Args:
-        source (str): The file.
-        max_bytes (int): Largest size in bytes.
-
-    Raises:
-        AnnotationError: If the file is larger.
-        FileNotFoundError: If it is not there.
-    """
+    """Raise an AnnotationError if a file is larger than ``max_bytes``."""
     size = osp.getsize(source)
     if size > max_bytes:
         raise AnnotationError(
@@ -40,19 +32,7 @@ def check_size(source: str, max_bytes: int = MAX_BYTES) -> None:
 
 
 def read_bytes(source: str, max_bytes: int = MAX_BYTES) -> bytes:
-    """Read a file of a limited size from the local disk.
-
-    Args:
-        source (str): The file.
-        max_bytes (int): Largest size in bytes.
-
-    Returns:
-        bytes: The content.
-
-    Raises:
-        AnnotationError: If the file is larger.
-        FileNotFoundError: If it is not there.
-    """
+    """Read a local file of at most ``max_bytes``, see :func:`check_size`."""
     check_size(source, max_bytes)
     with open(source, 'rb') as file:
         return file.read()
@@ -65,28 +45,34 @@ def load_bounded_json(source: str, max_bytes: int = MAX_BYTES) -> Any:
         AnnotationError: If the file is larger or no JSON.
         FileNotFoundError: If it is not there.
     """
-    content = read_bytes(source, max_bytes)
+    return parse_json(read_bytes(source, max_bytes), source)
+
+
+def parse_json(content: bytes, source: str) -> Any:
+    """Parse JSON in UTF-8, with or without a byte order mark.
+
+    Raises:
+        AnnotationError: If the content is no JSON, with the fault NO_JSON.
+    """
     try:
         return json.loads(content.decode('utf-8-sig'))
     except (ValueError, RecursionError) as error:
         raise AnnotationError(
             source,
             '',
-            f'the content is no JSON: {error}',
-            'Export the file anew',
+            f'the content is no JSON in UTF-8: {error}',
+            NO_JSON.fix,
+            NO_JSON,
         ) from None
 
 
 def parse_number(value: object, place: str, what: str) -> float:
-    """Read a finite number.
+    """Read a finite number from a number or a numeral.
 
     Args:
-        value (object): A number or a numeral.
+        value (object): What the file states.
         place (str): File and record, for the message.
         what (str): Name of the number, for the message.
-
-    Returns:
-        float: The number.
 
     Raises:
         AnnotationError: If it is something else.
@@ -108,14 +94,7 @@ def parse_number(value: object, place: str, what: str) -> float:
 
 
 def split_name(name: str) -> List[str]:
-    """Split a path, whichever system wrote it.
-
-    Args:
-        name (str): The path.
-
-    Returns:
-        list[str]: Its parts, without empty ones, "." and "..".
-    """
+    """Split a path of any system, without empty parts, "." and ".."."""
     return [
         part
         for part in name.replace('\\', '/').split('/')
@@ -124,15 +103,7 @@ def split_name(name: str) -> List[str]:
 
 
 def find_name_fault(name: str) -> Optional[str]:
-    """Say why no file can have a name.
-
-    Args:
-        name (str): Name or path of an image.
-
-    Returns:
-        str | None: The fault, to follow "the name ..."; None if there is
-        none.
-    """
+    """Say why no file can have a name, to follow "the name ..."."""
     parts = split_name(name)
     if not parts:
         return 'is empty'

@@ -1,5 +1,6 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
@@ -83,6 +84,9 @@ class AttributeSchema:
             and self.attributes == other.attributes
         )
 
+    def __hash__(self) -> int:
+        return hash(self.sizes)
+
     def __repr__(self) -> str:
         sizes = ', '.join(f'{a.name}: {len(a.values)}' for a in self)
         return f'{self.__class__.__name__}({sizes})'
@@ -97,7 +101,7 @@ class AttributeSchema:
         """tuple[str]: Names for people, in order."""
         return tuple(attribute.title for attribute in self.attributes)
 
-    @property
+    @cached_property
     def sizes(self) -> Tuple[int, ...]:
         """tuple[int]: Number of values of each attribute."""
         return tuple(len(attribute.values) for attribute in self.attributes)

@@ -492,19 +492,25 @@ def test_voc_stale_file_name(exports):
 
 
 def test_voc_files_in_other_encodings(exports):
-    head = '<?xml version="1.0" encoding="gb2312"?>'
+    head = '<?xml version="1.0" encoding="{}"?>'
     exports.write('xml/a.xml', VOC)
     exports.write(
         'xml/b.xml', VOC.replace('images\\', 'Präparate\\').encode('latin-1')
     )
-    path = exports.write('xml/c.xml', f'{head}{VOC}'.encode('gb2312'))
-    (field,) = exports.read_path('voc', path.parent)
-    assert field.file_name == 'a.png'
+    path = exports.write('xml/c.xml', head.format('klingon') + VOC)
+    chinese = VOC.replace('a.png', 'b.jpg').replace('neutrophil', '白细胞')
+    chinese = head.format('gb2312') + chinese
+    exports.write('xml/d.xml', chinese.encode('gb2312'))
+    field, other = exports.read_path('voc', path.parent)
+    assert (field.file_name, other.file_name) == ('a.png', 'b.jpg')
+    assert other.cells[0].category == '白细胞'
+    assert other.cells[0].bbox == field.cells[0].bbox
     assert exports.report.unread == {'file b.xml': 1, 'file c.xml': 1}
     kind = 'files that can not be read left out with their images'
     assert exports.report.issues.counts[kind] == 2
     assert 'b.xml' in exports.report.issues.first[kind]
     (path.parent / 'a.xml').unlink()
+    (path.parent / 'd.xml').unlink()
     with pytest.raises(AnnotationError, match='b.xml.*is no XML'):
         exports.read_path('voc', path.parent)
 

@@ -60,13 +60,31 @@ def test_document_types_are_refused(tmp_path, content):
         '<a>&lol;</a>',
         b'\xff\xfe<\x00',
         '<?xml version="1.0" encoding="klingon"?><a/>',
-        '<?xml version="1.0" encoding="shift_jis"?><a/>',
+        '<?xml version="1.0" encoding="rot13"?><a/>',
+        # Bytes that the encoding does not have.
+        b'<?xml version="1.0" encoding="gb2312"?><a>\xff\xff</a>',
+        b'<?xml version="1.0" encoding="shift_jis"?><a>\x81</a>',
         '<a>\x00</a>',
     ],
 )
 def test_broken_files(tmp_path, content):
     with pytest.raises(AnnotationError, match='the content is no XML'):
         parse_xml(write(tmp_path, content))
+
+
+@pytest.mark.parametrize(
+    'encoding', ['gb2312', 'GBK', 'gb18030', 'Shift_JIS', 'EUC-JP', 'Big5']
+)
+def test_encodings_that_expat_can_not_read(tmp_path, encoding):
+    head = f'<?xml version="1.0" encoding="{encoding}"?>\n'
+    content = f'{head}<a name="中">\n<b>白</b></a>'.encode(encoding)
+    root = parse_xml(write(tmp_path, content))
+    assert root.get('name') == '中'
+    assert (root.find('b').text, root.find('b').line) == ('白', 3)
+    for declaration in ('<!DOCTYPE a>', '<!DOCTYPE a [<!ENTITY b "白">]>'):
+        content = f'{head}{declaration}<a/>'.encode(encoding)
+        with pytest.raises(AnnotationError, match='got a document type'):
+            parse_xml(write(tmp_path, content))
 
 
 def test_depth_and_size_are_bounded(tmp_path):

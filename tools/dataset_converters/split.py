@@ -23,6 +23,7 @@ from mmleuk.datasets.splitting import (
     group_by_patient,
     imbalance,
     split_groups,
+    tabulate_counts,
     take_part,
 )
 from mmleuk.io.label_file import LabelFile
@@ -316,14 +317,10 @@ def measure(parts: Dict[str, List[Group]], shares: Sequence[float]) -> float:
         float: See :func:`mmleuk.datasets.splitting.imbalance`.
     """
     groups = [group for part in parts.values() for group in part]
-    things = sorted(set().union(*(group.counts for group in groups)))
-    counts = np.array(
-        [[group.counts.get(thing, 0) for thing in things] for group in groups]
-    )
     indices = np.repeat(
         np.arange(len(parts)), [len(part) for part in parts.values()]
     )
-    return imbalance(counts, indices, np.array(shares))
+    return imbalance(tabulate_counts(groups), indices, np.array(shares))
 
 
 def write(

@@ -47,11 +47,7 @@ class ImageCheck:
 def check_image(path: str) -> ImageCheck:
     """Decode one image as ``LoadImageFromFile`` does, and hash it.
 
-    Args:
-        path (str): The image file.
-
-    Returns:
-        ImageCheck: Without a digest if it can't be decoded.
+    An image that can't be decoded has no digest.
     """
     try:
         image = mmcv.imfrombytes(fileio.get(path), flag='color')
@@ -114,14 +110,7 @@ def check_images(
 
 
 def group_identical(checks: Sequence[ImageCheck]) -> List[List[str]]:
-    """Group images with the same pixels.
-
-    Args:
-        checks (Sequence[ImageCheck]): Of different paths.
-
-    Returns:
-        list[list[str]]: Paths, two or more a group.
-    """
+    """Group the paths of images with the same pixels, two or more a group."""
     groups: Dict[str, List[str]] = defaultdict(list)
     for check in checks:
         if check.digest is not None:

@@ -75,11 +75,7 @@ class SourceReport:
     error: Optional[str] = None
 
     def to_text(self) -> str:
-        """Write the report for people.
-
-        Returns:
-            str: Several lines.
-        """
+        """Write the report for people."""
         head = f'== {self.split}'
         if self.name != self.split:
             head = f'{head}: {self.name}'
@@ -153,19 +149,11 @@ class DataReport:
         return FAULTY if found else CLEAN
 
     def to_dict(self) -> dict:
-        """Turn the report into plain objects.
-
-        Returns:
-            dict: As ``--json`` prints it.
-        """
+        """Turn the report into plain objects, as ``--json`` prints it."""
         return dict(asdict(self), status=self.status)
 
     def to_text(self) -> str:
-        """Write the report for people.
-
-        Returns:
-            str: Many lines.
-        """
+        """Write the report for people."""
         parts = [source.to_text() for source in self.sources]
         parts.append('== all splits together')
         if self.checked_images:

@@ -56,16 +56,9 @@ class Sprite(NamedTuple):
 
 
 def mask_extent(mask: Array) -> Array:
-    """Find the tight box around a mask.
+    """Find the tight box (x1, y1, x2, y2) around an (H, W) bool mask.
 
-    Args:
-        mask (np.ndarray): (H, W) bool.
-
-    Returns:
-        np.ndarray: x1, y1, x2, y2, the last two exclusive.
-
-    Raises:
-        ValueError: If the mask is empty.
+    The last two are exclusive. An empty mask is a ValueError.
     """
     x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
     if width == 0:

@@ -4,8 +4,7 @@
 import json
 import shutil
 import zlib
-from dataclasses import asdict, dataclass, replace
-from itertools import compress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
 
@@ -13,12 +12,12 @@ import cv2
 import numpy as np
 
 from mmleuk.datasets.naming import LLD_SUBSETS
+from mmleuk.datasets.sparsify import cut_to_regions
 from mmleuk.io.conversion_report import ConversionReport
 from mmleuk.io.readers import REGION_ORDERS
 from mmleuk.io.writers.json_writers import write_json, write_lld_json
 from mmleuk.io.writers.text_writers import SparseTextWriter, TextWriter
 from mmleuk.structures import MISSING
-from mmleuk.structures.matching import center_in_regions
 from mmleuk.structures.metainfo import LLD_CLASSES
 from mmleuk.structures.record import Box, CellRecord, FieldRecord
 
@@ -164,15 +163,7 @@ class Patient:
 
     @classmethod
     def sample(cls, seed: int, number: int) -> 'Patient':
-        """Draw a patient; the number determines the diagnosis.
-
-        Args:
-            seed (int): Seed of all films.
-            number (int): Number, from 1.
-
-        Returns:
-            Patient: The patient.
-        """
+        """Draw a patient; the number, from 1, determines the diagnosis."""
         rng = _generator(seed, 'patient', number)
         diagnosis = list(CLASS_MIX)[(number - 1) % len(CLASS_MIX)]
         return cls(
@@ -274,7 +265,7 @@ def draw_field(
     if not plan.sparse:
         return DrawnField(image, record)
     region = _draw_region(_generator(plan.seed, 'region', *key), plan)
-    return DrawnField(image, record, _keep_region(record, region))
+    return DrawnField(image, record, cut_to_regions(record, [region]))
 
 
 def _place_cells(
@@ -345,14 +336,6 @@ def _draw_region(rng: np.random.Generator, plan: FilmPlan) -> Box:
     x = int(rng.integers(0, width - w + 1))
     y = int(rng.integers(0, height - h + 1))
     return x, y, x + w, y + h
-
-
-def _keep_region(record: FieldRecord, region: Box) -> FieldRecord:
-    """Keep the cells whose centre lies in the only annotated rectangle."""
-    boxes = np.reshape([cell.bbox for cell in record.cells], (-1, 4))
-    inside = center_in_regions(boxes, np.array([region]))
-    cells = tuple(compress(record.cells, inside))
-    return replace(record, cells=cells, annotated_regions=(region,))
 
 
 def fields_of(plan: FilmPlan, subset: str, split: str) -> Iterator[DrawnField]:

@@ -17,7 +17,7 @@ ARTEFACT = 'none'
 
 SCHEMA = AttributeSchema(LLD_ATTRIBUTES)
 
-# Diameter of an erythrocyte, the ruler by which a cell's size is judged.
+# Diameter of an erythrocyte, the ruler by which a cell's size is told.
 ERYTHROCYTE_UM = 7.2
 
 # Range of the diameter in micrometres by code of cell size. The gaps keep the
@@ -209,8 +209,8 @@ def sample_codes(rng: np.random.Generator, class_name: str) -> Tuple[int, ...]:
     if class_name == ARTEFACT:
         return (MISSING,) * len(SCHEMA)
     return tuple(
-        int(rng.choice(len(chances), p=chances))
-        for chances in MORPHOLOGY[class_name].frequencies
+        int(rng.choice(len(probabilities), p=probabilities))
+        for probabilities in MORPHOLOGY[class_name].frequencies
     )
 
 

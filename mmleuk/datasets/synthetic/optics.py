@@ -79,13 +79,7 @@ CAMERAS: Dict[str, Camera] = {
 
 
 def parse_subset(subset: str) -> Tuple[Microscope, Magnification, Camera]:
-    """Look up the equipment of a subset.
-
-    Args:
-        subset (str): Name such as ``H_100X_C1``, in any casing.
-
-    Returns:
-        tuple[Microscope, Magnification, Camera]: The equipment.
+    """Look up the equipment of a subset, whose name may have any casing.
 
     Raises:
         ValueError: If there is no such subset.

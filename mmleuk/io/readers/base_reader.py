@@ -3,9 +3,9 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from typing import Dict, List, Mapping, Optional
 
+from mmleuk.io.faults import SIZE_WRONG
 from mmleuk.io.image_folder import ImageFolder, Size
-from mmleuk.io.issue_log import IssueLog
-from mmleuk.io.repair import CodeMemo
+from mmleuk.io.issue_log import IssueLog, limit_fault_rates
 from mmleuk.structures import AttributeSchema
 from mmleuk.structures.record import FieldRecord
 
@@ -38,11 +38,9 @@ class BaseReader(ABC):
         self.images = images
         self.issues = IssueLog() if issues is None else issues
         self.backend_args = backend_args
-        self.code_memo: CodeMemo = {}
         self.unread: Counter = Counter()
         self.num_skipped = 0
 
-    @abstractmethod
     def read(self, source: str) -> List[FieldRecord]:
         """Read all fields.
 
@@ -58,11 +56,17 @@ class BaseReader(ABC):
             FileNotFoundError: If the annotations or more than half of the
                 images are not there.
         """
+        with limit_fault_rates(self.issues, source):
+            return self._read(source)
+
+    @abstractmethod
+    def _read(self, source: str) -> List[FieldRecord]:
+        """Read all fields, see :meth:`read`."""
 
     def look_at_images(
         self, stated: Mapping[str, Optional[Size]], source: str
     ) -> Dict[str, Size]:
-        """Read the sizes of the images that can be used; count the others.
+        """Read the sizes of the images that can be used; count all faults.
 
         Args:
             stated (Mapping[str, tuple[int] | None]): (width, height) in
@@ -88,4 +92,9 @@ class BaseReader(ABC):
             for note in header.notes:
                 self.issues.add(note, where)
             sizes[name] = header.size
+            if stated[name] not in (None, header.size):
+                self.issues.add(
+                    SIZE_WRONG,
+                    f'{where}: {stated[name]} stated, {header.size} found',
+                )
         return sizes

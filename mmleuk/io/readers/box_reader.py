@@ -6,9 +6,8 @@ from typing import Any, Iterator, List, Optional, Sequence, Tuple
 
 from mmleuk.io.attribute_names import AttributeNames
 from mmleuk.io.errors import AnnotationError
-from mmleuk.io.faults import ANNOTATION_OF_DROPPED, SIZE_WRONG
+from mmleuk.io.faults import ANNOTATION_OF_DROPPED
 from mmleuk.io.image_folder import ExportImages, Size
-from mmleuk.io.issue_log import FaultRateCheck
 from mmleuk.io.readers import BaseReader
 from mmleuk.io.repair import MIN_SIDE, ROUNDING, RawCell, repair_field
 from mmleuk.io.source_files import MAX_BYTES
@@ -127,9 +126,8 @@ class BoxReader(BaseReader):
     def _read_shapes(self, image: StatedImage, size: Size) -> Iterator[Shape]:
         """Read the regions and cells of an image of (width, height) pixels."""
 
-    def read(self, source: str) -> List[FieldRecord]:
-        """Read one export, see :meth:`BaseReader.read`."""
-        rates = FaultRateCheck(self.issues, source)
+    def _read(self, source: str) -> List[FieldRecord]:
+        """Read one export."""
         images = list(self._read_images(source))
         self.issues.seen['images'] += len(images)
         sizes = self.look_at_images(
@@ -147,14 +145,8 @@ class BoxReader(BaseReader):
                         ANNOTATION_OF_DROPPED, image.place, len(cells)
                     )
                 continue
-            if image.size not in (None, size):
-                self.issues.add(
-                    SIZE_WRONG,
-                    f'{image.place}: {image.size} stated, {size} found',
-                )
             read.append((image, size, regions, cells))
         self.names.check()
-        rates.check()
 
         whole = self.unmarked == 'whole' or (
             self.unmarked == 'auto'
@@ -251,14 +243,7 @@ class BoxReader(BaseReader):
 
 
 def surround(points: Sequence[Point]) -> Optional[Box]:
-    """Find the upright box around points.
-
-    Args:
-        points (Sequence[tuple[float]]): (x, y) of each.
-
-    Returns:
-        tuple[float] | None: (x1, y1, x2, y2); None without points.
-    """
+    """Find the box (x1, y1, x2, y2) around points, None without points."""
     if not points:
         return None
     xs, ys = zip(*points)
@@ -271,9 +256,6 @@ def is_rectangle(points: Sequence[Point]) -> bool:
     Args:
         points (Sequence[tuple[float]]): (x, y) of its corners in order; the
             first may be repeated at the end.
-
-    Returns:
-        bool: Whether it is.
     """
     points = list(dict.fromkeys(points))
     return len(points) == 4 and all(

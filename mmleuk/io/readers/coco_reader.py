@@ -41,10 +41,10 @@ class CocoReader(SparseJsonReader):
         self.names = AttributeNames(self.schema, attribute_map)
         self.unread = self.names.unread
 
-    def read(self, source: str) -> List[FieldRecord]:
-        """Read one JSON file, see :meth:`BaseReader.read`."""
+    def _read(self, source: str) -> List[FieldRecord]:
+        """Read one JSON file."""
         self._without_box: Dict[Optional[str], str] = {}
-        fields = super().read(source)
+        fields = super()._read(source)
         self.names.check()
         for index, field in enumerate(fields):
             record = self._without_box.get(field.file_name)

@@ -27,11 +27,8 @@ class CvatReader(BoxReader):
     The format: https://docs.cvat.ai/docs/other/xml_format. Cells are
     the upright boxes of boxes, polygons, ellipses, masks and cuboids. A
     polyline is an ignored cell, since it may be a measure. The extent of
-    points and skeletons is unknown.
-
-    Args:
-        args (tuple): Arguments of :class:`BoxReader`.
-        kwargs (dict): Keyword arguments of :class:`BoxReader`.
+    points and skeletons is unknown. Arguments are those of
+    :class:`BoxReader`.
     """
 
     def _read_images(self, source: str) -> Iterator[StatedImage]:

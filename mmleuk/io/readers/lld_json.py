@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-import json
+import codecs
 import math
 from collections import Counter
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
@@ -18,18 +18,17 @@ from mmleuk.io.faults import (
     MALFORMED_IMAGE,
     MALFORMED_REGIONS,
     NO_COCO,
-    NO_JSON,
     REPEATED_ANNOTATION_ID,
     REPEATED_IMAGE,
     SHARED_IMAGE_ID,
     SIZE_UNKNOWN,
-    SIZE_WRONG,
     UNCLEAR_CATEGORIES,
     UNCLEAR_CROWD,
     UNKNOWN_CATEGORY,
 )
-from mmleuk.io.issue_log import FaultRateCheck, IssueLog
+from mmleuk.io.issue_log import IssueLog
 from mmleuk.io.repair import RawCell, parse_code, repair_field
+from mmleuk.io.source_files import parse_json
 from mmleuk.structures import Attribute, AttributeSchema
 from mmleuk.structures.record import Box, FieldRecord, normalise_name
 
@@ -58,7 +57,7 @@ ANNOTATION_KEYS = {
 # The class of a cell of no known category. Such cells are ignored.
 UNKNOWN = 'unknown'
 
-# Longer sides of images are a slip, and overflow elsewhere.
+# Longer sides of images are typing errors, and would overflow elsewhere.
 MAX_SIDE = 2**31
 
 NUMBERS = {int, float}
@@ -87,22 +86,9 @@ def load_json(
         FileNotFoundError: If the file is not there.
     """
     data = fileio.get(source, backend_args=backend_args)
-    try:
-        text = data.decode('utf-8')
-        if text.startswith('\ufeff'):
-            text = text[1:]
-            if issues is not None:
-                issues.add(BYTE_ORDER_MARK, source)
-        del data
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise AnnotationError(
-            source,
-            '',
-            f'the content is no JSON in UTF-8: {error}',
-            NO_JSON.fix,
-            NO_JSON,
-        ) from None
+    content = parse_json(data, source)
+    if issues is not None and data.startswith(codecs.BOM_UTF8):
+        issues.add(BYTE_ORDER_MARK, source)
     for key in LISTS:
         found = content.get(key) if isinstance(content, dict) else None
         lenient = issues is not None and key != 'categories'
@@ -128,11 +114,8 @@ class JsonReader(BaseReader):
     under ``attributes``; each under its ``json_key`` (the release spells
     "nuclear_chromatio") or its ``name``. The class is the *name* that
     ``categories`` gives to a ``category_id``. Repeated entries of an image
-    are merged. ``iscrowd`` and ``ignore`` make a cell ignored.
-
-    Args:
-        args (tuple): Arguments of :class:`BaseReader`.
-        kwargs (dict): Keyword arguments of :class:`BaseReader`.
+    are merged. ``iscrowd`` and ``ignore`` make a cell ignored. Arguments are
+    those of :class:`BaseReader`.
     """
 
     def __init__(self, *args, **kwargs) -> None:
@@ -140,9 +123,8 @@ class JsonReader(BaseReader):
         self._codes = CodeReader(self.schema, self.issues)
         self._known_keys = ANNOTATION_KEYS | self._codes.keys
 
-    def read(self, source: str) -> List[FieldRecord]:
-        """Read one JSON file, see :meth:`BaseReader.read`."""
-        rate_check = FaultRateCheck(self.issues, source)
+    def _read(self, source: str) -> List[FieldRecord]:
+        """Read one JSON file."""
         content = load_json(source, self.backend_args, self.issues)
         categories = read_categories(content['categories'], source)
         entries, names = self._read_images(content['images'], source)
@@ -158,7 +140,7 @@ class JsonReader(BaseReader):
         cells = self._read_cells(
             content.pop('annotations'), categories, names, sizes, source
         )
-        fields = [
+        return [
             repair_field(
                 name,
                 size,
@@ -168,12 +150,9 @@ class JsonReader(BaseReader):
                 self.issues,
                 regions=regions[name],
                 image_id=ids[name],
-                memo=self.code_memo,
             )
             for name, size in sizes.items()
         ]
-        rate_check.check()
-        return fields
 
     def _count_unread(self, item: dict, known: Set[str], what: str) -> None:
         """Count the keys that no record keeps."""
@@ -250,15 +229,9 @@ class JsonReader(BaseReader):
             )
             stated[name] = sides if known else None
         sizes = self.look_at_images(stated, source)
-        for name, size in sizes.items():
-            where = f'{source}, image {name}'
+        for name in sizes:
             if stated[name] is None:
-                self.issues.add(SIZE_UNKNOWN, where)
-            elif stated[name] != size:
-                self.issues.add(
-                    SIZE_WRONG,
-                    f'{where}: {stated[name]} stated, {size} found',
-                )
+                self.issues.add(SIZE_UNKNOWN, f'{source}, image {name}')
         return sizes
 
     def _read_cells(
@@ -364,11 +337,7 @@ class SparseJsonReader(JsonReader):
     the whole image is annotated; where the list is empty, nothing is. Where
     it is no such list, or two entries of an image state different ones,
     nothing counts as annotated either: the cells stay, and no background is
-    taken from that image.
-
-    Args:
-        args (tuple): Arguments of :class:`BaseReader`.
-        kwargs (dict): Keyword arguments of :class:`BaseReader`.
+    taken from that image. Arguments are those of :class:`BaseReader`.
     """
 
     def _read_regions(
@@ -528,28 +497,13 @@ def read_categories(categories: Sequence[dict], source: str) -> Dict[Any, str]:
 
 
 def is_key(value: object) -> bool:
-    """Tell whether a value can be an id or a name.
-
-    Args:
-        value (object): The value.
-
-    Returns:
-        bool: Whether it is a string or a finite number.
-    """
+    """Tell whether a value can be an id or a name: text or a finite number."""
     kind = type(value)
     return kind in (int, str) or (kind is float and math.isfinite(value))
 
 
 def is_numbers(value: object, length: int) -> bool:
-    """Tell whether a value is a list of numbers, NaN and infinity included.
-
-    Args:
-        value (object): The value.
-        length (int): The expected length.
-
-    Returns:
-        bool: Whether it is.
-    """
+    """Tell whether a value is a list of ``length`` numbers, NaN included."""
     return (
         isinstance(value, (list, tuple))
         and len(value) == length
@@ -558,14 +512,7 @@ def is_numbers(value: object, length: int) -> bool:
 
 
 def to_floats(numbers: Sequence[float]) -> Tuple[float, ...]:
-    """Convert numbers to floats.
-
-    Args:
-        numbers (Sequence[float]): The numbers.
-
-    Returns:
-        tuple[float]: The floats, all NaN if one is too large for a float.
-    """
+    """Convert numbers to floats, all NaN if one is too large for a float."""
     try:
         return tuple(map(float, numbers))
     except OverflowError:  # an integer of hundreds of digits

@@ -5,10 +5,10 @@ import numpy as np
 
 from mmleuk.io.errors import AnnotationError
 from mmleuk.io.faults import REGION_ORDER
-from mmleuk.io.repair import SLACK
+from mmleuk.io.repair import SLACK, RawCell
 from mmleuk.structures.record import Box
 
-from .yolo_text import TextRow, YoloTextReader
+from .yolo_text import YoloTextReader
 
 # How the four numbers of a row become (x1, y1, x2, y2), by their order. The
 # authors' notes name the first order, their loader unpacks the second.
@@ -47,7 +47,7 @@ class SparseTextReader(YoloTextReader):
         self.region_order = region_order
 
     def _read_regions(
-        self, rows: Mapping[str, List[TextRow]], paths: Mapping[str, str]
+        self, rows: Mapping[str, List[RawCell]], paths: Mapping[str, str]
     ) -> Dict[str, List[Box]]:
         """Find the annotated regions, none where a label file is empty."""
         order = self.region_order
@@ -70,10 +70,10 @@ class SparseTextReader(YoloTextReader):
         }
 
 
-def _fits(rows: Sequence[TextRow], order: str) -> np.ndarray:
+def _fits(rows: Sequence[RawCell], order: str) -> np.ndarray:
     """Tell of which rows the rectangle holds the box centre, shape (n, )."""
     regions = np.array([REGION_ORDERS[order](row.region) for row in rows])
-    bboxes = np.array([row.cell.bbox for row in rows])
+    bboxes = np.array([row.bbox for row in rows])
     centres = (bboxes[:, :2] + bboxes[:, 2:]) / 2
     # All comparisons with NaN are false.
     return (
@@ -83,7 +83,7 @@ def _fits(rows: Sequence[TextRow], order: str) -> np.ndarray:
     ).all(axis=1)
 
 
-def _find_order(rows: Sequence[Tuple[str, TextRow]]) -> str:
+def _find_order(rows: Sequence[Tuple[str, RawCell]]) -> str:
     """Find the one order that fits the rows, given with their paths.
 
     Rows that fit neither order are left out, as long as they are few.
@@ -99,10 +99,10 @@ def _find_order(rows: Sequence[Tuple[str, TextRow]]) -> str:
     is_strange = ~fits.any(axis=0)
     if is_strange.sum() * 2 > len(rows):
         path, row = rows[is_strange.argmax()]
-        x1, y1, x2, y2 = row.cell.bbox
+        x1, y1, x2, y2 = row.bbox
         raise AnnotationError(
             path,
-            row.cell.where,
+            row.where,
             f'the four numbers {list(row.region)} hold no rectangle around '
             f'the box centre {(x1 + x2) / 2, (y1 + y2) / 2} in either order '
             f'({", ".join(names)}), as in {is_strange.sum()} of {len(rows)} '
@@ -115,7 +115,7 @@ def _find_order(rows: Sequence[Tuple[str, TextRow]]) -> str:
     fitting = np.flatnonzero(~against.any(axis=1))
     if not len(fitting):
         first, second = (
-            f'{paths[index]}, {parsed[index].cell.where}'
+            f'{paths[index]}, {parsed[index].where}'
             for index in against.argmax(axis=1)
         )
         raise AnnotationError(
@@ -132,7 +132,7 @@ def _find_order(rows: Sequence[Tuple[str, TextRow]]) -> str:
             if not strange and row.region[1] != row.region[2]:
                 raise AnnotationError(
                     path,
-                    row.cell.where,
+                    row.where,
                     f'the four numbers {list(row.region)} are a rectangle '
                     f'around the box in both orders ({", ".join(names)}), as '
                     'in all files of the folder',

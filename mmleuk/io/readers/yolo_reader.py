@@ -6,11 +6,12 @@ import yaml
 
 from mmleuk.io.errors import AnnotationError
 from mmleuk.io.image_folder import Size
+from mmleuk.io.repair import RawCell
 from mmleuk.io.source_files import MAX_BYTES, read_bytes
 from mmleuk.structures.record import normalise_name
 
 from .box_reader import surround
-from .yolo_text import TextRow, YoloTextReader, parse_number
+from .yolo_text import YoloTextReader, parse_number
 
 # Where tools leave the names of the classes: LabelImg and Label Studio,
 # Darknet and CVAT, Ultralytics.
@@ -44,7 +45,7 @@ class YoloReader(YoloTextReader):
 
     def _parse_row(
         self, tokens: Sequence[str], size: Size, path: str, number: int
-    ) -> Optional[TextRow]:
+    ) -> Optional[RawCell]:
         """Parse one row, None if it states no box."""
         # Codes of attributes, in LLD's text, have no decimal point.
         if len(tokens) in range(7, 10**6, 2) and '.' in ''.join(tokens[5:]):

@@ -1,7 +1,6 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 import math
 import os.path as osp
-from dataclasses import dataclass
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from mmengine import fileio
@@ -19,7 +18,6 @@ from mmleuk.io.faults import (
     UNKNOWN_CATEGORY,
     UNREADABLE_LABELS,
 )
-from mmleuk.io.issue_log import FaultRateCheck
 from mmleuk.io.repair import RawCell, parse_code, repair_field
 from mmleuk.structures import LLD_ATTRIBUTES
 from mmleuk.structures.metainfo import LLD_CLASSES
@@ -39,19 +37,6 @@ NOT_LABELS = ('classes.txt', 'obj.names.txt')
 # A normalised centre or side above this is no box over the edge: the file
 # holds pixels.
 MAX_NORMALISED = 2.0
-
-
-@dataclass
-class TextRow:
-    """One row of a label file.
-
-    Args:
-        cell (RawCell): Its cell.
-        region (tuple[float]): The four numbers of a sparse row, else empty.
-    """
-
-    cell: RawCell
-    region: Tuple[float, ...]
 
 
 def list_label_files(
@@ -123,9 +108,8 @@ class YoloTextReader(BaseReader):
             for layout in (tuple(columns), short)
         }
 
-    def read(self, source: str) -> List[FieldRecord]:
-        """Read one folder of label files, see :meth:`BaseReader.read`."""
-        rate_check = FaultRateCheck(self.issues, source)
+    def _read(self, source: str) -> List[FieldRecord]:
+        """Read one folder of label files."""
         paths = list_label_files(source, self.backend_args)
         names = self._list_images()
         sizes = self.look_at_images(dict.fromkeys(names.values()), source)
@@ -142,15 +126,13 @@ class YoloTextReader(BaseReader):
                 repair_field(
                     name,
                     sizes[name],
-                    [row.cell for row in rows.get(stem, ())],
+                    rows.get(stem, ()),
                     self.schema,
                     paths.get(stem, source),
                     self.issues,
                     regions=regions[stem] if stem in rows else [],
-                    memo=self.code_memo,
                 )
             )
-        rate_check.check()
         return fields
 
     def _list_images(self) -> Dict[str, str]:
@@ -171,7 +153,7 @@ class YoloTextReader(BaseReader):
         paths: Mapping[str, str],
         names: Mapping[str, str],
         sizes: Mapping[str, Tuple[int, int]],
-    ) -> Dict[str, List[TextRow]]:
+    ) -> Dict[str, List[RawCell]]:
         """Read the rows of the images that are kept, by label file."""
         self.issues.seen['label files'] += len(paths)
         missing = [stem for stem in paths if stem not in names]
@@ -223,7 +205,7 @@ class YoloTextReader(BaseReader):
         size: Tuple[int, int],
         path: str,
         number: int,
-    ) -> Optional[TextRow]:
+    ) -> Optional[RawCell]:
         """Parse one row; None if it has another layout or a wrong box."""
         record = f'line {number}'
         where = f'{path}, {record}'
@@ -264,26 +246,24 @@ class YoloTextReader(BaseReader):
             box[2] * size[0] / 2,
             box[3] * size[1] / 2,
         )
-        cell = RawCell(
+        # Words make no rectangle either.
+        region = map(parse_number, tokens[5:start])
+        return RawCell(
             (x - half_width, y - half_height, x + half_width, y + half_height),
             self.classes[int(class_number)] if is_known else UNKNOWN,
             tuple(map(codes.get, self.schema.names)),
             not is_known,
             record,
-        )
-        # Words make no rectangle either.
-        region = map(parse_number, tokens[5:start])
-        return TextRow(
-            cell, tuple(math.nan if p is None else p for p in region)
+            tuple(math.nan if p is None else p for p in region),
         )
 
     def _read_regions(
-        self, rows: Mapping[str, List[TextRow]], paths: Mapping[str, str]
+        self, rows: Mapping[str, List[RawCell]], paths: Mapping[str, str]
     ) -> Mapping[str, Optional[List[Box]]]:
         """Find the annotated regions of each image with a label file.
 
         Args:
-            rows (Mapping[str, list[TextRow]]): Rows by label file.
+            rows (Mapping[str, list[RawCell]]): Rows by label file.
             paths (Mapping[str, str]): Paths by label file.
 
         Returns:
@@ -294,14 +274,7 @@ class YoloTextReader(BaseReader):
 
 
 def parse_number(token: str) -> Optional[float]:
-    """Parse a number.
-
-    Args:
-        token (str): The number as written.
-
-    Returns:
-        float | None: May be NaN or infinite; None where it is a word.
-    """
+    """Parse a number, NaN and infinity included; None where it is a word."""
     try:
         return float(token)
     except ValueError:

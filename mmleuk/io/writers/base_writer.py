@@ -7,10 +7,12 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 from mmleuk.io.atomic_write import write_text
 from mmleuk.io.conversion_report import ConversionError, ConversionReport
+from mmleuk.io.label_setup import region_label_of
+from mmleuk.io.readers.box_reader import REGION_LABEL
 from mmleuk.io.repair import MIN_SIDE, NOT_APPLICABLE
 from mmleuk.io.source_files import check_name
 from mmleuk.structures import MISSING, Attribute, AttributeSchema
-from mmleuk.structures.record import CellRecord, FieldRecord
+from mmleuk.structures.record import Box, CellRecord, FieldRecord
 
 REGIONS_LOST = 'annotated regions (what lies outside them becomes background)'
 IGNORED_LOST = 'ignored cells (they become background)'
@@ -30,6 +32,9 @@ class BaseWriter(ABC):
 
     # Classes that the format is tied to; None for any.
     own_classes: Optional[Tuple[str, ...]] = None
+
+    # Whether the format can state annotated regions.
+    holds_regions = True
 
     def __init__(
         self, schema: AttributeSchema, classes: Sequence[str]
@@ -61,9 +66,8 @@ class BaseWriter(ABC):
         self, field: FieldRecord, report: ConversionReport
     ) -> FieldRecord:
         """Reduce one record to what the format can hold."""
-        return field
+        return field if self.holds_regions else drop_regions(field, report)
 
-    @abstractmethod
     def write(
         self,
         fields: Sequence[FieldRecord],
@@ -80,16 +84,19 @@ class BaseWriter(ABC):
         Raises:
             ConversionError: If ``target`` can not be written.
         """
+        self._write(fields, target)
+        report.notes += self._notes(fields)
+
+    @abstractmethod
+    def _write(self, fields: Sequence[FieldRecord], target: str) -> None:
+        """Write records, see :meth:`write`."""
+
+    def _notes(self, fields: Sequence[FieldRecord]) -> List[str]:
+        """Note what people should know about the result."""
+        return []
 
     def known_values(self, cell: CellRecord) -> List[Tuple[Attribute, str]]:
-        """Name the attribute values of a cell that are known.
-
-        Args:
-            cell (CellRecord): The cell.
-
-        Returns:
-            list[tuple[Attribute, str]]: Attributes and their values.
-        """
+        """Pair the attributes of a cell that are known with their values."""
         return [
             (attribute, attribute.values[code])
             for attribute, code in zip(self.schema, cell.attributes)
@@ -97,16 +104,56 @@ class BaseWriter(ABC):
         ]
 
 
-def drop_ignored(field: FieldRecord, report: ConversionReport) -> FieldRecord:
-    """Drop ignored cells, which a format can not hold.
+class ToolWriter(BaseWriter):
+    """Writes for a labelling tool, which shows annotated regions as boxes.
 
     Args:
-        field (FieldRecord): The record.
-        report (ConversionReport): Where they are counted.
+        schema (AttributeSchema): The attributes of the records.
+        classes (Sequence[str]): Names of the classes.
+        region_label (str): Label of annotated regions.
 
-    Returns:
-        FieldRecord: The record without them.
+    Raises:
+        ValueError: If a class has the name of that label.
     """
+
+    def __init__(
+        self,
+        schema: AttributeSchema,
+        classes: Sequence[str],
+        region_label: str = REGION_LABEL,
+    ) -> None:
+        super().__init__(schema, classes)
+        self.region_label = region_label_of(region_label, classes)
+
+    def _regions(self, fields: Sequence[FieldRecord]) -> List[Sequence[Box]]:
+        """Choose the rectangles (x1, y1, x2, y2) to draw in each image.
+
+        If all images are annotated as a whole, there are none. Else an image
+        that is annotated as a whole gets a rectangle over all of it, so that
+        an image without any is one that is not annotated.
+        """
+        if all(field.is_fully_annotated for field in fields):
+            return [()] * len(fields)
+        return [
+            [(0, 0, field.width, field.height)]
+            if field.is_fully_annotated
+            else field.annotated_regions
+            for field in fields
+        ]
+
+    def _notes(self, fields: Sequence[FieldRecord]) -> List[str]:
+        """Note that no image is annotated, which the file does not tell."""
+        if any(field.annotated_regions != () for field in fields):
+            return []
+        return [
+            'no image is annotated; read the file back with '
+            'unmarked="nothing" (--unmarked nothing) until the first region '
+            'is drawn'
+        ]
+
+
+def drop_ignored(field: FieldRecord, report: ConversionReport) -> FieldRecord:
+    """Drop ignored cells, which a format can not hold, and count them."""
     kept = tuple(cell for cell in field.cells if not cell.ignored)
     lost = len(field.cells) - len(kept)
     if lost:
@@ -116,42 +163,23 @@ def drop_ignored(field: FieldRecord, report: ConversionReport) -> FieldRecord:
 
 
 def drop_regions(field: FieldRecord, report: ConversionReport) -> FieldRecord:
-    """Drop annotated regions, which a format can not hold.
-
-    Args:
-        field (FieldRecord): The record.
-        report (ConversionReport): Where images that lose them are counted.
-
-    Returns:
-        FieldRecord: The record, annotated as a whole.
-    """
+    """Drop annotated regions, which a format can not hold; count images."""
     if not field.is_fully_annotated:
         report.lost[f'images with {REGIONS_LOST}'] += 1
     return replace(field, annotated_regions=None)
 
 
 def missing_code(attribute: Attribute) -> int:
-    """Choose the code that stands for a missing value in a file.
-
-    Args:
-        attribute (Attribute): The attribute.
-
-    Returns:
-        int: LLD's 4, or -1 where 4 is a value.
-    """
+    """Choose the code of a missing value: LLD's 4, or -1 if 4 is a value."""
     is_value = NOT_APPLICABLE < len(attribute.values)
     return MISSING if is_value else NOT_APPLICABLE
 
 
 def safe_side(side: float) -> float:
-    """Protect a side from falling below the shortest that readers take.
+    """Widen a side in pixels, if rounding could make it too short for readers.
 
-    Args:
-        side (float): Length in pixels, before it is written as a rounded
-            share of the image.
-
-    Returns:
-        float: The length, wider by less than 1e-7 pixels if it is in danger.
+    A side is written as a rounded share of the image. It grows by less than
+    1e-7 pixels.
     """
     return side * (1 + 1e-8) if side < MIN_SIDE * (1 + 1e-8) else side
 

@@ -4,12 +4,11 @@ from pathlib import Path
 from typing import Dict, List, Sequence, Union
 
 from mmleuk.io.atomic_write import write_text
-from mmleuk.io.conversion_report import ConversionReport
 from mmleuk.io.readers.lld_json import NESTED_KEY, REGIONS_KEY
 from mmleuk.structures import MISSING, AttributeSchema
 from mmleuk.structures.record import CellRecord, FieldRecord
 
-from .base_writer import BaseWriter, drop_regions, missing_code
+from .base_writer import BaseWriter, missing_code
 
 # Decimals of sides and areas: enough for 1e-6 pixels, and short.
 DECIMALS = 6
@@ -45,25 +44,12 @@ def write_lld_json(
     classes: Sequence[str],
     state_missing: bool = True,
 ) -> None:
-    """Write a label file in LLD's JSON layout.
-
-    Args:
-        fields (Sequence[FieldRecord]): See :func:`make_lld_json`.
-        path (str | Path): The file. Its folder is made.
-        schema (AttributeSchema): See :func:`make_lld_json`.
-        classes (Sequence[str]): See :func:`make_lld_json`.
-        state_missing (bool): See :func:`make_lld_json`.
-    """
+    """Write a label file in LLD's JSON layout, see :func:`make_lld_json`."""
     write_json(path, make_lld_json(fields, schema, classes, state_missing))
 
 
 def write_json(path: Union[str, Path], content: object) -> None:
-    """Write JSON in one line, as a whole or not at all.
-
-    Args:
-        path (str | Path): The file. Its folder is made.
-        content (object): What JSON can hold.
-    """
+    """Write JSON in one line, as a whole or not at all."""
     write_text(path, f'{json.dumps(content)}\n')
 
 
@@ -79,6 +65,8 @@ class JsonWriter(BaseWriter):
         state_missing (bool): Whether missing attributes are written at all.
     """
 
+    holds_regions = False
+
     def __init__(
         self,
         schema: AttributeSchema,
@@ -88,19 +76,8 @@ class JsonWriter(BaseWriter):
         super().__init__(schema, classes)
         self.state_missing = state_missing
 
-    def _fit_field(
-        self, field: FieldRecord, report: ConversionReport
-    ) -> FieldRecord:
-        """Drop the regions."""
-        return drop_regions(field, report)
-
-    def write(
-        self,
-        fields: Sequence[FieldRecord],
-        target: str,
-        report: ConversionReport,
-    ) -> None:
-        """Write one JSON file, see :meth:`BaseWriter.write`."""
+    def _write(self, fields: Sequence[FieldRecord], target: str) -> None:
+        """Write one JSON file."""
         write_json(target, self.make(fields))
 
     def make(self, fields: Sequence[FieldRecord]) -> Dict[str, List[dict]]:
@@ -167,11 +144,7 @@ class NestedJsonWriter(JsonWriter):
 class SparseJsonWriter(JsonWriter):
     """Writes the released JSON with ``annotated_regions``."""
 
-    def _fit_field(
-        self, field: FieldRecord, report: ConversionReport
-    ) -> FieldRecord:
-        """Keep all."""
-        return field
+    holds_regions = True
 
 
 class CocoWriter(SparseJsonWriter):
@@ -189,16 +162,11 @@ class CocoWriter(SparseJsonWriter):
         }
         return {'segmentation': [], NESTED_KEY: named}
 
-    def write(
-        self,
-        fields: Sequence[FieldRecord],
-        target: str,
-        report: ConversionReport,
-    ) -> None:
-        """Write one JSON file; note what others make of the regions."""
-        super().write(fields, target, report)
-        if any(field.annotated_regions is not None for field in fields):
-            report.notes.append(
-                f'other readers of COCO do not know {REGIONS_KEY!r} and take '
-                'what lies outside as background'
-            )
+    def _notes(self, fields: Sequence[FieldRecord]) -> List[str]:
+        """Note that other readers of COCO ignore the regions."""
+        if all(field.annotated_regions is None for field in fields):
+            return []
+        return [
+            f'other readers of COCO do not know {REGIONS_KEY!r} and take '
+            'what lies outside as background'
+        ]

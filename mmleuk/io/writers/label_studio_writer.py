@@ -3,18 +3,15 @@ from typing import List, Sequence
 from urllib.parse import quote
 
 from mmleuk.io.attribute_names import IGNORED
-from mmleuk.io.conversion_report import ConversionReport
-from mmleuk.io.label_setup import region_label_of
 from mmleuk.io.readers.box_reader import REGION_LABEL
 from mmleuk.structures import AttributeSchema
 from mmleuk.structures.record import Box, CellRecord, FieldRecord
 
-from .base_writer import BaseWriter, safe_side
+from .base_writer import ToolWriter, safe_side
 from .json_writers import write_json
-from .xml_writers import regions_to_draw
 
 
-class LabelStudioWriter(BaseWriter):
+class LabelStudioWriter(ToolWriter):
     """Writes tasks of Label Studio with their annotations, to be imported.
 
     Names are those of :func:`make_label_studio_config`.
@@ -40,23 +37,18 @@ class LabelStudioWriter(BaseWriter):
         image_prefix: str = '',
         as_predictions: bool = False,
     ) -> None:
-        super().__init__(schema, classes)
-        self.region_label = region_label_of(region_label, classes)
+        super().__init__(schema, classes, region_label)
         self.image_prefix = image_prefix
         self.key = 'predictions' if as_predictions else 'annotations'
 
-    def write(
-        self,
-        fields: Sequence[FieldRecord],
-        target: str,
-        report: ConversionReport,
-    ) -> None:
-        """Write one JSON file, see :meth:`BaseWriter.write`."""
-        regions = regions_to_draw(fields, report)
+    def _write(self, fields: Sequence[FieldRecord], target: str) -> None:
+        """Write one JSON file."""
         tasks = []
-        for index, field in enumerate(fields):
+        for index, (field, regions) in enumerate(
+            zip(fields, self._regions(fields))
+        ):
             results: List[dict] = []
-            for region in regions[field.file_name]:
+            for region in regions:
                 results.append(
                     self._rectangle(
                         field, region, self.region_label, len(results)

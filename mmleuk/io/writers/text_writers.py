@@ -61,13 +61,8 @@ class YoloWriter(BaseWriter):
             return field
         return drop_regions(field, report)
 
-    def write(
-        self,
-        fields: Sequence[FieldRecord],
-        target: str,
-        report: ConversionReport,
-    ) -> None:
-        """Write one label file an image, see :meth:`BaseWriter.write`."""
+    def _write(self, fields: Sequence[FieldRecord], target: str) -> None:
+        """Write one label file an image."""
         texts: Dict[str, str] = {}
         for name, field in zip(label_names(fields), fields):
             rows = self._rows(field)
@@ -234,19 +229,13 @@ class SparseTextWriter(TextWriter):
             numbers[place] = float(number)
         return numbers
 
-    def write(
-        self,
-        fields: Sequence[FieldRecord],
-        target: str,
-        report: ConversionReport,
-    ) -> None:
-        """Write the files and note the order of the region."""
-        super().write(fields, target, report)
-        report.notes.append(
+    def _notes(self, fields: Sequence[FieldRecord]) -> List[str]:
+        """Note the order of the region."""
+        return [
             f'the four numbers of a region are {self.region_order}: read '
             f'them with region_order={self.region_order!r}, since the files '
             'may fit both orders'
-        )
+        ]
 
 
 def _inside(cells: Sequence[CellRecord], regions: Sequence[Box]) -> np.ndarray:

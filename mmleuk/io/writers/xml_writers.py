@@ -2,62 +2,24 @@
 import os.path as osp
 import re
 from pathlib import Path
-from typing import Dict, Sequence, Tuple
+from typing import Sequence
 from xml.etree import ElementTree
 
 from mmleuk.io.atomic_write import write_text
 from mmleuk.io.attribute_names import IGNORED, NOT_STATED
-from mmleuk.io.conversion_report import ConversionError, ConversionReport
-from mmleuk.io.label_setup import cvat_attributes, region_label_of
-from mmleuk.io.readers.box_reader import REGION_LABEL
-from mmleuk.structures import AttributeSchema
+from mmleuk.io.conversion_report import ConversionError
+from mmleuk.io.label_setup import cvat_attributes
 from mmleuk.structures.record import Box, FieldRecord
 
 from .base_writer import (
     BaseWriter,
-    drop_regions,
+    ToolWriter,
     label_names,
     write_label_files,
 )
 
 # What XML 1.0 has no way to write.
 NOT_XML = re.compile('[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]')
-
-
-def regions_to_draw(
-    fields: Sequence[FieldRecord], report: ConversionReport
-) -> Dict[str, Tuple[Box, ...]]:
-    """Choose the annotated regions that a labelling tool shows.
-
-    If all images are annotated as a whole, there are none. Else an image that
-    is annotated as a whole gets a rectangle over all of it, so that an image
-    without any is one that is not annotated.
-
-    Args:
-        fields (Sequence[FieldRecord]): The records.
-        report (ConversionReport): Where a note is added if no image is
-            annotated, which the file alone can not tell.
-
-    Returns:
-        dict[str, tuple[tuple[float]]]: Rectangles by file name.
-    """
-    if all(field.is_fully_annotated for field in fields):
-        return {field.file_name: () for field in fields}
-    regions = {
-        field.file_name: (
-            ((0, 0, field.width, field.height),)
-            if field.is_fully_annotated
-            else field.annotated_regions
-        )
-        for field in fields
-    }
-    if not any(regions.values()):
-        report.notes.append(
-            'no image is annotated; read the file back with '
-            'unmarked="nothing" (--unmarked nothing) until the first region '
-            'is drawn'
-        )
-    return regions
 
 
 def _add(parent: ElementTree.Element, tag: str, text: object) -> None:
@@ -87,19 +49,10 @@ class VocWriter(BaseWriter):
     no annotated regions.
     """
 
-    def _fit_field(
-        self, field: FieldRecord, report: ConversionReport
-    ) -> FieldRecord:
-        """Drop the regions."""
-        return drop_regions(field, report)
+    holds_regions = False
 
-    def write(
-        self,
-        fields: Sequence[FieldRecord],
-        target: str,
-        report: ConversionReport,
-    ) -> None:
-        """Write one XML file an image, see :meth:`BaseWriter.write`."""
+    def _write(self, fields: Sequence[FieldRecord], target: str) -> None:
+        """Write one XML file an image."""
         names = label_names(fields, one_folder=False)
         texts = {
             name: _dump(self._make(field))
@@ -136,39 +89,17 @@ class VocWriter(BaseWriter):
         return root
 
 
-class CvatWriter(BaseWriter):
-    """Writes "CVAT for images 1.1", to be uploaded as annotations of a task.
+class CvatWriter(ToolWriter):
+    """Writes "CVAT for images 1.1", to be uploaded to a task."""
 
-    Args:
-        schema (AttributeSchema): The attributes of the records.
-        classes (Sequence[str]): Names of the classes.
-        region_label (str): Label of annotated regions.
-
-    Raises:
-        ValueError: If a class has the name of that label.
-    """
-
-    def __init__(
-        self,
-        schema: AttributeSchema,
-        classes: Sequence[str],
-        region_label: str = REGION_LABEL,
-    ) -> None:
-        super().__init__(schema, classes)
-        self.region_label = region_label_of(region_label, classes)
-
-    def write(
-        self,
-        fields: Sequence[FieldRecord],
-        target: str,
-        report: ConversionReport,
-    ) -> None:
-        """Write one XML file, see :meth:`BaseWriter.write`."""
-        regions = regions_to_draw(fields, report)
+    def _write(self, fields: Sequence[FieldRecord], target: str) -> None:
+        """Write one XML file."""
         root = ElementTree.Element('annotations')
         _add(root, 'version', '1.1')
         self._add_labels(root)
-        for index, field in enumerate(fields):
+        for index, (field, regions) in enumerate(
+            zip(fields, self._regions(fields))
+        ):
             image = ElementTree.SubElement(
                 root,
                 'image',
@@ -177,7 +108,7 @@ class CvatWriter(BaseWriter):
                 width=str(field.width),
                 height=str(field.height),
             )
-            for region in regions[field.file_name]:
+            for region in regions:
                 self._add_box(image, self.region_label, region)
             for cell in field.cells:
                 box = self._add_box(image, cell.category, cell.bbox)

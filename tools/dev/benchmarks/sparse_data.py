@@ -10,6 +10,7 @@ from typing import Any, Iterator, NamedTuple, Optional, Set
 from mmengine.config import Config, ConfigDict
 
 from mmleuk.datasets.sparsify import sparsify
+from mmleuk.datasets.splitting import take_part
 from mmleuk.engine.schedule import scale_schedule
 from mmleuk.engine.write_once import write_once
 from mmleuk.io.readers.lld_json import load_json
@@ -73,18 +74,6 @@ def held_out_names(dataset: dict, part: int) -> Set[str]:
     return set(names[part::NUM_PARTS])
 
 
-def keep_fields(dataset: dict, names: Set[str], outside: bool = False) -> dict:
-    """Keep the COCO-like annotations of the named fields, or of the others."""
-    images = [
-        image
-        for image in dataset['images']
-        if (image['file_name'] in names) != outside
-    ]
-    ids = {image['id'] for image in images}
-    annotations = [a for a in dataset['annotations'] if a['image_id'] in ids]
-    return {**dataset, 'images': images, 'annotations': annotations}
-
-
 class Annotations:
     """The annotation files of one data set.
 
@@ -128,14 +117,15 @@ class Annotations:
             seed = CUT_SEED if self.cut_seed is None else self.cut_seed
             dataset = sparsify(full, share=share, seed=seed)
         if self.choosing:
-            names = held_out_names(full, self.part)
-            dataset = keep_fields(dataset, names, outside=True)
+            names = {image['file_name'] for image in dataset['images']}
+            held_out = held_out_names(full, self.part)
+            dataset = take_part(dataset, names - held_out)
         return self._write(f'train_{share:g}.json', dataset)
 
     def held_out(self) -> Path:
         """Make the full labels of the fields that are held out."""
         full = load_json(str(self._find(self.source.full)))
-        dataset = keep_fields(full, held_out_names(full, self.part))
+        dataset = take_part(full, held_out_names(full, self.part))
         return self._write('held_out.json', dataset)
 
     def _find(self, name: str) -> Path:
