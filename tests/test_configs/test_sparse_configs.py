@@ -11,7 +11,8 @@ from mmleuk import configs
 
 CONFIG_DIR = Path(__file__).parents[2] / 'configs'
 METHODS = [
-    name.replace('_', '-') for name in configs.__all__ if name != 'resized'
+    *(n.replace('_', '-') for n in configs.__all__ if n != 'resized'),
+    'self-training',
 ]
 # Full and sparse labels, number of train fields, size of the stored fields.
 DATA = [

@@ -403,13 +403,13 @@ class RegionMiner(BaseModule):
 
         Returns:
             list[:obj:`DetDataSample`]: The same samples. ``gt_instances`` get
-            mined cells and ``chances`` (1 for labelled ones),
-            ``ignored_instances`` candidates and ``chances``.
+            mined cells and ``probs`` (1 for labelled ones),
+            ``ignored_instances`` candidates and ``probs``.
         """
         for data_sample in data_samples:
             gt_instances = data_sample.gt_instances
             gt_instances.bboxes = get_box_tensor(gt_instances.bboxes)
-            gt_instances.chances = torch.ones_like(gt_instances.bboxes[:, 0])
+            gt_instances.probs = torch.ones_like(gt_instances.bboxes[:, 0])
             entry = self.bank.get(data_sample.img_path)
             matrix = data_sample.metainfo.get('homography_matrix')
             if entry is not None and matrix is not None:
@@ -436,7 +436,7 @@ class RegionMiner(BaseModule):
         mined = InstanceData(
             bboxes=boxes[is_mined],
             labels=entry.types[is_mined],
-            chances=entry.confidences[is_mined].clamp(max=1 - 1e-6),
+            probs=entry.confidences[is_mined].clamp(max=1 - 1e-6),
         )
         if 'attributes' in gt_instances:
             mined.attributes = entry.attributes[is_mined]
@@ -446,7 +446,7 @@ class RegionMiner(BaseModule):
             return
         ignored = data_sample.ignored_instances
         ignored.bboxes = get_box_tensor(ignored.bboxes)
-        ignored.chances = torch.where(
+        ignored.probs = torch.where(
             ignored.labels == UNANNOTATED,
             self.unseen_probability.to(ignored.bboxes),
             ignored.bboxes.new_ones(()),
@@ -455,7 +455,7 @@ class RegionMiner(BaseModule):
         candidates = InstanceData(
             bboxes=boxes[is_candidate],
             labels=torch.full((int(is_candidate.sum()),), CANDIDATE),
-            chances=entry.presence[is_candidate],
+            probs=entry.presence[is_candidate],
         )
         if 'attributes' in ignored:
             candidates.attributes = torch.full(

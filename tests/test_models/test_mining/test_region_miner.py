@@ -87,7 +87,7 @@ def make_miner(min_probability=0.5, **kwargs):
 
 
 def test_mined_by_score_alone():
-    """Without held-out fields a score is a chance."""
+    """Without held-out fields a score is a probability."""
     miner = make_miner(target_precision=0.9, attribute_precision=0.75)
     rows = [(120, 20, 1, 0.95, 1, 0), (150, 150, 2, 0.5), (10, 10, 0, 0.99)]
     miner.store(looked_at(rows), held_out=False)
@@ -98,11 +98,11 @@ def test_mined_by_score_alone():
     assert truth.bboxes.tolist() == [[40, 40, 60, 60], [120, 20, 140, 40]]
     assert truth.labels.tolist() == [0, 1]
     assert truth.attributes.tolist() == [[0, 0], [1, 0]]
-    assert truth.chances.tolist() == pytest.approx([1, 0.95])
+    assert truth.probs.tolist() == pytest.approx([1, 0.95])
     assert ignored.labels.tolist() == [UNANNOTATED, CANDIDATE]
     assert ignored.bboxes[1].tolist() == [150, 150, 170, 170]
     # Nothing is known of cells that the teacher does not see.
-    assert ignored.chances.tolist() == [1, 0.5]
+    assert ignored.probs.tolist() == [1, 0.5]
 
 
 def test_views():
@@ -135,8 +135,8 @@ def test_samples_without_an_entry_or_a_homography_stay():
         ignored_instances=mosaic.ignored_instances,
     )
     for sample in miner.label([mosaic, view(path='b.png')]):
-        assert 'chances' not in sample.ignored_instances
-        assert (sample.gt_instances.chances == 1).all()
+        assert 'probs' not in sample.ignored_instances
+        assert (sample.gt_instances.probs == 1).all()
     assert len(mosaic.gt_instances) == 1
 
 
@@ -245,7 +245,7 @@ def test_judged_on_held_out_regions():
 
 
 def world(rng, miner, num_fields, power=1.0):
-    """Fields in which a detection is right with the chance score ** power.
+    """Fields in which a detection is right with probability score ** power.
 
     Every field has detections inside and outside of its region; returns
     whether those outside are cells of their type.
@@ -402,7 +402,7 @@ def test_background_can_stay_unknown():
     miner.store(looked_at([(120, 20, 1, 0.5)]), False)
     miner.calibrate()
     (sample,) = miner.label([view()])
-    assert 'chances' not in sample.ignored_instances
+    assert 'probs' not in sample.ignored_instances
     assert sample.ignored_instances.labels.tolist() == [UNANNOTATED]
 
 

@@ -67,10 +67,10 @@ class RegionBBoxHeadMixin:
         *_, box_weights = targets
         total = sum(weights.sum() for weights in box_weights)
         for result, weights in zip(sampling_results, box_weights):
-            if hasattr(result, 'pos_chances'):
+            if hasattr(result, 'pos_probs'):
                 # Positives come first.
-                own = weights[: len(result.pos_chances)]
-                is_mined = result.pos_chances < 1
+                own = weights[: len(result.pos_probs)]
+                is_mined = result.pos_probs < 1
                 own *= 1 - is_mined[:, None] * (1 - self.mined_box_weight)
         left = sum(weights.sum() for weights in box_weights)
         # If nothing is left, the factor does not matter.

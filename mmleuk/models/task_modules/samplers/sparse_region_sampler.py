@@ -31,7 +31,7 @@ class SparseRegionSampler(RandomSampler):
       weights its loss by that probability, in every head that samples.
       Without mining the presence probability is 1, and nothing un-annotated
       becomes a negative;
-    - **cells**: mined ground truth, whose field ``chances`` is below 1, comes
+    - **cells**: mined ground truth, whose field ``probs`` is below 1, comes
       as positives of the assigner. With ``self_mining`` the sampler finds
       more itself, by the scores that the head gives the proposals now.
 
@@ -144,14 +144,14 @@ class SparseRegionSampler(RandomSampler):
             assign_result (:obj:`AssignResult`): Result of the assigner.
             pred_instances (:obj:`InstanceData`): ``priors`` (n, 4).
             gt_instances (:obj:`InstanceData`): ``bboxes`` (k, 4), ``labels``
-                (k, ) and, with mining, ``chances`` (k, ).
+                (k, ) and, with mining, ``probs`` (k, ).
             **kwargs: ``feats`` (list[Tensor]), the features of the image,
                 which self-mining needs.
 
         Returns:
             :obj:`SamplingResult`: The sampled priors. Self-mined cells stand
             behind the labelled ones in its ground truth. Where the image is
-            annotated in part, ``pos_chances`` (p, ) is the probability that
+            annotated in part, ``pos_probs`` (p, ) is the probability that
             the label of each positive is right, 1 if a person labelled it.
         """
         presence = assign_result.get_extra_property('presence_probability')
@@ -159,9 +159,9 @@ class SparseRegionSampler(RandomSampler):
             return super().sample(
                 assign_result, pred_instances, gt_instances, **kwargs
             )
-        chances = gt_instances.get('chances')
-        if chances is None:
-            chances = presence.new_ones(assign_result.num_gts)
+        probs = gt_instances.get('probs')
+        if probs is None:
+            probs = presence.new_ones(assign_result.num_gts)
         if self._is_warm():
             if self.self_mining is not None and len(presence) > 0:
                 assign_result, gt_instances, presence, mined_scores = (
@@ -173,16 +173,16 @@ class SparseRegionSampler(RandomSampler):
                         kwargs['feats'],
                     )
                 )
-                chances = torch.cat([chances, mined_scores])
+                probs = torch.cat([probs, mined_scores])
             draw_background(
                 assign_result, presence, self.max_presence_probability
             )
         result = super().sample(
             assign_result, pred_instances, gt_instances, **kwargs
         )
-        result.pos_chances = chances[result.pos_assigned_gt_inds]
+        result.pos_probs = probs[result.pos_assigned_gt_inds]
         if self.log_interval > 0:
-            self._count(assign_result, result, chances)
+            self._count(assign_result, result, probs)
         return result
 
     def _is_warm(self) -> bool:
@@ -332,16 +332,16 @@ class SparseRegionSampler(RandomSampler):
         self,
         assign_result: AssignResult,
         result: SamplingResult,
-        chances: Tensor,
+        probs: Tensor,
     ) -> None:
         """Add up what was sampled, and log it every ``log_interval`` calls."""
-        mined = chances[result.pos_assigned_gt_inds] < 1
+        mined = probs[result.pos_assigned_gt_inds] < 1
         counts = dict(
             positives_labelled=(~mined).sum(),
             positives_mined=mined.sum(),
             ignored=(assign_result.gt_inds == -1).sum(),
-            cells_mined=((chances < 1) & (chances > 0)).sum(),
-            mined_score=torch.where(chances < 1, chances, 0.0).sum(),
+            cells_mined=((probs < 1) & (probs > 0)).sum(),
+            mined_score=torch.where(probs < 1, probs, 0.0).sum(),
         )
         drawn = assign_result.get_extra_property('drawn_background')
         if drawn is not None:
