@@ -151,11 +151,9 @@ def _switch(epoch: int, pipeline: List[dict]) -> dict:
 def _schedule(
     base: ConfigDict, burn_in_epochs: int, restart_weight: float
 ) -> List[dict]:
-    """Two cosines, each from a high learning rate to a low one.
-
-    The burn-in ends with a learning rate near zero, so that the teacher is at
-    its best when it mines; then the rate goes up once more.
-    """
+    """Two cosines, each from a high learning rate to a low one."""
+    # The burn-in ends with a learning rate near zero, so that the teacher is
+    # at its best when it mines; then the rate goes up once more.
     max_epochs = base.train_cfg.max_epochs
     burn_in = burn_in_epochs / max_epochs
     cosine = dict(

@@ -111,12 +111,6 @@ class Calibration:
     def from_dict(cls, content: Mapping) -> 'Calibration':
         """Read what :meth:`to_dict` wrote.
 
-        Args:
-            content (dict): The calibration.
-
-        Returns:
-            Calibration: The same calibration.
-
         Raises:
             ValueError: If a key is missing or unknown, or a value impossible.
         """
@@ -155,7 +149,12 @@ class ReliabilityCurve:
 
     @property
     def ece(self) -> float:
-        """float: The expected calibration error; NaN without predictions."""
+        """float: The expected calibration error; NaN without predictions.
+
+        It is the mean distance of confidence and accuracy (Guo et al.,
+        section 2). With few cells even a perfect model has one above 0:
+        compare numbers of the same cells only.
+        """
         if not self.counts.sum():
             return float('nan')
         filled = self.counts > 0
@@ -240,13 +239,11 @@ def negative_log_likelihood(
 def _search_temperature(
     probs: np.ndarray, truth: np.ndarray, prior_std: float
 ) -> float:
-    """Most probable temperature, perhaps at a bound.
-
-    Without the Gaussian prior of log(temperature) around 0, a few dozen cells
-    with a handful of errors could give any temperature.
-    """
+    """Most probable temperature, perhaps at a bound."""
 
     def loss(log_temperature: float) -> float:
+        # Without the prior a few dozen cells with a handful of errors could
+        # give any temperature.
         nll = negative_log_likelihood(probs, truth, math.exp(log_temperature))
         return nll * len(truth) + (log_temperature / prior_std) ** 2 / 2
 
@@ -379,24 +376,6 @@ def reliability_curve(
     return ReliabilityCurve(
         edges, counts, totals / filled, num_right / filled, low, high
     )
-
-
-def expected_calibration_error(
-    confidence: np.ndarray, right: np.ndarray
-) -> float:
-    """Mean distance of confidence and accuracy (Guo et al., section 2).
-
-    With few cells even a perfect model has an error above 0: compare figures
-    of the same cells only.
-
-    Args:
-        confidence (np.ndarray): See :func:`reliability_curve`.
-        right (np.ndarray): Likewise.
-
-    Returns:
-        float: The error in [0, 1]; NaN without predictions.
-    """
-    return reliability_curve(confidence, right).ece
 
 
 def confidence_and_correct(

@@ -254,21 +254,20 @@ class SLADet(TwoStageDetector):
         detections = []
         for raw in self.roi_head.predict_bbox(x, metas, proposals, None):
             scores, labels = raw.scores[:, :-1].float().max(dim=1)
-            boxes = raw.bboxes.float()
-            num_rows = len(boxes)
-            boxes = boxes.reshape(num_rows, boxes.size(1) // 4, 4)
-            if boxes.size(1) > 1:
-                rows = torch.arange(num_rows, device=boxes.device)
-                boxes = boxes[rows, labels]
+            # One box for all classes, or one for each.
+            boxes = raw.bboxes.float().unflatten(1, (-1, 4))
+            columns = labels.clamp(max=boxes.size(1) - 1)
+            rows = torch.arange(len(boxes), device=boxes.device)
+            boxes = boxes[rows, columns]
             _, kept = nms(
-                boxes.reshape(num_rows, 4),
+                boxes,
                 scores,
                 self.nms_iou_thr,
                 score_threshold=self.nms_score_thr,
             )
             detections.append(
                 InstanceData(
-                    bboxes=boxes.reshape(num_rows, 4)[kept],
+                    bboxes=boxes[kept],
                     scores=scores[kept],
                     labels=labels[kept],
                 )

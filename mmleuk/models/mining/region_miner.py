@@ -182,17 +182,10 @@ class RegionMiner(BaseModule):
         self.bank.put(data_sample.img_path, found)
 
     def _one_box_per_cell(self, detections: InstanceData) -> InstanceData:
-        """Keep the best box of each cell, with the scores of all classes.
+        """Keep the best box of each cell of an image.
 
-        Args:
-            detections (:obj:`InstanceData`): Detections of one image.
-
-        Returns:
-            :obj:`InstanceData`: ``bboxes``, ``labels`` and ``scores``;
-            ``class_scores`` (n, C), those of the best box of each class at
-            the same place; ``presence_scores``, their sum;
-            ``attribute_labels`` and ``attribute_scores`` (MISSING and 0 from
-            a teacher without attributes).
+        The result also has ``class_scores`` (n, C), those of the best box of
+        each class at the same place, and ``presence_scores``, their sum.
         """
         boxes = get_box_tensor(detections.bboxes).float()
         kept = InstanceData(
@@ -257,11 +250,7 @@ class RegionMiner(BaseModule):
     def _balance_types(
         self, entries: List[InstanceData], bounds: List[Tensor]
     ) -> Tensor:
-        """Correct the types in place and set types and confidences.
-
-        ``bounds`` are what :meth:`_set_probabilities` returned of each field.
-        Returns the offsets of the log-odds of the types, shape (C, ).
-        """
+        """Correct types in place, set confidences, return offsets (C, )."""
         offsets = torch.zeros(self.num_classes)
         if self.type_std is not None:
             offsets = balance_types(
@@ -321,10 +310,7 @@ class RegionMiner(BaseModule):
         self.unseen_probability.fill_(min(1.0, unseen))
 
     def _set_probabilities(self, entry: InstanceData) -> Tensor:
-        """Set the probabilities of a field's detections in place.
-
-        Returns lower bounds on the probabilities of the types, shape (n, C).
-        """
+        """Set probabilities in place, return lower bounds by type (n, C)."""
         scores = entry.class_scores
         if not self.calibrators:
             probs = bounds = scores
@@ -343,14 +329,11 @@ class RegionMiner(BaseModule):
             )
             attribute_probs = attribute_probs.view(groups.shape)
         entry.type_probs = _limit_sum(probs)
-        codes = torch.full_like(entry.attribute_labels, MISSING)
-        if self.attribute_precision is not None:
-            codes = torch.where(
-                attribute_probs >= self.attribute_precision,
-                entry.attribute_labels,
-                codes,
-            )
-        entry.attributes = codes
+        least = self.attribute_precision
+        is_mined = attribute_probs >= (np.inf if least is None else least)
+        entry.attributes = torch.where(
+            is_mined, entry.attribute_labels, MISSING
+        )
         return _limit_sum(bounds)
 
     def _type_probs(self, scores: Tensor, num_stds: float = 0.0) -> Tensor:

@@ -11,7 +11,7 @@ SCORES = torch.tensor([0.05, 0.3, 0.5, 0.7, 0.9, 0.99])
 
 
 def drawn(rng, count, intercept, slope, offsets):
-    """Judged detections of a world in which the model holds."""
+    """Detections with known truth, of a world in which the model holds."""
     scores = rng.uniform(0.02, 0.98, count)
     groups = rng.integers(0, len(offsets), count)
     logits = intercept + slope * np.log(scores / (1 - scores))
@@ -145,7 +145,7 @@ def test_state_survives_a_checkpoint():
     assert torch.allclose(other.mean, calibrator.mean)
 
 
-def test_nothing_to_judge():
+def test_no_detections():
     calibrator = ScoreCalibrator(2)
     calibrator.observe(
         torch.zeros(0), torch.zeros(0).long(), torch.zeros(0).bool()

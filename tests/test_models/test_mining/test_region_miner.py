@@ -199,7 +199,7 @@ def test_classes_of_one_place():
     assert found.class_scores[1].tolist() == pytest.approx([0, 0.7, 0])
 
 
-def test_judged_on_held_out_regions():
+def test_calibrated_on_held_out_regions():
     miner = make_miner(hold_out=dict(share=0.5))
     instances = [
         cell(10, 10, label=0, attributes=(0, MISSING)),
@@ -210,17 +210,17 @@ def test_judged_on_held_out_regions():
     rows = [
         (11, 10, 0, 0.9, 0, 0),  # right
         (41, 40, 2, 0.8, 1, 1),  # a cell of another type
-        (61, 100, 1, 0.7),  # an ignored one: not judged
+        (61, 100, 1, 0.7),  # an ignored one: not compared
         (70, 20, 1, 0.6),  # no cell
         (89, 150, 1, 0.5),  # too near to the border
         (150, 150, 1, 0.4),  # outside
     ]
     miner.store(looked_at(rows, instances), held_out=True)
     found = miner.bank.get('a.png')
-    judged = found[found.is_calibrating]
-    assert judged.scores.tolist() == pytest.approx([0.9, 0.8, 0.6])
-    assert judged.true_labels.tolist() == [0, 1, -1]
-    assert judged.true_attributes.tolist() == [
+    calibrating = found[found.is_calibrating]
+    assert calibrating.scores.tolist() == pytest.approx([0.9, 0.8, 0.6])
+    assert calibrating.true_labels.tolist() == [0, 1, -1]
+    assert calibrating.true_attributes.tolist() == [
         [0, MISSING],
         [0, 1],
         [MISSING, MISSING],
@@ -236,7 +236,7 @@ def test_judged_on_held_out_regions():
     # One and a half unseen cells in half a field, each 1 % of it.
     assert miner.unseen_probability.item() == pytest.approx(1.5 / 0.5 * 0.01)
 
-    # Once the loss knows its labels, it judges no more.
+    # Once the loss knows its labels, it calibrates no more.
     mean = miner.calibrators['cell_type'].mean.clone()
     miner.store(looked_at(rows, instances), held_out=False)
     miner.calibrate()
@@ -372,7 +372,7 @@ def test_types_are_held_against_the_labelled_ones(type_std):
     summary = miner.calibrate()
     entries = [entry for _, entry in miner.bank.items()]
     types = torch.cat([entry.types for entry in entries])
-    # What the teacher said stays, to be judged.
+    # What the teacher said stays, to be compared.
     assert all(entry.labels.tolist() == [1] for entry in entries)
     if type_std is None:
         assert summary['largest_type_offset'] == 0

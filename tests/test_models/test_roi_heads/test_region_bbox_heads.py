@@ -96,7 +96,7 @@ def test_labelled_cells_make_up_for_mined_ones(limit, expected):
 
 
 def test_no_gradient_comes_from_a_mined_box():
-    """Neither in the loss, while its type teaches as any other."""
+    """Neither in the loss, while its type is learned as any other."""
     head = build('mmleuk.RegionShared2FCBBoxHead')
     result = sample(SparseRegionSampler, [0.9, 0.9])
     num_rois = len(result.priors)

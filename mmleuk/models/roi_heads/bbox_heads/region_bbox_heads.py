@@ -9,8 +9,9 @@ from mmengine.config import ConfigDict
 from mmleuk.registry import MODELS
 
 
-class RegionBBoxHeadMixin:
-    """Box head that learns boxes less from mined cells than from labelled.
+@MODELS.register_module()
+class RegionShared2FCBBoxHead(Shared2FCBBoxHead):
+    """:class:`Shared2FCBBoxHead` that learns few boxes from mined cells.
 
     The type of a mined cell is calibrated, its box is not: regressing to it
     would copy the teacher's localisation error. A mined cell counts
@@ -80,8 +81,3 @@ class RegionBBoxHeadMixin:
         if not concat:
             return targets
         return tuple(torch.cat(parts) for parts in targets)
-
-
-@MODELS.register_module()
-class RegionShared2FCBBoxHead(RegionBBoxHeadMixin, Shared2FCBBoxHead):
-    """:class:`Shared2FCBBoxHead` with :class:`RegionBBoxHeadMixin`."""

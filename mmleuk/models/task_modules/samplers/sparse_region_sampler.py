@@ -48,12 +48,7 @@ class SparseRegionSampler(RandomSampler):
     calls.
 
     Args:
-        num (int): Number of priors to sample of an image.
-        pos_fraction (float): Greatest share of positives.
-        neg_pos_ub (int): Greatest number of negatives to one positive, -1 for
-            any.
-        add_gt_as_proposals (bool): Whether labelled and mined cells join the
-            priors.
+        *args: Arguments of ``RandomSampler``.
         max_presence_probability (float): Greatest presence probability of an
             un-annotated prior that may become background.
         max_unannotated_neg_fraction (float): Greatest share of un-annotated
@@ -74,15 +69,12 @@ class SparseRegionSampler(RandomSampler):
             heads and 'rpn' for others by default.
         log_interval (int): Calls between two reports of the counts into the
             runner's log, 0 for none.
-        **kwargs: Further arguments of ``RandomSampler``.
+        **kwargs: Arguments of ``RandomSampler``.
     """
 
     def __init__(
         self,
-        num: int,
-        pos_fraction: float,
-        neg_pos_ub: int = -1,
-        add_gt_as_proposals: bool = True,
+        *args,
         max_presence_probability: float = 0.2,
         max_unannotated_neg_fraction: float = 0.8,
         balance_classes: bool = False,
@@ -93,13 +85,7 @@ class SparseRegionSampler(RandomSampler):
         log_interval: int = 200,
         **kwargs,
     ) -> None:
-        super().__init__(
-            num=num,
-            pos_fraction=pos_fraction,
-            neg_pos_ub=neg_pos_ub,
-            add_gt_as_proposals=add_gt_as_proposals,
-            **kwargs,
-        )
+        super().__init__(*args, **kwargs)
         for key, value in (
             ('max_presence_probability', max_presence_probability),
             ('max_unannotated_neg_fraction', max_unannotated_neg_fraction),
@@ -162,7 +148,7 @@ class SparseRegionSampler(RandomSampler):
         probs = gt_instances.get('probs')
         if probs is None:
             probs = presence.new_ones(assign_result.num_gts)
-        if self._is_warm():
+        if training_progress() >= self.warmup:
             if self.self_mining is not None and len(presence) > 0:
                 assign_result, gt_instances, presence, mined_scores = (
                     self._mine(
@@ -185,10 +171,6 @@ class SparseRegionSampler(RandomSampler):
             self._count(assign_result, result, probs)
         return result
 
-    def _is_warm(self) -> bool:
-        """Whether the warm-up is over."""
-        return self.warmup == 0 or training_progress() >= self.warmup
-
     def _mine(
         self,
         assign_result: AssignResult,
@@ -199,14 +181,12 @@ class SparseRegionSampler(RandomSampler):
     ) -> Tuple[AssignResult, InstanceData, Tensor, Tensor]:
         """Find cells on un-annotated area by the scores of the box head.
 
-        The number of boxes is fixed, so that the host waits for none of it:
-        boxes that are no cells stay in the list, and no prior gets them.
-
-        Returns:
-            tuple: The assign result; ground truth with the candidates behind
-            it; the presence probability of each prior; and the score of each
-            candidate.
+        Returns the assign result, the ground truth with the candidates behind
+        it, the presence probability of each prior, and the score of each
+        candidate.
         """
+        # The number of boxes is fixed, so that the host need not wait: boxes
+        # that are no cells stay in the list, and no prior gets them.
         cfg = self.self_mining
         priors = get_box_tensor(pred_instances.priors)
         open_priors = assign_result.get_extra_property('is_unannotated')
