@@ -105,9 +105,8 @@ def use_region_bbox_heads(detector: ConfigDict) -> None:
     for head in bbox_heads(detector):
         if head.type != 'Shared2FCBBoxHead':
             raise ValueError(
-                f'the base has a {head.type}, expected Shared2FCBBoxHead: '
-                'only of that there is a form that tells mined cells from '
-                'labelled ones'
+                f'the base has a {head.type}, expected Shared2FCBBoxHead, '
+                'which RegionShared2FCBBoxHead replaces'
             )
         head.type = 'mmleuk.RegionShared2FCBBoxHead'
 

@@ -259,7 +259,7 @@ def _search_temperature(
 def fit_temperature(
     probs: np.ndarray, truth: np.ndarray, prior_std: float = PRIOR_STD
 ) -> float:
-    """Fit a temperature by the least NLL (Guo et al., section 4.2).
+    """Fit a temperature by minimising the NLL (Guo et al., section 4.2).
 
     Args:
         probs (np.ndarray): Probabilities of cells the model did not train

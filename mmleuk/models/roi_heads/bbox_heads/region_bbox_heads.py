@@ -11,7 +11,7 @@ from mmleuk.registry import MODELS
 
 @MODELS.register_module()
 class RegionShared2FCBBoxHead(Shared2FCBBoxHead):
-    """:class:`Shared2FCBBoxHead` that learns few boxes from mined cells.
+    """:class:`Shared2FCBBoxHead` whose box loss counts mined cells less.
 
     The type of a mined cell is calibrated, its box is not: regressing to it
     would copy the teacher's localisation error. A mined cell counts
