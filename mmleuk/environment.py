@@ -6,7 +6,8 @@ package, so that ``import mmleuk`` stays fast. Two stacks provide the same
 modules under different distribution names (``mmcv`` and ``onedl-mmcv``), so
 modules are looked up, not distributions. ``tools/dev/setup`` loads this file
 by its path, before the package is installed: use the standard library alone,
-and syntax that older Pythons can parse.
+and syntax that older Pythons can parse. ``check_python``, ``check_torch`` and
+``check_stack`` return a sentence on the problem and its fix, or None.
 """
 
 import re
@@ -122,7 +123,7 @@ def _outside(module: Module, bounds: Tuple[Version, Version]) -> bool:
 
 
 def check_python() -> Optional[str]:
-    """Name the problem of this Python and its fix, None if there is none."""
+    """Check the version of Python."""
     if sys.version_info[:2] >= MINIMUM_PYTHON:
         return None
     return (
@@ -200,8 +201,8 @@ def check_stack() -> Optional[str]:
             f'onedl-mmengine 0.10.12, {INSTALL_HINT}.'
         )
     # Up to 0.10.7 mmengine imports pkg_resources.
-    is_older = _outside(mmengine, ((0, 10, 8), MMENGINE_RANGE[1]))
-    if is_older and find_module('pkg_resources') is None:
+    is_user = _outside(mmengine, ((0, 10, 8), MMENGINE_RANGE[1]))
+    if is_user and find_module('pkg_resources') is None:
         return (
             f'{mmengine} needs pkg_resources, which newer setuptools no '
             'longer bring: "pip install \'setuptools<81\'", '

@@ -309,9 +309,10 @@ def cross_validate_temperature(
     truth: np.ndarray,
     groups: np.ndarray,
     prior_std: float = PRIOR_STD,
-    num_folds: int = 10,
 ) -> np.ndarray:
     """Scale each prediction by a temperature that was fitted without it.
+
+    There are ten folds, fewer if there are fewer groups.
 
     Args:
         probs (np.ndarray): Probabilities, shape (n, number of values).
@@ -319,7 +320,6 @@ def cross_validate_temperature(
         groups (np.ndarray): Number of the image, or of the patient, of each
             prediction, int64, shape (n, ). A group stays in one fold.
         prior_std (float): See :func:`fit_temperature`.
-        num_folds (int): Number of folds, fewer if there are fewer groups.
 
     Returns:
         np.ndarray: Scaled probabilities, shape (n, number of values).
@@ -334,7 +334,7 @@ def cross_validate_temperature(
             'least 2: one to fit and one to check'
         )
     scaled = np.empty(np.shape(probs))
-    folds = GroupKFold(min(num_folds, num_groups))
+    folds = GroupKFold(min(10, num_groups))
     for fit, held_out in folds.split(probs, truth, groups):
         temperature = _search_temperature(probs[fit], truth[fit], prior_std)
         scaled[held_out] = scale_probs(probs[held_out], temperature)
