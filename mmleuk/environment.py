@@ -6,7 +6,8 @@ package, so that ``import mmleuk`` stays fast. Two stacks provide the same
 modules under different distribution names (``mmcv`` and ``onedl-mmcv``), so
 modules are looked up, not distributions. ``tools/dev/setup`` loads this file
 by its path, before the package is installed: use the standard library alone,
-and syntax that older Pythons can parse.
+and syntax that older Pythons can parse. ``check_python``, ``check_torch`` and
+``check_stack`` return a sentence on the problem and its fix, or None.
 """
 
 import re
@@ -122,12 +123,7 @@ def _outside(module: Module, bounds: Tuple[Version, Version]) -> bool:
 
 
 def check_python() -> Optional[str]:
-    """Check the version of Python.
-
-    Returns:
-        str | None: One sentence on the problem and its fix, None if all is
-        well.
-    """
+    """Check the version of Python."""
     if sys.version_info[:2] >= MINIMUM_PYTHON:
         return None
     return (
@@ -143,11 +139,7 @@ def _dots(version: Version) -> str:
 
 
 def check_torch() -> Optional[str]:
-    """Check that torch is here and that mmcv can be built for it.
-
-    Returns:
-        str | None: As for :func:`check_python`.
-    """
+    """Check that torch is here and that mmcv can be built for it."""
     torch = find_module('torch')
     if torch is None:
         return (
@@ -166,11 +158,7 @@ def check_torch() -> Optional[str]:
 
 
 def check_stack() -> Optional[str]:
-    """Check that mmengine, mmcv with its ops and mmdet are compatible.
-
-    Returns:
-        str | None: As for :func:`check_python`.
-    """
+    """Check that mmengine, mmcv with its ops and mmdet are compatible."""
     modules = {
         name: find_module(name) for name in ('mmengine', 'mmcv', 'mmdet')
     }
@@ -183,12 +171,15 @@ def check_stack() -> Optional[str]:
             f'{INSTALL_HINT}.'
         )
     mmengine, mmcv, mmdet = modules.values()
+    bounds, requirement = MMCV_RANGE, 'mmcv==2.1.0'
+    if _outside(mmdet, ((0,), FIRST_ONEDL_MMDET)):
+        bounds, requirement = MMCV_RANGE_ONEDL, 'onedl-mmcv==2.3.6'
     if not _has_compiled_ops(mmcv):
         return (
             f'mmleuk needs mmcv with its compiled ops, and {mmcv} has none '
             '(it is mmcv-lite, or it was built where torch could not be '
             'seen): uninstall it, then "pip install --no-build-isolation '
-            f'--no-cache-dir {_mmcv_requirement(mmdet)}" after torch, '
+            f'--no-cache-dir {requirement}" after torch, '
             f'{INSTALL_HINT}.'
         )
     if _outside(mmdet, MMDET_RANGE):
@@ -197,12 +188,11 @@ def check_stack() -> Optional[str]:
             'install mmdet 3.3.0 or onedl-mmdetection 3.5.1, '
             f'{INSTALL_HINT}.'
         )
-    bounds = _mmcv_range(mmdet)
     if _outside(mmcv, bounds):
         return (
             f'{mmdet} needs mmcv{_range_text(bounds)}, got {mmcv}: uninstall '
             'that, then "pip install --no-build-isolation --no-cache-dir '
-            f'{_mmcv_requirement(mmdet)}", {INSTALL_HINT}.'
+            f'{requirement}", {INSTALL_HINT}.'
         )
     if _outside(mmengine, MMENGINE_RANGE):
         return (
@@ -210,7 +200,9 @@ def check_stack() -> Optional[str]:
             f'{mmengine}: install mmengine 0.10.7 or, on the onedl stack, '
             f'onedl-mmengine 0.10.12, {INSTALL_HINT}.'
         )
-    if _needs_pkg_resources(mmengine) and find_module('pkg_resources') is None:
+    # Up to 0.10.7 mmengine imports pkg_resources.
+    is_user = _outside(mmengine, ((0, 10, 8), MMENGINE_RANGE[1]))
+    if is_user and find_module('pkg_resources') is None:
         return (
             f'{mmengine} needs pkg_resources, which newer setuptools no '
             'longer bring: "pip install \'setuptools<81\'", '
@@ -219,35 +211,8 @@ def check_stack() -> Optional[str]:
     return None
 
 
-def _is_onedl(mmdet: Module) -> bool:
-    if mmdet.version is None:
-        return False
-    return parse_version(mmdet.version) >= FIRST_ONEDL_MMDET
-
-
-def _mmcv_range(mmdet: Module) -> Tuple[Version, Version]:
-    """Give the range of mmcv that an mmdet needs."""
-    return MMCV_RANGE_ONEDL if _is_onedl(mmdet) else MMCV_RANGE
-
-
-def _mmcv_requirement(mmdet: Module) -> str:
-    """Give pip's requirement of the mmcv that an mmdet needs."""
-    return 'onedl-mmcv==2.3.6' if _is_onedl(mmdet) else 'mmcv==2.1.0'
-
-
-def _needs_pkg_resources(mmengine: Module) -> bool:
-    """Tell whether an mmengine imports pkg_resources: up to 0.10.7."""
-    if mmengine.version is None:
-        return False
-    return parse_version(mmengine.version) < (0, 10, 8)
-
-
 def find_problem() -> Optional[str]:
-    """Find the first problem of this environment.
-
-    Returns:
-        str | None: As for :func:`check_python`.
-    """
+    """Find the first problem of this environment."""
     return check_python() or check_torch() or check_stack()
 
 

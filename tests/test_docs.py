@@ -128,24 +128,5 @@ def test_the_architecture_page_lists_the_rooms():
     assert sorted(listed) == sorted(path.parent.name for path in rooms)
 
 
-def test_imports_run_as_the_architecture_page_says():
-    text = read(ROOT / 'docs' / 'architecture.md')
-    line = re.search(r'\*\*Imports run one way\*\*: ([^.]*)\.', text)[1]
-    groups = [re.findall(r'`(\w+)`', group) for group in line.split('◄')]
-    ranks = {room: i for i, group in enumerate(groups) for room in group}
-    wrong = []
-    for path in (ROOT / 'mmleuk').glob('*/**/*.py'):
-        room = path.relative_to(ROOT / 'mmleuk').parts[0]
-        imported = re.findall(
-            r'^\s*(?:from|import) mmleuk\.(\w+)', read(path), re.MULTILINE
-        )
-        wrong += [
-            f'{path}: {other}'
-            for other in imported
-            if other in ranks and other != room and ranks[other] >= ranks[room]
-        ]
-    assert not wrong
-
-
 def test_the_readme_is_short():
     assert len(read(ROOT / 'README.md').split()) <= 900

@@ -1,7 +1,8 @@
-_base_ = './ignore-attr-faster-rcnn_lite0_fpn_bccd-fields-sparse.py'
+_base_ = [
+    './ignore-attr-faster-rcnn_lite0_fpn_bccd-fields-sparse.py',
+    '../_base_/self_training.py',
+]
 
-from mmleuk import configs
-
-self_training = configs.self_training(
+self_training = dict(
     labeller='crop-attr-faster-rcnn_lite0_fpn_bccd-fields-sparse.py'
 )

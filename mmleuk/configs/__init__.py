@@ -22,7 +22,6 @@ from .mosaic import mosaic
 from .naive import naive
 from .parts import resized
 from .self_mined import self_mined
-from .self_training import self_training
 from .sla_det import sla_det
 from .soft_teacher import soft_teacher
 
@@ -33,7 +32,6 @@ __all__ = [
     'naive',
     'resized',
     'self_mined',
-    'self_training',
     'sla_det',
     'soft_teacher',
 ]

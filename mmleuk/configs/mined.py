@@ -50,8 +50,8 @@ def mined(
         mosaic_share (float): Share of mosaics among the images after the
             burn-in, so that true types are seen as often as mined ones.
         target_precision (float): Precision of the mined cells of a type.
-        cut_at_edges (bool): As of :func:`mosaic`.
-        min_visible (float): As of :func:`mosaic`.
+        cut_at_edges (bool): See :func:`mosaic`.
+        min_visible (float): See :func:`mosaic`.
 
     Returns:
         tuple: ``model``, ``train_pipeline``, ``train_dataloader``,
@@ -123,19 +123,21 @@ def _model(base: ConfigDict, hold_out: dict, target_precision: float) -> dict:
         part.sampler.type = f'mmleuk.SparseRegion{sampler}'
     if is_two_stage:
         use_region_bbox_heads(detector)
+    miner = dict(
+        type='mmleuk.RegionMiner',
+        num_classes=bbox_heads(detector)[0].num_classes,
+        hold_out=hold_out,
+        target_precision=target_precision,
+    )
     head = detector.get('roi_head', {}).get('attribute_head', {})
+    if 'attributes' in head:
+        miner.update(attributes=head.attributes)
     return dict(
         _delete_=True,
         type='mmleuk.RegionMiningDetector',
         detector=detector,
         data_preprocessor=detector.data_preprocessor,
-        miner=dict(
-            type='mmleuk.RegionMiner',
-            num_classes=bbox_heads(detector)[0].num_classes,
-            hold_out=hold_out,
-            target_precision=target_precision,
-            **{key: head[key] for key in ('attributes',) if key in head},
-        ),
+        miner=miner,
     )
 
 
@@ -151,11 +153,9 @@ def _switch(epoch: int, pipeline: List[dict]) -> dict:
 def _schedule(
     base: ConfigDict, burn_in_epochs: int, restart_weight: float
 ) -> List[dict]:
-    """Two cosines, each from a high learning rate to a low one.
-
-    The burn-in ends with a learning rate near zero, so that the teacher is at
-    its best when it mines; then the rate goes up once more.
-    """
+    """Two cosines, each from a high learning rate to a low one."""
+    # The burn-in ends with a learning rate near zero, so that the teacher is
+    # at its best when it mines; then the rate goes up once more.
     max_epochs = base.train_cfg.max_epochs
     burn_in = burn_in_epochs / max_epochs
     cosine = dict(

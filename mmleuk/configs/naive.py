@@ -7,7 +7,7 @@ from .parts import training_parts
 
 
 def naive(base: ConfigDict) -> dict:
-    """Take all that is not annotated for background.
+    """Treat un-annotated area as background.
 
     Args:
         base (:obj:`ConfigDict`): The base, with `RegionMaxIoUAssigner`.

@@ -105,22 +105,19 @@ def use_region_bbox_heads(detector: ConfigDict) -> None:
     for head in bbox_heads(detector):
         if head.type != 'Shared2FCBBoxHead':
             raise ValueError(
-                f'the base has a {head.type}, expected Shared2FCBBoxHead: '
-                'only of that there is a form that tells mined cells from '
-                'labelled ones'
+                f'the base has a {head.type}, expected Shared2FCBBoxHead, '
+                'which RegionShared2FCBBoxHead replaces'
             )
         head.type = 'mmleuk.RegionShared2FCBBoxHead'
 
 
 def check_roi_head(base: ConfigDict, max_stages: int = 9) -> None:
     """Raise an error if the base has no RoI head, or one of more stages."""
-    num_stages = len(bbox_heads(base.model)) if 'roi_head' in base.model else 0
-    if not 1 <= num_stages <= max_stages:
+    model = base.model
+    if 'roi_head' not in model or len(bbox_heads(model)) > max_stages:
         raise ValueError(
-            f'the base has the detector {base.model.type}, expected one with '
-            'a RoI head'
-            + (' of one stage' if max_stages == 1 else '')
-            + ': this method works on no other'
+            f'the base has the detector {model.type}, expected one with a RoI '
+            f'head of at most {max_stages} stages'
         )
 
 

@@ -9,13 +9,13 @@ from .parts import check_roi_head, rcnn_stages, use_region_bbox_heads
 def self_mined(
     base: ConfigDict, warmup: float = 0.4, score_thr: float = 0.9
 ) -> dict:
-    """Learn from the own high scores of the RoI head on un-annotated area.
+    """Learn from the RoI head's own high scores on un-annotated area.
 
     Args:
         base (:obj:`ConfigDict`): The base, a two-stage detector.
-        warmup (float): Share of the training before that: the model has to be
-            good enough to believe its own scores.
-        score_thr (float): Least score of a mined cell.
+        warmup (float): Share of the training before the model's own scores
+            are trusted.
+        score_thr (float): Lowest score of a mined cell.
 
     Returns:
         dict: ``model``.

@@ -7,9 +7,9 @@ from .parts import check_roi_head
 def sla_det(base: ConfigDict) -> dict:
     """Apply the sparse-label recipe of the authors of LLD.
 
-    :class:`mmleuk.models.SLADet` says what differs from theirs. All numbers
-    are the authors'. Of their 130 epochs 100 learn from the rectangles alone,
-    20 more use both further losses, and of the last 10 all but one the
+    :class:`mmleuk.models.SLADet` says what differs from theirs. Its defaults
+    are the authors' numbers. Of their 130 epochs 100 learn from the rectangles
+    alone, 20 more use both further losses, and of the last 10 all but one the
     pseudo-label loss: the same shares of the schedule.
 
     Args:
@@ -22,17 +22,6 @@ def sla_det(base: ConfigDict) -> dict:
     extractor = base.model.roi_head.bbox_roi_extractor
     return dict(
         type='mmleuk.SLADet',
-        pseudo_start=100 / 130,
-        similarity_end=120 / 130,
-        pseudo_end=129 / 130,
-        pseudo_weight=0.1,
-        pseudo_score_thr=0.95,
-        similarity_score_thr=0.6,
-        nms_score_thr=0.5,
-        nms_iou_thr=0.2,
-        loss_similarity=dict(
-            type='mmleuk.CosineTripletLoss', margin=0.05, loss_weight=0.1
-        ),
         # The finest level of the neck.
         similarity_roi_extractor=dict(
             type='mmleuk.RobustSingleRoIExtractor',

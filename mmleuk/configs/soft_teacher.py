@@ -6,7 +6,7 @@ from mmengine.config import ConfigDict
 
 from .parts import check_roi_head, find, train_pipeline_of, warmups
 
-BRANCHES = ['sup', 'unsup_teacher', 'unsup_student']
+BRANCHES = ('sup', 'unsup_teacher', 'unsup_student')
 # Transforms of the base that the un-labelled views have, too: the one scale
 # and the orientations of all methods.
 GEOMETRY = ('Resize', 'RandomFlip', 'mmleuk.RandomTranspose')
@@ -132,7 +132,7 @@ def soft_teacher(
 def _pipelines(pipeline: List[dict]) -> Tuple[list, list]:
     """Pipelines of a labelled and of an un-labelled image."""
     end = find(pipeline, 'PackLLDInputs')
-    branch = dict(type='MultiBranch', branch_field=BRANCHES)
+    branch = dict(type='MultiBranch', branch_field=list(BRANCHES))
     sup = [*pipeline[:end], dict(branch, sup=pipeline[end])]
     view = [item for item in pipeline if item['type'] in GEOMETRY]
     pack_view = dict(type='PackDetInputs', meta_keys=META_KEYS.split())

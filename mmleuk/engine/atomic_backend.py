@@ -13,11 +13,7 @@ class AtomicBackend(LocalBackend):
     """Local files that are written as a whole or not at all."""
 
     def put(self, obj: bytes, filepath: Union[str, Path]) -> None:
-        """Write bytes.
-
-        Args:
-            obj (bytes): The content.
-            filepath (str | Path): The file. Its folder is made.
+        """Write bytes, into a folder that is made.
 
         Raises:
             OSError: If it can't be written, for example on a full disk.
@@ -38,13 +34,7 @@ class AtomicBackend(LocalBackend):
         filepath: Union[str, Path],
         encoding: str = 'utf-8',
     ) -> None:
-        """Write text.
-
-        Args:
-            obj (str): The content.
-            filepath (str | Path): The file. Its folder is made.
-            encoding (str): Its encoding.
-        """
+        """Write text, see :meth:`put`."""
         self.put(obj.encode(encoding), filepath)
 
 

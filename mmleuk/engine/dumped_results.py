@@ -15,6 +15,8 @@ from mmleuk.evaluation.functional import MatchedResults, make_result
 from mmleuk.registry import METRICS
 from mmleuk.structures import AttributeSchema
 
+from .dataset_wrappers import unwrap_dataset
+
 
 @dataclass(frozen=True)
 class DumpedResults:
@@ -143,13 +145,11 @@ def describe_dataset(dataset_cfg: ConfigDict) -> str:
 
 def image_paths(dataset_cfg: ConfigDict) -> List[str]:
     """List the image paths of a data set, inside any wrappers."""
-    if 'dataset' in dataset_cfg:
-        return image_paths(dataset_cfg['dataset'])
-    if 'datasets' in dataset_cfg:
-        parts = map(image_paths, dataset_cfg['datasets'])
-        return [path for part in parts for path in part]
-    dataset = DATASETS.build(dataset_cfg)
-    return [dataset.get_data_info(i)['img_path'] for i in range(len(dataset))]
+    return [
+        part.get_data_info(index)['img_path']
+        for part in unwrap_dataset(DATASETS.build(dataset_cfg))
+        for index in range(len(part))
+    ]
 
 
 def find_lld_metric(cfg: Config, evaluator: str) -> LLDMetric:

@@ -1,9 +1,9 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 import logging
 import re
-import zipfile
 from pathlib import Path
 from typing import Optional, Union
+from zipfile import is_zipfile
 
 from mmengine.logging import print_log
 
@@ -35,10 +35,9 @@ def find_checkpoint(work_dir: Union[str, Path]) -> Optional[str]:
         )
         return None
     named = pointer.read_text(encoding='utf-8').strip()
-    # A remote file, or a folder as DeepSpeed writes, is not checked.
-    if named and (
-        '://' in named or Path(named).is_dir() or is_complete_file(named)
-    ):
+    # A checkpoint of torch is a ZIP archive, whose directory is at its end. A
+    # remote file, or a folder as DeepSpeed writes, is not checked.
+    if named and ('://' in named or Path(named).is_dir() or is_zipfile(named)):
         return named
     numbered = {
         int(match[1]): path
@@ -46,7 +45,7 @@ def find_checkpoint(work_dir: Union[str, Path]) -> Optional[str]:
         if (match := _NUMBERED.fullmatch(path.name))
     }
     for _, path in sorted(numbered.items(), reverse=True):
-        if is_complete_file(path):
+        if is_zipfile(path):
             print_log(
                 f'{pointer} names {named or "no file"}, which is no whole '
                 f'checkpoint: the training resumes from {path}',
@@ -59,17 +58,3 @@ def find_checkpoint(work_dir: Union[str, Path]) -> Optional[str]:
         f'and {work_dir} holds no other. Name one by --resume, or leave '
         '--resume out to start anew'
     )
-
-
-def is_complete_file(path: Union[str, Path]) -> bool:
-    """Tell whether a checkpoint of torch is not cut short.
-
-    It is a ZIP archive, whose directory is at its end.
-
-    Args:
-        path (str | Path): The file.
-
-    Returns:
-        bool: False as well if there is no such file.
-    """
-    return zipfile.is_zipfile(path)

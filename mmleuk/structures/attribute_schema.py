@@ -112,11 +112,7 @@ class AttributeSchema:
         return sum(self.sizes)
 
     def to_list(self) -> List[dict]:
-        """Return the schema as configs, JSON and checkpoints hold it.
-
-        Returns:
-            list[dict]: The arguments of each attribute, as plain objects.
-        """
+        """Return the arguments of each attribute as plain objects."""
         return [
             dict(vars(attribute), values=list(attribute.values))
             for attribute in self

@@ -51,22 +51,11 @@ class ClassMap:
         return bool(self.targets)
 
     def __call__(self, name: str) -> Optional[str]:
-        """Map one class.
-
-        Args:
-            name (str): Normalised class name.
-
-        Returns:
-            str | None: Normalised name of the target.
-        """
+        """Map a normalised class name to its normalised target."""
         return self.targets.get(name, self.targets.get(ANY, name))
 
     def classes(self) -> Tuple[str, ...]:
-        """List the targets of LLD's classes and of the map.
-
-        Returns:
-            tuple[str]: Class names, each once.
-        """
+        """List the targets of LLD's classes and of the map, each once."""
         targets = [self(name) for name in LLD_CLASSES]
         targets += [
             target for name, target in self.targets.items() if name != ANY

@@ -6,7 +6,7 @@ their ``labels``: ignored cells (``iscrowd``) with their class; the rectangles
 of the un-annotated area, with the label :data:`UNANNOTATED`; and, with
 mining, boxes that may be cells, with the label :data:`CANDIDATE`.
 
-Mining also adds the field ``chances``, float in [0, 1], shape (n, ): the
+Mining also adds the field ``probs``, float in [0, 1], shape (n, ): the
 presence probability of a candidate, or for a rectangle that of a prior which
 overlaps no candidate. Without it nothing is known of the un-annotated area.
 """

@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""How detections are judged.
+"""How detections are matched to cells.
 
 Which boxes are one cell, which detection matches which labelled cell, and
 where the truth is known: metric, drawings, plots, mining and inference all

@@ -176,12 +176,7 @@ class PredictionHeader:
         object.__setattr__(self, 'types', tuple(self.types))
 
     def to_dict(self) -> dict:
-        """Return the header as the file holds it.
-
-        Returns:
-            dict: ``format``, ``version`` and the arguments, the schema as
-            ``attributes``.
-        """
+        """Return the header as the file holds it, with format and version."""
         record = dict(vars(self), format=FORMAT, version=VERSION)
         schema = record.pop('schema')
         record.update(
@@ -194,13 +189,7 @@ class PredictionHeader:
 
     @classmethod
     def from_dict(cls, record: Mapping) -> 'PredictionHeader':
-        """Read what :meth:`to_dict` wrote.
-
-        Args:
-            record (Mapping): As the file holds it. Unknown keys are ignored.
-
-        Returns:
-            PredictionHeader: The header.
+        """Read what :meth:`to_dict` returned; unknown keys are ignored.
 
         Raises:
             ValueError: If it is of another format or version.

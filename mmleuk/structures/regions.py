@@ -148,10 +148,7 @@ def join_areas(
 def _intervals(
     area: BaseGeometry, top: float, bottom: float, x_range: Tuple[float, float]
 ) -> Tuple[list, bool]:
-    """Cover an area in a horizontal slab by ascending, disjoint intervals.
-
-    Also returns whether the cover is exact.
-    """
+    """Cover an area in a slab by disjoint intervals; tell if exactly."""
     piece = _keep_polygons(
         area.intersection(shapely.box(x_range[0], top, x_range[1], bottom))
     )

@@ -113,21 +113,16 @@ class TypeProfile:
             schema (AttributeSchema): The attributes.
             cells (Iterable[tuple[int, Sequence[int]]]): Type and attribute
                 codes of each cell, -1 where a code is missing.
-            kwargs (dict): Other arguments.
-
-        Returns:
-            TypeProfile: The profile.
+            **kwargs: Other arguments of the class.
         """
         counts = {
-            attribute.name: np.zeros(
-                (len(types), len(attribute.values)), dtype=np.int64
-            )
+            attribute.name: np.zeros((len(types), len(attribute.values)), int)
             for attribute in schema
         }
         for label, codes in cells:
-            for attribute, code in zip(schema, codes):
+            for table, code in zip(counts.values(), codes):
                 if code != MISSING:
-                    counts[attribute.name][label, code] += 1
+                    table[label, code] += 1
         return cls(types, schema, counts, **kwargs)
 
     def add(self, cell_type: str, values: Mapping[str, str]) -> None:
@@ -208,11 +203,7 @@ class TypeProfile:
         return tuple(evidence)
 
     def to_dict(self) -> dict:
-        """Return plain Python objects, for JSON and checkpoints.
-
-        Returns:
-            dict: The arguments.
-        """
+        """Return the arguments as plain objects, for JSON and checkpoints."""
         return dict(
             types=list(self.types),
             attributes=self.schema.to_list(),
@@ -225,14 +216,7 @@ class TypeProfile:
 
     @classmethod
     def from_dict(cls, record: Mapping) -> 'TypeProfile':
-        """Read what :meth:`to_dict` wrote.
-
-        Args:
-            record (Mapping): The arguments.
-
-        Returns:
-            TypeProfile: The profile.
-        """
+        """Read what :meth:`to_dict` returned."""
         return cls(
             record['types'],
             AttributeSchema(record['attributes']),

@@ -242,7 +242,7 @@ class CellMarker:
         labels = labels.tolist()
         if instances is None or not labels:
             return [], np.zeros((0, 4))
-        probs = instances.get('chances')
+        probs = instances.get('probs')
         named = 'labels' in instances
         names = self._names(instances, labels)
         marks = []

@@ -37,9 +37,9 @@ KEYS |= {'custom_hooks', 'default_hooks', 'log_level', 'log_processor'}
 KEYS |= {'default_scope', 'env_cfg', 'load_from', 'resume', 'self_training'}
 KEYS |= {'runner_type', 'strategy'}
 VARIABLES = {'backend_args', 'data_root', 'dataset_type', 'eval_meta_keys'}
-VARIABLES |= {'metainfo', 'scale', 'subset', 'base_lr', 'max_epochs'}
+VARIABLES |= {'metainfo', 'scale', 'subset'}
 VARIABLES |= {'checkpoint', 'fc_channels', 'neck_channels', 'num_classes'}
-VARIABLES |= {'roi_channels', 'roi_head', 'stacked_convs', 'stages'}
+VARIABLES |= {'roi_channels', 'stacked_convs', 'stages'}
 BRANCHES = ('sup', 'unsup_teacher', 'unsup_student')
 
 

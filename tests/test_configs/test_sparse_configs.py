@@ -11,7 +11,8 @@ from mmleuk import configs
 
 CONFIG_DIR = Path(__file__).parents[2] / 'configs'
 METHODS = [
-    name.replace('_', '-') for name in configs.__all__ if name != 'resized'
+    *(n.replace('_', '-') for n in configs.__all__ if n != 'resized'),
+    'self-training',
 ]
 # Full and sparse labels, number of train fields, size of the stored fields.
 DATA = [
@@ -103,7 +104,7 @@ def test_all_methods_see_as_many_pixels(full, sparse, fields, size):
 
 
 def roi_budget(cfg):
-    """Numbers an image, and settings, of what teaches the RoI head."""
+    """Numbers an image, and settings, of what the RoI head learns from."""
     model = cfg.model.get('detector', cfg.model)
     proposals = model.train_cfg.rpn_proposal
     sampler = model.train_cfg.rcnn.sampler
@@ -114,7 +115,7 @@ def roi_budget(cfg):
 
 
 @EACH_DATA_SET
-def test_all_methods_teach_the_same_roi_head(full, sparse, fields, size):
+def test_all_methods_sample_as_many_rois(full, sparse, fields, size):
     numbers, settings = roi_budget(load('full', full))
     for method in METHODS:
         cfg = load(method, sparse)
@@ -130,11 +131,11 @@ def test_all_methods_teach_the_same_roi_head(full, sparse, fields, size):
 
 
 @EACH_DATA_SET
-def test_labels_are_released_after_they_judged(full, sparse, fields, size):
+def test_labels_are_released_after_calibration(full, sparse, fields, size):
     cfg = load('mined', sparse)
     (hook,) = find(cfg, 'RegionMiningHook')
     assert 0 < hook['release'] < hook['begin'] < cfg.train_cfg.max_epochs
-    # The teacher is judged before it sees the labels that judge it.
+    # The teacher is calibrated before it sees the labels for that.
     released, mining = find(cfg, 'PipelineSwitchHook')
     assert released['switch_epoch'] == hook['release']
     assert mining['switch_epoch'] == hook['begin']

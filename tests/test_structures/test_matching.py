@@ -74,7 +74,7 @@ def test_best_detection_has_no_floor():
         [[0.0, 0.0, 10.0, 6.0], [0.0, 0.0, 10.0, 9.0], [0.0, 0.0, 1.0, 1.0]]
     )
     scores = np.array([0.9, 0.1, 0.95])
-    # The first cell is answered by the weak but best-placed detection, the
+    # The first cell is matched by the weak but best-placed detection, the
     # second, which none touches, by the best score.
     np.testing.assert_array_equal(
         best_detections(detections, scores, CELLS), [1, 2]

@@ -184,7 +184,7 @@ def test_ignored_cells_candidates_and_area_are_told_apart():
     instances = InstanceData(
         bboxes=torch.arange(12).reshape(3, 4).float(),
         labels=torch.tensor([3, UNANNOTATED, CANDIDATE]),
-        chances=torch.tensor([0.0, 0.0, 0.42]),
+        probs=torch.tensor([0.0, 0.0, 0.42]),
     )
     marks, area = CellMarker(LLD_METAINFO).ignored(instances)
     assert [mark.kind for mark in marks] == [IGNORED, CANDIDATE_CELL]

@@ -1,13 +1,5 @@
-# Frequently modified parameters. On the 87 train fields of pbc_fields an epoch
-# is 22 steps.
-max_epochs = 20
-# For batches of 4. AdamW, since the outputs of this backbone are not
-# normalised and differ in scale from level to level.
-base_lr = 3e-4
-
-train_cfg = dict(
-    type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=5
-)
+# On the 87 train fields of pbc_fields an epoch is 22 steps.
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=20, val_interval=5)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 
@@ -17,15 +9,17 @@ param_scheduler = [
         type='CosineAnnealingLR',
         by_epoch=True,
         begin=0,
-        end=max_epochs,
-        T_max=max_epochs,
+        end=20,
+        T_max=20,
         convert_to_iter_based=True,
     ),
 ]
 
+# For batches of 4. AdamW, since the outputs of this backbone are not
+# normalised and differ in scale from level to level.
 optim_wrapper = dict(
     type='mmleuk.FiniteOptimWrapper',
-    optimizer=dict(type='AdamW', lr=base_lr, weight_decay=0.01),
+    optimizer=dict(type='AdamW', lr=3e-4, weight_decay=0.01),
     clip_grad=dict(max_norm=35),
 )
 

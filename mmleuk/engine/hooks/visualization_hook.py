@@ -33,15 +33,10 @@ class LLDVisualizationHook(DetVisualizationHook):
     first process are drawn, as in MMDetection.
 
     Args:
-        draw (bool): Whether to draw at all.
-        interval (int): The validation draws every ``interval``-th image.
-        score_thr (float): Only detections of a higher score are drawn.
-        show (bool): Whether to show pictures in a window.
-        wait_time (float): Seconds to show each.
-        test_out_dir (str, optional): Folder for the pictures of the test. A
-            relative one is in the run's folder of the work directory.
-        backend_args (dict, optional): File backend of the images.
         test_interval (int): The test draws every ``test_interval``-th image.
+        **kwargs: Arguments of ``DetVisualizationHook``. A validation draws
+            every ``interval``-th image; a relative ``test_out_dir`` is in the
+            run's folder of the work directory.
 
     Raises:
         ValueError: If an interval is less than 1.

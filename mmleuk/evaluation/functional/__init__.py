@@ -2,7 +2,6 @@
 from .attribute_scores import (
     average_scores,
     best_overlap_f1,
-    end_to_end_macro_f1,
     macro_f1,
     matched_scores,
 )
@@ -12,7 +11,6 @@ from .calibration import (
     ReliabilityCurve,
     TemperatureError,
     confidence_and_correct,
-    expected_calibration_error,
     fit_temperature,
     negative_log_likelihood,
     reliability_curve,
@@ -42,9 +40,7 @@ __all__ = [
     'average_scores',
     'best_overlap_f1',
     'confidence_and_correct',
-    'end_to_end_macro_f1',
     'evaluate_boxes',
-    'expected_calibration_error',
     'fit_calibration',
     'fit_temperature',
     'match_results',

@@ -40,10 +40,8 @@ class _KnownAreaCOCOeval(COCOeval):
 def _annotations(
     images: Sequence[dict], bbox_key: str, label_key: str, **extra_keys: str
 ) -> List[dict]:
-    """COCO annotations of all images, with further fields by ``extra_keys``.
-
-    Ids count from 1, since COCOeval takes the id 0 for "not matched".
-    """
+    """COCO annotations of all images, with fields by ``extra_keys``."""
+    # Ids count from 1: COCOeval takes the id 0 for "not matched".
     annotations = []
     for image_id, image in enumerate(images, 1):
         # Float32 corners turn into float64 before widths are taken, as in

@@ -111,12 +111,6 @@ class Calibration:
     def from_dict(cls, content: Mapping) -> 'Calibration':
         """Read what :meth:`to_dict` wrote.
 
-        Args:
-            content (dict): The calibration.
-
-        Returns:
-            Calibration: The same calibration.
-
         Raises:
             ValueError: If a key is missing or unknown, or a value impossible.
         """
@@ -155,7 +149,12 @@ class ReliabilityCurve:
 
     @property
     def ece(self) -> float:
-        """float: The expected calibration error; NaN without predictions."""
+        """float: The expected calibration error; NaN without predictions.
+
+        It is the mean distance of confidence and accuracy (Guo et al.,
+        section 2). With few cells even a perfect model has one above 0:
+        compare numbers of the same cells only.
+        """
         if not self.counts.sum():
             return float('nan')
         filled = self.counts > 0
@@ -240,13 +239,11 @@ def negative_log_likelihood(
 def _search_temperature(
     probs: np.ndarray, truth: np.ndarray, prior_std: float
 ) -> float:
-    """Most probable temperature, perhaps at a bound.
-
-    Without the Gaussian prior of log(temperature) around 0, a few dozen cells
-    with a handful of errors could give any temperature.
-    """
+    """Most probable temperature, perhaps at a bound."""
 
     def loss(log_temperature: float) -> float:
+        # Without the prior a few dozen cells with a handful of errors could
+        # give any temperature.
         nll = negative_log_likelihood(probs, truth, math.exp(log_temperature))
         return nll * len(truth) + (log_temperature / prior_std) ** 2 / 2
 
@@ -262,7 +259,7 @@ def _search_temperature(
 def fit_temperature(
     probs: np.ndarray, truth: np.ndarray, prior_std: float = PRIOR_STD
 ) -> float:
-    """Fit a temperature by the least NLL (Guo et al., section 4.2).
+    """Fit a temperature by minimising the NLL (Guo et al., section 4.2).
 
     Args:
         probs (np.ndarray): Probabilities of cells the model did not train
@@ -312,9 +309,10 @@ def cross_validate_temperature(
     truth: np.ndarray,
     groups: np.ndarray,
     prior_std: float = PRIOR_STD,
-    num_folds: int = 10,
 ) -> np.ndarray:
     """Scale each prediction by a temperature that was fitted without it.
+
+    There are ten folds, fewer if there are fewer groups.
 
     Args:
         probs (np.ndarray): Probabilities, shape (n, number of values).
@@ -322,7 +320,6 @@ def cross_validate_temperature(
         groups (np.ndarray): Number of the image, or of the patient, of each
             prediction, int64, shape (n, ). A group stays in one fold.
         prior_std (float): See :func:`fit_temperature`.
-        num_folds (int): Number of folds, fewer if there are fewer groups.
 
     Returns:
         np.ndarray: Scaled probabilities, shape (n, number of values).
@@ -337,7 +334,7 @@ def cross_validate_temperature(
             'least 2: one to fit and one to check'
         )
     scaled = np.empty(np.shape(probs))
-    folds = GroupKFold(min(num_folds, num_groups))
+    folds = GroupKFold(min(10, num_groups))
     for fit, held_out in folds.split(probs, truth, groups):
         temperature = _search_temperature(probs[fit], truth[fit], prior_std)
         scaled[held_out] = scale_probs(probs[held_out], temperature)
@@ -379,24 +376,6 @@ def reliability_curve(
     return ReliabilityCurve(
         edges, counts, totals / filled, num_right / filled, low, high
     )
-
-
-def expected_calibration_error(
-    confidence: np.ndarray, right: np.ndarray
-) -> float:
-    """Mean distance of confidence and accuracy (Guo et al., section 2).
-
-    With few cells even a perfect model has an error above 0: compare figures
-    of the same cells only.
-
-    Args:
-        confidence (np.ndarray): See :func:`reliability_curve`.
-        right (np.ndarray): Likewise.
-
-    Returns:
-        float: The error in [0, 1]; NaN without predictions.
-    """
-    return reliability_curve(confidence, right).ece
 
 
 def confidence_and_correct(

@@ -12,9 +12,9 @@ from .calibration import (
     TemperatureError,
     confidence_and_correct,
     cross_validate_temperature,
-    expected_calibration_error,
     fit_temperature,
     negative_log_likelihood,
+    reliability_curve,
     type_probs,
 )
 from .matched_results import MatchedResults
@@ -113,19 +113,16 @@ def _fit(
     """Fit one temperature, or say why there is none."""
 
     def ece(probs: np.ndarray) -> float:
-        return expected_calibration_error(
-            *confidence_and_correct(probs, truth, binary)
-        )
+        scored = confidence_and_correct(probs, truth, binary)
+        return reliability_curve(*scored).ece
 
-    temperature, reason = None, ''
-    nll_after = ece_after = float('nan')
+    reason, nll_after, ece_after = '', float('nan'), float('nan')
     try:
-        fitted = fit_temperature(probs, truth, prior_std)
+        temperature = fit_temperature(probs, truth, prior_std)
         scaled = cross_validate_temperature(probs, truth, groups, prior_std)
     except TemperatureError as error:
-        reason = str(error)
+        temperature, reason = None, str(error)
     else:
-        temperature = fitted
         nll_after = negative_log_likelihood(scaled, truth)
         ece_after = ece(scaled)
     return TemperatureFit(

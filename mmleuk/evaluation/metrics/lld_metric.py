@@ -15,8 +15,8 @@ from ..functional import (
     MatchedResults,
     average_scores,
     best_overlap_f1,
-    end_to_end_macro_f1,
     evaluate_boxes,
+    macro_f1,
     make_result,
     match_results,
     matched_scores,
@@ -82,10 +82,8 @@ class LLDMetric(BaseMetric):
             ``bbox_AP_<class>``, spaces written as ``_``.
         save_json (str, optional): File for all scores of the last evaluation,
             by key, NaN as null.
-        collect_device (str): Where results of several processes are put
-            together, 'cpu' or 'gpu'.
-        prefix (str, optional): Prefix of the keys, None for 'lld'.
-        collect_dir (str, optional): Shared folder for collecting on 'cpu'.
+        **kwargs: Arguments of :class:`BaseMetric`, such as ``prefix`` of the
+            keys, 'lld' by default.
 
     Raises:
         ValueError: If a threshold isn't in (0, 1] (``score_thr``: [0, 1]) or
@@ -103,15 +101,9 @@ class LLDMetric(BaseMetric):
         max_dets: int = 100,
         classwise: bool = False,
         save_json: Optional[str] = None,
-        collect_device: str = 'cpu',
-        prefix: Optional[str] = None,
-        collect_dir: Optional[str] = None,
+        **kwargs,
     ) -> None:
-        super().__init__(
-            collect_device=collect_device,
-            prefix=prefix,
-            collect_dir=collect_dir,
-        )
+        super().__init__(**kwargs)
         for name, value in dict(
             iou_thr=iou_thr, ignore_iof_thr=ignore_iof_thr
         ).items():
@@ -226,7 +218,7 @@ class LLDMetric(BaseMetric):
         exists = matched.scores >= self.score_thr
         found = np.full_like(truth, MISSING)
         found[matches[paired & exists]] = codes[paired & exists]
-        false_alarms = codes[exists & ~paired & ~matched.in_unknown_area]
+        false_positives = codes[exists & ~paired & ~matched.in_unknown_area]
         best_overlap = self._best_overlap_codes(matched)
 
         metrics = {}
@@ -240,8 +232,8 @@ class LLDMetric(BaseMetric):
             scores = matched_scores(
                 own[matches[paired]], codes[paired, index], probs
             )
-            scores['macro_f1_e2e'] = end_to_end_macro_f1(
-                own, found[:, index], false_alarms[:, index]
+            scores['macro_f1_e2e'] = macro_f1(
+                own, found[:, index], false_positives[:, index]
             )
             scores['support_e2e'] = np.count_nonzero(own != MISSING)
             # MMEngine's log of a test loses integers.

@@ -204,20 +204,17 @@ class EfficientNetLite(BaseModule):
         self._freeze_stages()
 
     def _scaled_groups(self) -> List[Tuple[BlockGroup, int, int]]:
-        """List the groups with their repeats and channels in this arch.
-
-        The Lite variants keep the depth of the first and of the last group.
-        """
+        """List the groups with their repeats and channels in this arch."""
         width, depth = self.arch_settings[self.arch]
-        ends = (self.block_groups[0], self.block_groups[-1])
-        scaled = []
-        for group in self.block_groups:
-            repeats = group.repeats
-            if group not in ends:
-                repeats = math.ceil(repeats * depth)
-            channels = make_divisible(group.channels * width, 8)
-            scaled.append((group, repeats, channels))
-        return scaled
+        repeats = [math.ceil(g.repeats * depth) for g in self.block_groups]
+        # The Lite variants keep the depth of the first and of the last group.
+        repeats[0], repeats[-1] = (
+            self.block_groups[i].repeats for i in (0, -1)
+        )
+        return [
+            (group, number, make_divisible(group.channels * width, 8))
+            for group, number in zip(self.block_groups, repeats)
+        ]
 
     def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
         """Extract the levels of ``out_indices``.

@@ -54,14 +54,7 @@ class AttributeSoftTeacher(SoftTeacher):
     ) -> dict:
         """Compute the losses of labelled and, after burn-in, other images.
 
-        Args:
-            multi_batch_inputs (dict[str, Tensor]): Images of the branches
-                'sup', 'unsup_teacher' and 'unsup_student', each (N, C, H, W).
-            multi_batch_data_samples (dict[str, list[:obj:`DetDataSample`]]):
-                Their samples.
-
-        Returns:
-            dict[str, Tensor]: Losses, prefixed by ``sup_`` and ``unsup_``.
+        Arguments and losses are those of the parent.
         """
         if training_progress() < self.semi_train_cfg.get('burn_in', 0):
             return self.loss_by_gt_instances(
@@ -80,17 +73,7 @@ class AttributeSoftTeacher(SoftTeacher):
     def get_pseudo_instances(
         self, batch_inputs: Tensor, batch_data_samples: SampleList
     ) -> Tuple[SampleList, Optional[dict]]:
-        """Let the teacher find cells, whose attributes stay unknown.
-
-        Args:
-            batch_inputs (Tensor): Images of the teacher, (N, C, H, W).
-            batch_data_samples (list[:obj:`DetDataSample`]): Their samples.
-
-        Returns:
-            tuple[list[:obj:`DetDataSample`], dict]: The samples with the
-            cells as ``gt_instances``, in pixels of the stored images, and
-            the parent's information about the teacher's pass.
-        """
+        """Let the teacher find cells, whose attributes stay unknown."""
         batch_data_samples, batch_info = super().get_pseudo_instances(
             batch_inputs, batch_data_samples
         )

@@ -75,8 +75,7 @@ class SLADet(TwoStageDetector):
     Args:
         *args: Arguments of ``TwoStageDetector``.
         similarity_roi_extractor (dict): Config of the RoI extractor of the
-            similarity loss; it reads one level.
-        similarity_level (int): Level of the neck that it reads, 0 the finest.
+            similarity loss; it reads the finest level of the neck.
         loss_similarity (dict): Config of the similarity loss.
         pseudo_weight (float): Factor of the pseudo-label loss.
         pseudo_score_thr (float): Score above which a detection is a
@@ -107,7 +106,6 @@ class SLADet(TwoStageDetector):
         self,
         *args,
         similarity_roi_extractor: ConfigType,
-        similarity_level: int = 0,
         loss_similarity: ConfigType = dict(
             type='mmleuk.CosineTripletLoss', margin=0.05, loss_weight=0.1
         ),
@@ -134,7 +132,6 @@ class SLADet(TwoStageDetector):
         if self.train_cfg is not None:
             self._check_assigners()
         self.similarity_roi_extractor = MODELS.build(similarity_roi_extractor)
-        self.similarity_level = similarity_level
         self.loss_similarity = MODELS.build(loss_similarity)
         self.pseudo_weight = pseudo_weight
         self.pseudo_score_thr = pseudo_score_thr
@@ -254,21 +251,20 @@ class SLADet(TwoStageDetector):
         detections = []
         for raw in self.roi_head.predict_bbox(x, metas, proposals, None):
             scores, labels = raw.scores[:, :-1].float().max(dim=1)
-            boxes = raw.bboxes.float()
-            num_rows = len(boxes)
-            boxes = boxes.reshape(num_rows, boxes.size(1) // 4, 4)
-            if boxes.size(1) > 1:
-                rows = torch.arange(num_rows, device=boxes.device)
-                boxes = boxes[rows, labels]
+            # One box for all classes, or one for each.
+            boxes = raw.bboxes.float().unflatten(1, (-1, 4))
+            columns = labels.clamp(max=boxes.size(1) - 1)
+            rows = torch.arange(len(boxes), device=boxes.device)
+            boxes = boxes[rows, columns]
             _, kept = nms(
-                boxes.reshape(num_rows, 4),
+                boxes,
                 scores,
                 self.nms_iou_thr,
                 score_threshold=self.nms_score_thr,
             )
             detections.append(
                 InstanceData(
-                    bboxes=boxes.reshape(num_rows, 4)[kept],
+                    bboxes=boxes[kept],
                     scores=scores[kept],
                     labels=labels[kept],
                 )
@@ -326,8 +322,7 @@ class SLADet(TwoStageDetector):
         features_and_labels = []
         for cells in (detections, labelled):
             features = self.similarity_roi_extractor(
-                x[self.similarity_level :][:1],
-                bbox2roi([c.bboxes for c in cells]),
+                x[:1], bbox2roi([c.bboxes for c in cells])
             )
             features_and_labels += [
                 features.mean(dim=(2, 3)),

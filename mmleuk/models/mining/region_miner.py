@@ -182,17 +182,10 @@ class RegionMiner(BaseModule):
         self.bank.put(data_sample.img_path, found)
 
     def _one_box_per_cell(self, detections: InstanceData) -> InstanceData:
-        """Keep the best box of each cell, with the scores of all classes.
+        """Keep the best box of each cell of an image.
 
-        Args:
-            detections (:obj:`InstanceData`): Detections of one image.
-
-        Returns:
-            :obj:`InstanceData`: ``bboxes``, ``labels`` and ``scores``;
-            ``class_scores`` (n, C), those of the best box of each class at
-            the same place; ``presence_scores``, their sum;
-            ``attribute_labels`` and ``attribute_scores`` (MISSING and 0 from
-            a teacher without attributes).
+        The result also has ``class_scores`` (n, C), those of the best box of
+        each class at the same place, and ``presence_scores``, their sum.
         """
         boxes = get_box_tensor(detections.bboxes).float()
         kept = InstanceData(
@@ -257,11 +250,7 @@ class RegionMiner(BaseModule):
     def _balance_types(
         self, entries: List[InstanceData], bounds: List[Tensor]
     ) -> Tensor:
-        """Correct the types in place and set types and confidences.
-
-        ``bounds`` are what :meth:`_set_probabilities` returned of each field.
-        Returns the offsets of the log-odds of the types, shape (C, ).
-        """
+        """Correct types in place, set confidences, return offsets (C, )."""
         offsets = torch.zeros(self.num_classes)
         if self.type_std is not None:
             offsets = balance_types(
@@ -321,10 +310,7 @@ class RegionMiner(BaseModule):
         self.unseen_probability.fill_(min(1.0, unseen))
 
     def _set_probabilities(self, entry: InstanceData) -> Tensor:
-        """Set the probabilities of a field's detections in place.
-
-        Returns lower bounds on the probabilities of the types, shape (n, C).
-        """
+        """Set probabilities in place, return lower bounds by type (n, C)."""
         scores = entry.class_scores
         if not self.calibrators:
             probs = bounds = scores
@@ -343,14 +329,11 @@ class RegionMiner(BaseModule):
             )
             attribute_probs = attribute_probs.view(groups.shape)
         entry.type_probs = _limit_sum(probs)
-        codes = torch.full_like(entry.attribute_labels, MISSING)
-        if self.attribute_precision is not None:
-            codes = torch.where(
-                attribute_probs >= self.attribute_precision,
-                entry.attribute_labels,
-                codes,
-            )
-        entry.attributes = codes
+        least = self.attribute_precision
+        is_mined = attribute_probs >= (np.inf if least is None else least)
+        entry.attributes = torch.where(
+            is_mined, entry.attribute_labels, MISSING
+        )
         return _limit_sum(bounds)
 
     def _type_probs(self, scores: Tensor, num_stds: float = 0.0) -> Tensor:
@@ -403,13 +386,13 @@ class RegionMiner(BaseModule):
 
         Returns:
             list[:obj:`DetDataSample`]: The same samples. ``gt_instances`` get
-            mined cells and ``chances`` (1 for labelled ones),
-            ``ignored_instances`` candidates and ``chances``.
+            mined cells and ``probs`` (1 for labelled ones),
+            ``ignored_instances`` candidates and ``probs``.
         """
         for data_sample in data_samples:
             gt_instances = data_sample.gt_instances
             gt_instances.bboxes = get_box_tensor(gt_instances.bboxes)
-            gt_instances.chances = torch.ones_like(gt_instances.bboxes[:, 0])
+            gt_instances.probs = torch.ones_like(gt_instances.bboxes[:, 0])
             entry = self.bank.get(data_sample.img_path)
             matrix = data_sample.metainfo.get('homography_matrix')
             if entry is not None and matrix is not None:
@@ -436,7 +419,7 @@ class RegionMiner(BaseModule):
         mined = InstanceData(
             bboxes=boxes[is_mined],
             labels=entry.types[is_mined],
-            chances=entry.confidences[is_mined].clamp(max=1 - 1e-6),
+            probs=entry.confidences[is_mined].clamp(max=1 - 1e-6),
         )
         if 'attributes' in gt_instances:
             mined.attributes = entry.attributes[is_mined]
@@ -446,7 +429,7 @@ class RegionMiner(BaseModule):
             return
         ignored = data_sample.ignored_instances
         ignored.bboxes = get_box_tensor(ignored.bboxes)
-        ignored.chances = torch.where(
+        ignored.probs = torch.where(
             ignored.labels == UNANNOTATED,
             self.unseen_probability.to(ignored.bboxes),
             ignored.bboxes.new_ones(()),
@@ -455,7 +438,7 @@ class RegionMiner(BaseModule):
         candidates = InstanceData(
             bboxes=boxes[is_candidate],
             labels=torch.full((int(is_candidate.sum()),), CANDIDATE),
-            chances=entry.presence[is_candidate],
+            probs=entry.presence[is_candidate],
         )
         if 'attributes' in ignored:
             candidates.attributes = torch.full(

@@ -75,17 +75,10 @@ class AttributeRoIHeadMixin:
     def bbox_loss(self, *args) -> dict:
         """Compute the box loss and keep its sampling results.
 
-        MMDetection's ``loss`` hands them to this method only; the attribute
-        loss of the same step needs them.
-
-        Args:
-            *args: Arguments of the parent; the last is the list of
-                :obj:`SamplingResult`.
-
-        Returns:
-            dict: Results of the parent. Where the batch has no RoI to learn
-            from, ``loss_cls`` is added: a zero that reaches the classifier,
-            as DDP requires.
+        MMDetection's ``loss`` hands them to this method only, as the last
+        argument; the attribute loss of the same step needs them. Where the
+        batch has no RoI to learn from, ``loss_cls`` is added to the results:
+        a zero that reaches the classifier, as DDP requires.
         """
         self._sampling_results = args[-1]
         results = super().bbox_loss(*args)
@@ -175,12 +168,7 @@ class AttributeRoIHeadMixin:
         boxes: List[Tensor],
         batch_img_metas: List[dict],
     ) -> Tensor:
-        """Compute the logits (sum of n_i, sum of values) of boxes (n_i, 4).
-
-        Boxes are in pixels of the network's input. ``scale_factor`` of an
-        image turns their sides into pixels of the original image; a resize in
-        the data preprocessor is not part of it.
-        """
+        """Compute the logits (sum of n_i, sum of values) of boxes (n_i, 4)."""
         if self.attribute_source != 'neck':
             if not hasattr(x, 'early'):
                 raise TypeError(
@@ -195,6 +183,8 @@ class AttributeRoIHeadMixin:
         )
         if self.shares_roi_extractor and self.with_shared_head:
             feats = self.shared_head(feats)
+        # Sides in pixels of the original image. A resize in the data
+        # preprocessor is not part of `scale_factor`.
         scale_factors = rois.new_tensor(
             [meta.get('scale_factor', (1, 1))[:2] for meta in batch_img_metas]
         )

@@ -150,7 +150,7 @@ def test_warns_where_nothing_is_mined(runner, target, is_warned, caplog):
     assert ('nothing is mined' in caplog.text) == is_warned
 
 
-def test_released_labels_judge_no_more(runner):
+def test_released_labels_calibrate_no_more(runner):
     hook = RegionMiningHook(dict(a=1), begin=0, release=1)
     hook.before_train(runner)
     miner = runner.model.miner
@@ -170,21 +170,21 @@ def test_labels_are_released_after_a_pass_of_their_own(runner):
     hook = RegionMiningHook(dict(a=1), begin=4, interval=2, release=1)
     hook.before_train(runner)
     miner = runner.model.miner
-    judged, mined = [], []
+    calibrated, mined = [], []
     for runner.epoch in range(7):
         miner.bank.clear()
         counts = miner.calibrators['cell_type'].counts.sum()
         hook.before_train_epoch(runner)
         if miner.calibrators['cell_type'].counts.sum() > counts:
-            judged.append(runner.epoch)
+            calibrated.append(runner.epoch)
         if len(miner.bank):
             mined.append(runner.epoch)
             assert not any(found.held_out for _, found in miner.bank.items())
-    assert judged == [1]
+    assert calibrated == [1]
     assert mined == [4, 6]
 
 
-def test_who_only_judges_looks_at_held_out_fields_alone(runner):
+def test_calibration_alone_reads_held_out_fields_alone(runner):
     hook = RegionMiningHook(dict(a=1), begin=4, release=1)
     hook.before_train(runner)
     miner = runner.model.miner
@@ -201,7 +201,7 @@ def test_who_only_judges_looks_at_held_out_fields_alone(runner):
 @pytest.mark.parametrize(
     'hold_out, is_warned', [(dict(share=1e-6), True), (None, False)]
 )
-def test_nobody_to_judge(runner, hold_out, is_warned, caplog):
+def test_no_field_is_held_out(runner, hold_out, is_warned, caplog):
     hook = RegionMiningHook(dict(a=1), begin=4, release=1)
     hook.before_train(runner)
     runner.model.miner = RegionMiner(num_classes=3, hold_out=hold_out)

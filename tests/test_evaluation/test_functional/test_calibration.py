@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from mmleuk.evaluation.functional import (
     Calibration,
     TemperatureError,
-    expected_calibration_error,
     fit_temperature,
     negative_log_likelihood,
     reliability_curve,
@@ -27,7 +26,7 @@ CALIBRATION = Calibration(1.5, {'cell_size': 2.0}, 40, 'val.json')
 
 
 def sample_cells(rng, count, temperature, num_values=3):
-    """Answers of a model that is too sure by a known temperature."""
+    """Predictions of a model that is too sure by a known temperature."""
     honest = rng.dirichlet(np.ones(num_values), count)
     truth = np.array([rng.choice(num_values, p=p) for p in honest])
     return scale_probs(honest, 1 / temperature), truth
@@ -117,7 +116,7 @@ def test_scaling_keeps_the_order_and_the_sum():
     np.testing.assert_allclose(scale_probs(probs, 1), probs)
 
 
-def test_certain_answers_stay_finite():
+def test_probabilities_of_0_and_1_stay_finite():
     sure = np.array([[1.0, 0.0]], dtype=np.float32)
     assert np.isfinite(scale_probs(sure, 3.0)).all()
     assert math.isfinite(negative_log_likelihood(sure, np.array([1])))
@@ -156,22 +155,21 @@ def test_curve_by_hand():
     assert (curve.low[9], curve.high[9]) == wilson_interval(3, 4)
     error = (2 * 0.05 + 0.85 + 4 * 0.2125) / 7
     assert curve.ece == pytest.approx(error)
-    assert expected_calibration_error(confidence, right) == curve.ece
 
 
 def test_honest_scores_have_a_small_error_and_boasts_a_large_one():
     rng = np.random.default_rng(0)
     scores = rng.random(20000)
     right = rng.random(20000) < scores
-    assert expected_calibration_error(scores, right) < 0.02
+    assert reliability_curve(scores, right).ece < 0.02
     sure = np.full(20000, 0.99)
-    assert expected_calibration_error(sure, right) == pytest.approx(
+    assert reliability_curve(sure, right).ece == pytest.approx(
         0.99 - right.mean()
     )
 
 
-def test_error_of_no_answers_is_not_a_number():
-    assert math.isnan(expected_calibration_error(np.zeros(0), np.zeros(0)))
+def test_error_of_no_predictions_is_not_a_number():
+    assert math.isnan(reliability_curve(np.zeros(0), np.zeros(0)).ece)
 
 
 @pytest.mark.parametrize('bad', [1.2, -0.1, math.nan])

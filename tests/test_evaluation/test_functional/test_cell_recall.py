@@ -29,12 +29,12 @@ def result(name, instances, detections):
     )
 
 
-def judge(*results):
+def match_all(*results):
     return match_results(results, len(CLASSES), SCHEMA)
 
 
 def test_found_named_and_drawn():
-    matched = judge(
+    matched = match_all(
         result(
             'a.png',
             [cell([50, 40, 60, 60]), cell([90, 40, 110, 60], 1)],
@@ -68,7 +68,7 @@ def test_found_named_and_drawn():
     ],
 )
 def test_edge(bbox, at_edge):
-    matched = judge(result('a.png', [cell(bbox)], []))
+    matched = match_all(result('a.png', [cell(bbox)], []))
     assert recall_cells(matched, 0.3).at_edge.tolist() == [at_edge]
     wide = recall_cells(matched, 0.3, edge=0.02).at_edge.tolist()
     assert wide == [at_edge or bbox[0] == 1.5 or bbox[2] == 198.5]
@@ -77,7 +77,7 @@ def test_edge(bbox, at_edge):
 @pytest.mark.parametrize('seed', range(3))
 def test_finds_what_is_matched_at_any_score(seed):
     results = make_results(np.random.default_rng(seed), 20)
-    matched = judge(*results)
+    matched = match_all(*results)
     cells = recall_cells(matched, 0.25)
     assert 0 < cells.found.sum() < len(cells.found)
     expected = []
@@ -96,5 +96,5 @@ def test_finds_what_is_matched_at_any_score(seed):
 
 
 def test_no_cells():
-    matched = judge(result('a.png', [], [([70, 20, 90, 40], 0.9, 0)]))
+    matched = match_all(result('a.png', [], [([70, 20, 90, 40], 0.9, 0)]))
     assert len(recall_cells(matched, 0.3).found) == 0

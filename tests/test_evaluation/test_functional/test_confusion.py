@@ -24,14 +24,14 @@ from mmleuk.structures import MISSING
 THRESHOLD = 0.3
 
 
-def judge(seed, **kwargs):
+def match_all(seed, **kwargs):
     results = make_results(np.random.default_rng(seed), **kwargs)
     return results, match_results(results, len(CLASSES), SCHEMA)
 
 
 @pytest.mark.parametrize('seed', range(5))
 def test_types_by_counting_one_by_one(seed):
-    _, matched = judge(seed)
+    _, matched = match_all(seed)
     expected = np.zeros((4, 4), dtype=int)
     found = set()
     for row, cell in enumerate(matched.matches):
@@ -55,7 +55,7 @@ def test_types_by_counting_one_by_one(seed):
 @pytest.mark.parametrize('same_type', [False, True])
 @pytest.mark.parametrize('seed', range(5))
 def test_attribute_tables_give_the_metric_its_f1(seed, same_type):
-    results, matched = judge(seed)
+    results, matched = match_all(seed)
     metric = LLDMetric(score_thr=THRESHOLD, match_class=same_type)
     metric.dataset_meta = dict(classes=CLASSES, attributes=ATTRIBUTES)
     metric.process({}, [as_data_sample(result) for result in results])
@@ -78,7 +78,7 @@ def test_values_that_do_not_occur_have_no_f1():
 
 
 def test_nothing_to_count():
-    _, matched = judge(0, num_cells=1, num_images=1)
+    _, matched = match_all(0, num_cells=1, num_images=1)
     matched = match_results(
         [
             dict(

@@ -5,11 +5,11 @@ from random_results import CLASSES, SCHEMA, make_results
 
 from mmleuk.evaluation.functional import (
     confidence_and_correct,
-    expected_calibration_error,
     fit_calibration,
     fit_temperature,
     match_results,
     negative_log_likelihood,
+    reliability_curve,
 )
 from mmleuk.evaluation.functional.calibration import (
     scale_probs,
@@ -43,7 +43,7 @@ def test_a_row_for_the_type_and_each_attribute(matched):
     assert calibration.type_temperature == fit_temperature(probs, truth)
     assert fits[0].nll_before == negative_log_likelihood(probs, truth)
     assert fits[0].ece_before == pytest.approx(
-        expected_calibration_error(scores, right)
+        reliability_curve(scores, right).ece
     )
     for index, attribute in enumerate(SCHEMA):
         probs, truth, _ = matched.stated_attribute(SCHEMA, index)
@@ -72,7 +72,7 @@ def test_mends_a_model_that_is_too_sure(results):
     calibration, fits = fit_calibration(matched, SCHEMA, 'val.json', 0)
     for fit in fits:
         assert fit.temperature > 1.5
-        # Judged on cells that its temperature was not fitted on.
+        # Scored on cells that its temperature was not fitted on.
         assert fit.nll_after < fit.nll_before
         assert fit.ece_after < fit.ece_before
 
@@ -115,7 +115,7 @@ def test_groups_stay_together(matched):
     assert 'expected at least 2' in fits[0].reason
 
 
-def test_answers():
+def test_confidence_and_correct():
     probs, truth = np.array([[0.3, 0.7], [0.6, 0.4]]), np.array([1, 1])
     confidence, right = confidence_and_correct(probs, truth)
     assert (confidence.tolist(), right.tolist()) == ([0.7, 0.6], [True, False])

@@ -39,12 +39,12 @@ def field(cells, detections, name='a.png', regions=None):
 FIRST, SECOND = [0.7, 0.2, 0.1, 0.6, 0.4], [0.1, 0.2, 0.7, 0.2, 0.8]
 
 
-def judge(*fields):
+def match_all(*fields):
     return match_results(fields, len(CLASSES), SCHEMA)
 
 
 def test_right_wrong_and_neither():
-    matched = judge(
+    matched = match_all(
         field(
             [cell(0, label=1), cell(20, label=2), cell(40, ignore=1)],
             [
@@ -74,7 +74,7 @@ def test_right_wrong_and_neither():
 
 def test_a_lower_score_of_the_right_type_is_right():
     # The wrong type takes the cell where types are not looked at.
-    matched = judge(
+    matched = match_all(
         field([cell(0, label=2)], [(0, 0.6, 1, FIRST), (0, 0.4, 2, FIRST)])
     )
     assert matched.matches.tolist() == [0, -1]
@@ -82,7 +82,7 @@ def test_a_lower_score_of_the_right_type_is_right():
 
 
 def test_a_match_outside_the_regions_is_right_and_the_rest_is_neither():
-    matched = judge(
+    matched = match_all(
         field(
             [cell(0, label=1)],
             [(0, 0.9, 1, FIRST), (0, 0.8, 2, FIRST)],
@@ -94,7 +94,7 @@ def test_a_match_outside_the_regions_is_right_and_the_rest_is_neither():
 
 
 def test_attributes_of_matched_cells_with_a_known_code():
-    matched = judge(
+    matched = match_all(
         field([cell(0, codes=(2, MISSING))], [(0, 0.9, 2, FIRST)], 'b.png'),
         field(
             [cell(0, codes=(1, 1)), cell(20, codes=(0, 0))],
@@ -114,7 +114,7 @@ def test_attributes_of_matched_cells_with_a_known_code():
 
 def test_rows_run_over_all_images():
     results = make_results(np.random.default_rng(0), 12)
-    matched = judge(*results[::-1])
+    matched = match_all(*results[::-1])
     assert [image['name'] for image in matched.images] == sorted(
         result['name'] for result in results
     )
@@ -133,7 +133,7 @@ def test_rows_run_over_all_images():
 
 def test_a_detector_without_attributes():
     results = make_results(np.random.default_rng(0), with_attributes=False)
-    matched = judge(*results)
+    matched = match_all(*results)
     assert matched.codes is None
     assert matched.probs is None
     with pytest.raises(ValueError, match='no attribute_probs'):
@@ -143,12 +143,12 @@ def test_a_detector_without_attributes():
 def test_a_field_without_detections_may_lack_the_fields():
     empty = field([cell(0)], [], 'b.png')
     del empty['attribute_probs'], empty['attribute_labels']
-    matched = judge(field([cell(0)], [(0, 0.9, 1, FIRST)]), empty)
+    matched = match_all(field([cell(0)], [(0, 0.9, 1, FIRST)]), empty)
     assert matched.probs.shape == (1, 5)
     bare = field([cell(0)], [(0, 0.9, 1, FIRST)], 'b.png')
     del bare['attribute_probs']
     with pytest.raises(ValueError, match='b.png have no attribute_probs'):
-        judge(field([cell(0)], [(0, 0.9, 1, FIRST)]), bare)
+        match_all(field([cell(0)], [(0, 0.9, 1, FIRST)]), bare)
 
 
 @pytest.mark.parametrize(
@@ -164,10 +164,10 @@ def test_refuses_predictions_of_another_model(key, value, message):
     bad = field([cell(0)], [(0, 0.9, 1, FIRST)])
     bad[key] = value
     with pytest.raises(ValueError, match=f'{key} predicted for a.png') as info:
-        judge(bad)
+        match_all(bad)
     info.match(message)
 
 
 def test_refuses_nothing():
     with pytest.raises(ValueError, match='no images'):
-        judge()
+        match_all()

@@ -10,7 +10,7 @@ from mmleuk.evaluation.functional import (
 )
 
 
-def judged_images(seed, **kwargs):
+def matched_images(seed, **kwargs):
     results = make_results(np.random.default_rng(seed), **kwargs)
     return match_results(results, len(CLASSES), SCHEMA).images
 
@@ -28,7 +28,7 @@ def coco_ap(curve):
 @pytest.mark.parametrize('max_dets', [100, 1])
 @pytest.mark.parametrize('seed', range(8))
 def test_curves_have_the_ap_of_coco(seed, max_dets):
-    images = judged_images(seed)
+    images = matched_images(seed)
     expected = evaluate_boxes(images, len(CLASSES), max_dets)['class_AP_50']
     curves = precision_recall_curves(images, len(CLASSES), 0.5, max_dets)
     for curve, ap in zip(curves, expected):
@@ -36,7 +36,7 @@ def test_curves_have_the_ap_of_coco(seed, max_dets):
 
 
 def test_points_are_what_a_threshold_leaves():
-    images = judged_images(3, num_images=20)
+    images = matched_images(3, num_images=20)
     curve = precision_recall_curves(images, len(CLASSES))[1]
     assert len(curve.recall) == len(curve.precision) == len(curve.thresholds)
     assert (np.diff(curve.recall) >= 0).all()

@@ -224,7 +224,7 @@ def test_equals_mmdets_coco_metric_on_plain_data(seed):
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**32 - 1))
-def test_unannotated_area_excuses_what_is_in_it_and_nothing_else(seed):
+def test_detections_count_unless_they_lie_in_unannotated_area(seed):
     samples = random_samples(seed)
     rng = np.random.default_rng(seed)
     plain = evaluate(samples)
@@ -248,7 +248,7 @@ def test_unannotated_area_excuses_what_is_in_it_and_nothing_else(seed):
         sample.set_metainfo(
             dict(ori_shape=(600, 600), annotated_regions=[[0, 0, 400, 400]])
         )
-    # But for the authors' protocol, in which anything may answer for a cell.
+    # But for the authors' protocol, in which any detection may match a cell.
     kept = [key for key in plain if not key.startswith('lld/attridet')]
     scored = evaluate(sparse)
     assert_same(
@@ -276,7 +276,7 @@ def test_a_cell_outside_the_regions_that_is_labelled_counts():
 
 
 @pytest.mark.parametrize('label', range(3))
-def test_an_ignored_cell_excuses_every_class(label):
+def test_an_ignored_cell_is_unknown_area_for_every_class(label):
     cells = [cell(BOX_A), cell(BOX_B, 0, (-1, -1), ignore=1)]
     found = [detection(BOX_B, 0.95, label), detection(BOX_A, 0.9)]
     metrics = evaluate([data_sample(cells, found)])

@@ -144,17 +144,17 @@ def test_cells_of_the_teacher_teach_no_attribute(
     set_progress(AFTER_BURN_IN)
     model.semi_train_cfg.update(CONFIDENT)
     inputs, samples = make_batch()
-    taught = []
+    batches = []
     roi_loss = model.student.roi_head.loss
     monkeypatch.setattr(
         model.student.roi_head,
         'loss',
         lambda x, rpn, samples: (
-            taught.append(samples) or roi_loss(x, rpn, samples)
+            batches.append(samples) or roi_loss(x, rpn, samples)
         ),
     )
     losses = model.loss(inputs, samples)
-    labelled, found = taught
+    labelled, found = batches
     assert any(s.gt_instances.attributes.ne(-1).any() for s in labelled)
     for sample in found:
         assert len(sample.gt_instances) > 0

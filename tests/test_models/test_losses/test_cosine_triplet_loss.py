@@ -85,7 +85,7 @@ def test_pulls_an_anchor_to_its_class():
     assert moved[0] > cos(45) > moved[1]
 
 
-def test_half_precision_is_taken_and_answered_in_single():
+def test_half_precision_is_taken_and_returned_in_single():
     anchors, cells = at_angles(0).half(), at_angles(80, 10).half()
     loss = CosineTripletLoss()(
         anchors, torch.tensor([0]), cells, torch.tensor([0, 1])

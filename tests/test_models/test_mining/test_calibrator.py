@@ -11,7 +11,7 @@ SCORES = torch.tensor([0.05, 0.3, 0.5, 0.7, 0.9, 0.99])
 
 
 def drawn(rng, count, intercept, slope, offsets):
-    """Judged detections of a world in which the model holds."""
+    """Detections with known truth, of a world in which the model holds."""
     scores = rng.uniform(0.02, 0.98, count)
     groups = rng.integers(0, len(offsets), count)
     logits = intercept + slope * np.log(scores / (1 - scores))
@@ -28,16 +28,16 @@ def fitted(data, num_groups, **kwargs):
     return calibrator
 
 
-def test_scores_are_chances_until_something_is_seen():
+def test_scores_are_probabilities_until_something_is_seen():
     for calibrator in (ScoreCalibrator(2), ScoreCalibrator(2)):
-        chances = calibrator.probabilities(SCORES, torch.zeros(6).long())
-        assert torch.allclose(chances, SCORES, atol=1e-5)
+        probs = calibrator.probabilities(SCORES, torch.zeros(6).long())
+        assert torch.allclose(probs, SCORES, atol=1e-5)
         calibrator.fit()
-        chances = calibrator.probabilities(SCORES, torch.ones(6).long())
-        assert torch.allclose(chances, SCORES, atol=1e-5)
+        probs = calibrator.probabilities(SCORES, torch.ones(6).long())
+        assert torch.allclose(probs, SCORES, atol=1e-5)
         # But there is no certainty.
         bound = calibrator.probabilities(SCORES, torch.ones(6).long(), 1.64)
-        assert (bound < chances - 0.02).all()
+        assert (bound < probs - 0.02).all()
 
 
 def test_finds_the_truth():
@@ -47,10 +47,10 @@ def test_finds_the_truth():
     for group, offset in enumerate([0.5, -0.5]):
         expected = torch.sigmoid(-1 + 0.6 * torch.logit(SCORES) + offset)
         groups = torch.full((6,), group)
-        chances = calibrator.probabilities(SCORES, groups)
-        assert torch.allclose(chances, expected, atol=0.03)
+        probs = calibrator.probabilities(SCORES, groups)
+        assert torch.allclose(probs, expected, atol=0.03)
         bound = calibrator.probabilities(SCORES, groups, 1.64)
-        assert ((chances - bound) < 0.04).all()
+        assert ((probs - bound) < 0.04).all()
 
 
 def test_mode_of_the_posterior():
@@ -108,8 +108,8 @@ def test_order_is_never_turned_round():
     scores = torch.tensor([0.1, 0.95]).repeat_interleave(500)
     right = torch.tensor([True, False]).repeat_interleave(500)
     calibrator = fitted((scores, torch.zeros(1000).long(), right), 1)
-    chances = calibrator.probabilities(SCORES, torch.zeros(6).long())
-    assert (chances.diff() >= 0).all()
+    probs = calibrator.probabilities(SCORES, torch.zeros(6).long())
+    assert (probs.diff() >= 0).all()
 
 
 def test_counts_and_passes():
@@ -145,7 +145,7 @@ def test_state_survives_a_checkpoint():
     assert torch.allclose(other.mean, calibrator.mean)
 
 
-def test_nothing_to_judge():
+def test_no_detections():
     calibrator = ScoreCalibrator(2)
     calibrator.observe(
         torch.zeros(0), torch.zeros(0).long(), torch.zeros(0).bool()

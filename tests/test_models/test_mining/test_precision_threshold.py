@@ -6,7 +6,7 @@ from mmleuk.models.mining.precision_threshold import precision_threshold
 
 
 @pytest.mark.parametrize(
-    'chances, min_probability, expected',
+    'probs, min_probability, expected',
     [
         # 0.99 and 0.81 are right in 9 of 10 cases.
         ([0.81, 0.99, 0.6], 0.0, 0.81),
@@ -20,17 +20,15 @@ from mmleuk.models.mining.precision_threshold import precision_threshold
         ([], 0.0, 0.9),
     ],
 )
-def test_as_low_as_the_mean_allows(chances, min_probability, expected):
-    threshold = precision_threshold(
-        torch.tensor(chances), 0.9, min_probability
-    )
+def test_as_low_as_the_mean_allows(probs, min_probability, expected):
+    threshold = precision_threshold(torch.tensor(probs), 0.9, min_probability)
     assert threshold == pytest.approx(expected)
 
 
-def test_equal_chances_reach_their_threshold():
+def test_equal_probabilities_reach_their_threshold():
     """Whatever rounding does on the way."""
-    chances = torch.rand(1000)
-    threshold = precision_threshold(chances, 0.8)
-    taken = chances >= torch.tensor(threshold)
-    assert chances[taken].mean() >= 0.8
-    assert chances.min() not in chances[taken]
+    probs = torch.rand(1000)
+    threshold = precision_threshold(probs, 0.8)
+    taken = probs >= torch.tensor(threshold)
+    assert probs[taken].mean() >= 0.8
+    assert probs.min() not in probs[taken]

@@ -87,7 +87,7 @@ def make_miner(min_probability=0.5, **kwargs):
 
 
 def test_mined_by_score_alone():
-    """Without held-out fields a score is a chance."""
+    """Without held-out fields a score is a probability."""
     miner = make_miner(target_precision=0.9, attribute_precision=0.75)
     rows = [(120, 20, 1, 0.95, 1, 0), (150, 150, 2, 0.5), (10, 10, 0, 0.99)]
     miner.store(looked_at(rows), held_out=False)
@@ -98,11 +98,11 @@ def test_mined_by_score_alone():
     assert truth.bboxes.tolist() == [[40, 40, 60, 60], [120, 20, 140, 40]]
     assert truth.labels.tolist() == [0, 1]
     assert truth.attributes.tolist() == [[0, 0], [1, 0]]
-    assert truth.chances.tolist() == pytest.approx([1, 0.95])
+    assert truth.probs.tolist() == pytest.approx([1, 0.95])
     assert ignored.labels.tolist() == [UNANNOTATED, CANDIDATE]
     assert ignored.bboxes[1].tolist() == [150, 150, 170, 170]
     # Nothing is known of cells that the teacher does not see.
-    assert ignored.chances.tolist() == [1, 0.5]
+    assert ignored.probs.tolist() == [1, 0.5]
 
 
 def test_views():
@@ -135,8 +135,8 @@ def test_samples_without_an_entry_or_a_homography_stay():
         ignored_instances=mosaic.ignored_instances,
     )
     for sample in miner.label([mosaic, view(path='b.png')]):
-        assert 'chances' not in sample.ignored_instances
-        assert (sample.gt_instances.chances == 1).all()
+        assert 'probs' not in sample.ignored_instances
+        assert (sample.gt_instances.probs == 1).all()
     assert len(mosaic.gt_instances) == 1
 
 
@@ -199,7 +199,7 @@ def test_classes_of_one_place():
     assert found.class_scores[1].tolist() == pytest.approx([0, 0.7, 0])
 
 
-def test_judged_on_held_out_regions():
+def test_calibrated_on_held_out_regions():
     miner = make_miner(hold_out=dict(share=0.5))
     instances = [
         cell(10, 10, label=0, attributes=(0, MISSING)),
@@ -210,17 +210,17 @@ def test_judged_on_held_out_regions():
     rows = [
         (11, 10, 0, 0.9, 0, 0),  # right
         (41, 40, 2, 0.8, 1, 1),  # a cell of another type
-        (61, 100, 1, 0.7),  # an ignored one: not judged
+        (61, 100, 1, 0.7),  # an ignored one: not compared
         (70, 20, 1, 0.6),  # no cell
         (89, 150, 1, 0.5),  # too near to the border
         (150, 150, 1, 0.4),  # outside
     ]
     miner.store(looked_at(rows, instances), held_out=True)
     found = miner.bank.get('a.png')
-    judged = found[found.is_calibrating]
-    assert judged.scores.tolist() == pytest.approx([0.9, 0.8, 0.6])
-    assert judged.true_labels.tolist() == [0, 1, -1]
-    assert judged.true_attributes.tolist() == [
+    calibrating = found[found.is_calibrating]
+    assert calibrating.scores.tolist() == pytest.approx([0.9, 0.8, 0.6])
+    assert calibrating.true_labels.tolist() == [0, 1, -1]
+    assert calibrating.true_attributes.tolist() == [
         [0, MISSING],
         [0, 1],
         [MISSING, MISSING],
@@ -236,7 +236,7 @@ def test_judged_on_held_out_regions():
     # One and a half unseen cells in half a field, each 1 % of it.
     assert miner.unseen_probability.item() == pytest.approx(1.5 / 0.5 * 0.01)
 
-    # Once the loss knows its labels, it judges no more.
+    # Once the loss knows its labels, it calibrates no more.
     mean = miner.calibrators['cell_type'].mean.clone()
     miner.store(looked_at(rows, instances), held_out=False)
     miner.calibrate()
@@ -245,7 +245,7 @@ def test_judged_on_held_out_regions():
 
 
 def world(rng, miner, num_fields, power=1.0):
-    """Fields in which a detection is right with the chance score ** power.
+    """Fields in which a detection is right with probability score ** power.
 
     Every field has detections inside and outside of its region; returns
     whether those outside are cells of their type.
@@ -372,7 +372,7 @@ def test_types_are_held_against_the_labelled_ones(type_std):
     summary = miner.calibrate()
     entries = [entry for _, entry in miner.bank.items()]
     types = torch.cat([entry.types for entry in entries])
-    # What the teacher said stays, to be judged.
+    # What the teacher said stays, to be compared.
     assert all(entry.labels.tolist() == [1] for entry in entries)
     if type_std is None:
         assert summary['largest_type_offset'] == 0
@@ -402,7 +402,7 @@ def test_background_can_stay_unknown():
     miner.store(looked_at([(120, 20, 1, 0.5)]), False)
     miner.calibrate()
     (sample,) = miner.label([view()])
-    assert 'chances' not in sample.ignored_instances
+    assert 'probs' not in sample.ignored_instances
     assert sample.ignored_instances.labels.tolist() == [UNANNOTATED]
 
 

@@ -40,12 +40,12 @@ def build(type, **kwargs):
     )
 
 
-def sample(sampler_type, chances):
+def sample(sampler_type, probs):
     """RoIs of a field with a labelled and a mined cell."""
     truth = InstanceData(
         bboxes=torch.tensor([LABELLED, MINED]),
         labels=torch.tensor([0, 2]),
-        chances=torch.tensor(chances),
+        probs=torch.tensor(probs),
     )
     ignored = InstanceData(
         bboxes=torch.tensor([[100.0, 0, 200, 100]]),
@@ -96,7 +96,7 @@ def test_labelled_cells_make_up_for_mined_ones(limit, expected):
 
 
 def test_no_gradient_comes_from_a_mined_box():
-    """Neither in the loss, while its type teaches as any other."""
+    """Neither in the loss, while its type is learned as any other."""
     head = build('mmleuk.RegionShared2FCBBoxHead')
     result = sample(SparseRegionSampler, [0.9, 0.9])
     num_rois = len(result.priors)
@@ -111,9 +111,9 @@ def test_no_gradient_comes_from_a_mined_box():
     assert (scores.grad.abs().sum(dim=1) > 0).all()
 
 
-@pytest.mark.parametrize('chances', [[1.0, 1.0], [1.0, 0.5]])
-def test_other_samplers_give_what_mmdet_gives(chances):
-    results = [sample(RandomSampler, chances)]
+@pytest.mark.parametrize('probs', [[1.0, 1.0], [1.0, 0.5]])
+def test_other_samplers_give_what_mmdet_gives(probs):
+    results = [sample(RandomSampler, probs)]
     own = targets(build('mmleuk.RegionShared2FCBBoxHead'), results)
     theirs = targets(build('Shared2FCBBoxHead'), results)
     for one, other in zip(own, theirs):

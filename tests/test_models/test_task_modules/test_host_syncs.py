@@ -70,7 +70,7 @@ def test_syncs(num_truth, mode):
     )
     settings = {}
     if mode == 'mined':
-        ignored.chances = torch.tensor([0.01, 0.5, 1.0])
+        ignored.probs = torch.tensor([0.01, 0.5, 1.0])
     if mode == 'self-mined':
         settings = dict(
             self_mining=dict(),

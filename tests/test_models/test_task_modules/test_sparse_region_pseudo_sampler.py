@@ -35,13 +35,13 @@ def sample(sampler, ignored, assigner=None):
     return sampled, is_background
 
 
-def ignored_of(chances=None):
+def ignored_of(probs=None):
     ignored = InstanceData(
         bboxes=torch.tensor([[100.0, 0, 200, 100], [140, 40, 150, 50]]),
         labels=torch.tensor([UNANNOTATED, CANDIDATE]),
     )
-    if chances is not None:
-        ignored.chances = torch.tensor(chances)
+    if probs is not None:
+        ignored.probs = torch.tensor(probs)
     return ignored
 
 
@@ -60,7 +60,7 @@ def test_without_mining_nothing_unannotated_is_background():
     assert sampled.pos_gt_labels.tolist() == [3]
 
 
-def test_background_is_drawn_by_its_chance():
+def test_background_is_drawn_by_its_probability():
     torch.manual_seed(0)
     sampler = SparseRegionPseudoSampler(max_presence_probability=0.5)
     draws = torch.stack(
@@ -80,6 +80,6 @@ def test_too_likely_a_cell_is_no_background():
     assert not is_background[IS_RIGHT].any()
 
 
-def test_a_chance_is_a_number_up_to_one():
+def test_a_probability_is_a_number_up_to_one():
     with pytest.raises(ValueError, match='max_presence_probability=2'):
         SparseRegionPseudoSampler(max_presence_probability=2)

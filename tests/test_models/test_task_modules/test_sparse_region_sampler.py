@@ -33,23 +33,23 @@ def grid_priors(size=10, step=10):
     return torch.cat([corners, corners + size], dim=1)
 
 
-def truth_of(boxes, labels, chances=None):
+def truth_of(boxes, labels, probs=None):
     truth = InstanceData(
         bboxes=torch.tensor(boxes).reshape(-1, 4).float(),
         labels=torch.tensor(labels, dtype=torch.int64),
     )
-    if chances is not None:
-        truth.chances = torch.tensor(chances)
+    if probs is not None:
+        truth.probs = torch.tensor(probs)
     return truth
 
 
-def ignored_of(boxes, labels, chances=None):
+def ignored_of(boxes, labels, probs=None):
     ignored = InstanceData(
         bboxes=torch.tensor(boxes).reshape(-1, 4),
         labels=torch.tensor(labels, dtype=torch.int64),
     )
-    if chances is not None:
-        ignored.chances = torch.tensor(chances)
+    if probs is not None:
+        ignored.probs = torch.tensor(probs)
     return ignored
 
 
@@ -109,8 +109,8 @@ def test_a_field_of_which_nothing_is_known_gives_nothing():
     assert len(result.pos_inds) == len(result.neg_inds) == 0
 
 
-def test_chances_are_weights():
-    """A prior becomes background as often as its chance says."""
+def test_probabilities_are_weights():
+    """A prior becomes background as often as its probability says."""
     ignored = ignored_of(
         [RIGHT_HALF, [120.0, 20, 130, 30], [150.0, 50, 160, 60]],
         [UNANNOTATED, CANDIDATE, CANDIDATE],

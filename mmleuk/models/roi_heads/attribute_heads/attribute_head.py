@@ -23,8 +23,8 @@ class BaseAttributeHead(BaseModule, metaclass=ABCMeta):
 
     Args:
         attributes (Sequence[dict]): The schema, see
-            :class:`~mmleuk.structures.AttributeSchema`. It sets the number and
-            the width of the branches.
+            :class:`~mmleuk.structures.AttributeSchema`, by default LLD's. It
+            sets the number and the width of the branches.
         loss_attribute (dict): Config of the loss of one branch, called with
             ``(logits, target, weight=, avg_factor=)``. Its ``get_activation``
             turns logits into probabilities, or a softmax if it has none.
@@ -34,7 +34,8 @@ class BaseAttributeHead(BaseModule, metaclass=ABCMeta):
 
     def __init__(
         self,
-        attributes: Sequence[dict],
+        attributes: Sequence[dict] = LLD_ATTRIBUTES,
+        *,
         loss_attribute: ConfigType,
         loss_weight: float = 1.0,
         init_cfg: OptMultiConfig = None,
@@ -134,7 +135,7 @@ class AttributeHead(BaseAttributeHead):
     input: attributes are meant to explain it.
 
     Args:
-        attributes (Sequence[dict]): The schema. Defaults to LLD's seven.
+        *args: Arguments of :class:`BaseAttributeHead`.
         in_channels (int): Channels of the RoI features.
         num_convs (int): Number of convolutions.
         conv_channels (int): Channels of each.
@@ -144,13 +145,13 @@ class AttributeHead(BaseAttributeHead):
             of the original image, about the side of a common cell. None
             leaves the sides out.
         loss_attribute (dict): Config of the loss of one branch.
-        loss_weight (float): Factor of the mean over the branches.
         init_cfg (dict | list[dict], optional): Initialisation config.
+        **kwargs: Arguments of :class:`BaseAttributeHead`.
     """
 
     def __init__(
         self,
-        attributes: Sequence[dict] = LLD_ATTRIBUTES,
+        *args,
         in_channels: int = 256,
         num_convs: int = 2,
         conv_channels: int = 128,
@@ -160,16 +161,13 @@ class AttributeHead(BaseAttributeHead):
         loss_attribute: ConfigType = dict(
             type='mmdet.CrossEntropyLoss', use_sigmoid=False
         ),
-        loss_weight: float = 1.0,
         init_cfg: OptMultiConfig = dict(
             type='Normal', std=0.01, override=dict(name='fc_attribute')
         ),
+        **kwargs,
     ) -> None:
         super().__init__(
-            attributes=attributes,
-            loss_attribute=loss_attribute,
-            loss_weight=loss_weight,
-            init_cfg=init_cfg,
+            *args, loss_attribute=loss_attribute, init_cfg=init_cfg, **kwargs
         )
         self.box_size_unit = box_size_unit
         self.convs = nn.Sequential(

@@ -2,11 +2,10 @@
 from typing import Sequence, Tuple
 
 from mmcv.cnn import ConvModule
-from mmdet.utils import ConfigType, OptMultiConfig
+from mmdet.utils import ConfigType
 from torch import Tensor, nn
 
 from mmleuk.registry import MODELS
-from mmleuk.structures import LLD_ATTRIBUTES
 
 from .attribute_head import BaseAttributeHead
 
@@ -24,35 +23,28 @@ class AttriDetHead(BaseAttributeHead):
 
     Args:
         in_channels (int): Channels of the RoI features.
-        attributes (Sequence[dict]): The schema. Defaults to LLD's seven.
+        *args: Arguments of :class:`BaseAttributeHead`.
         roi_feat_size (tuple[int, int]): Height and width of the RoI features.
         conv_channels (Sequence[int]): Channels of the blocks, each of which
             halves height and width.
         fc_channels (Sequence[int]): Channels of the hidden layers.
         dropout (float): Share of hidden features dropped in training.
         loss_attribute (dict): Config of the loss of one branch.
-        loss_weight (float): Factor of the mean over the branches.
-        init_cfg (dict | list[dict], optional): Initialisation config.
+        **kwargs: Arguments of :class:`BaseAttributeHead`.
     """
 
     def __init__(
         self,
         in_channels: int,
-        attributes: Sequence[dict] = LLD_ATTRIBUTES,
+        *args,
         roi_feat_size: Tuple[int, int] = (24, 30),
         conv_channels: Sequence[int] = (128, 64, 64),
         fc_channels: Sequence[int] = (512, 128),
         dropout: float = 0.5,
         loss_attribute: ConfigType = dict(type='mmleuk.AsymmetricLoss'),
-        loss_weight: float = 1.0,
-        init_cfg: OptMultiConfig = None,
+        **kwargs,
     ) -> None:
-        super().__init__(
-            attributes=attributes,
-            loss_attribute=loss_attribute,
-            loss_weight=loss_weight,
-            init_cfg=init_cfg,
-        )
+        super().__init__(*args, loss_attribute=loss_attribute, **kwargs)
         height, width = roi_feat_size
         blocks = []
         for channels in conv_channels:

@@ -9,8 +9,9 @@ from mmengine.config import ConfigDict
 from mmleuk.registry import MODELS
 
 
-class RegionBBoxHeadMixin:
-    """Box head that learns boxes less from mined cells than from labelled.
+@MODELS.register_module()
+class RegionShared2FCBBoxHead(Shared2FCBBoxHead):
+    """:class:`Shared2FCBBoxHead` whose box loss counts mined cells less.
 
     The type of a mined cell is calibrated, its box is not: regressing to it
     would copy the teacher's localisation error. A mined cell counts
@@ -67,10 +68,10 @@ class RegionBBoxHeadMixin:
         *_, box_weights = targets
         total = sum(weights.sum() for weights in box_weights)
         for result, weights in zip(sampling_results, box_weights):
-            if hasattr(result, 'pos_chances'):
+            if hasattr(result, 'pos_probs'):
                 # Positives come first.
-                own = weights[: len(result.pos_chances)]
-                is_mined = result.pos_chances < 1
+                own = weights[: len(result.pos_probs)]
+                is_mined = result.pos_probs < 1
                 own *= 1 - is_mined[:, None] * (1 - self.mined_box_weight)
         left = sum(weights.sum() for weights in box_weights)
         # If nothing is left, the factor does not matter.
@@ -80,8 +81,3 @@ class RegionBBoxHeadMixin:
         if not concat:
             return targets
         return tuple(torch.cat(parts) for parts in targets)
-
-
-@MODELS.register_module()
-class RegionShared2FCBBoxHead(RegionBBoxHeadMixin, Shared2FCBBoxHead):
-    """:class:`Shared2FCBBoxHead` with :class:`RegionBBoxHeadMixin`."""

@@ -41,7 +41,7 @@ class RegionMaxIoUAssigner(MaxIoUAssigner):
     - ``is_unannotated``, bool, shape (n, ): priors of the second kind that
       are not of the first;
     - ``presence_probability``, shape (n, ): the probability that such a prior
-      is a cell, by the ``chances`` of the ignored instances (see
+      is a cell, by the ``probs`` of the ignored instances (see
       :mod:`mmleuk.structures.ignored_instances`); 1 without these, and
       meaningless for other priors.
 
@@ -94,7 +94,7 @@ class RegionMaxIoUAssigner(MaxIoUAssigner):
             gt_instances (:obj:`InstanceData`): ``bboxes`` (k, 4) and
                 ``labels`` (k, ).
             gt_instances_ignore (:obj:`InstanceData`, optional): ``bboxes``
-                (m, 4), ``labels`` (m, ) and, with mining, ``chances`` (m, )
+                (m, 4), ``labels`` (m, ) and, with mining, ``probs`` (m, )
                 of ignored cells, un-annotated rectangles and candidates.
             **kwargs: Passed on.
 
@@ -125,8 +125,8 @@ class RegionMaxIoUAssigner(MaxIoUAssigner):
             'is_unannotated', background & unannotated & ~on_cell
         )
         presence = torch.ones_like(priors[:, 0])
-        if 'chances' in gt_instances_ignore:
-            probs = gt_instances_ignore.chances.to(presence)
+        if 'probs' in gt_instances_ignore:
+            probs = gt_instances_ignore.probs.to(presence)
             unseen = (probs * (labels == UNANNOTATED)).amax()
             presence = highest_probability(
                 priors,

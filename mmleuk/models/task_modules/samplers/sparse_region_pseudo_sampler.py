@@ -1,7 +1,6 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 from mmdet.models.task_modules import AssignResult, PseudoSampler
 from mmdet.models.task_modules.samplers import SamplingResult
-from mmengine.structures import InstanceData
 
 from mmleuk.registry import TASK_UTILS
 
@@ -40,29 +39,13 @@ class SparseRegionPseudoSampler(PseudoSampler):
     def sample(
         self,
         assign_result: AssignResult,
-        pred_instances: InstanceData,
-        gt_instances: InstanceData,
         *args,
         **kwargs,
     ) -> SamplingResult:
-        """List positives and negatives of one image.
-
-        Args:
-            assign_result (:obj:`AssignResult`): From
-                :class:`RegionMaxIoUAssigner`.
-            pred_instances (:obj:`InstanceData`): ``priors``, (n, 4).
-            gt_instances (:obj:`InstanceData`): ``bboxes``, (k, 4).
-            *args: Unused.
-            **kwargs: Unused.
-
-        Returns:
-            :obj:`SamplingResult`: All positives and negatives.
-        """
+        """Draw background, then list all positives and negatives."""
         presence = assign_result.get_extra_property('presence_probability')
         if presence is not None:
             draw_background(
                 assign_result, presence, self.max_presence_probability
             )
-        return super().sample(
-            assign_result, pred_instances, gt_instances, *args, **kwargs
-        )
+        return super().sample(assign_result, *args, **kwargs)

@@ -31,7 +31,7 @@ class SparseRegionSampler(RandomSampler):
       weights its loss by that probability, in every head that samples.
       Without mining the presence probability is 1, and nothing un-annotated
       becomes a negative;
-    - **cells**: mined ground truth, whose field ``chances`` is below 1, comes
+    - **cells**: mined ground truth, whose field ``probs`` is below 1, comes
       as positives of the assigner. With ``self_mining`` the sampler finds
       more itself, by the scores that the head gives the proposals now.
 
@@ -48,12 +48,7 @@ class SparseRegionSampler(RandomSampler):
     calls.
 
     Args:
-        num (int): Number of priors to sample of an image.
-        pos_fraction (float): Greatest share of positives.
-        neg_pos_ub (int): Greatest number of negatives to one positive, -1 for
-            any.
-        add_gt_as_proposals (bool): Whether labelled and mined cells join the
-            priors.
+        *args: Arguments of ``RandomSampler``.
         max_presence_probability (float): Greatest presence probability of an
             un-annotated prior that may become background.
         max_unannotated_neg_fraction (float): Greatest share of un-annotated
@@ -74,15 +69,12 @@ class SparseRegionSampler(RandomSampler):
             heads and 'rpn' for others by default.
         log_interval (int): Calls between two reports of the counts into the
             runner's log, 0 for none.
-        **kwargs: Further arguments of ``RandomSampler``.
+        **kwargs: Arguments of ``RandomSampler``.
     """
 
     def __init__(
         self,
-        num: int,
-        pos_fraction: float,
-        neg_pos_ub: int = -1,
-        add_gt_as_proposals: bool = True,
+        *args,
         max_presence_probability: float = 0.2,
         max_unannotated_neg_fraction: float = 0.8,
         balance_classes: bool = False,
@@ -93,13 +85,7 @@ class SparseRegionSampler(RandomSampler):
         log_interval: int = 200,
         **kwargs,
     ) -> None:
-        super().__init__(
-            num=num,
-            pos_fraction=pos_fraction,
-            neg_pos_ub=neg_pos_ub,
-            add_gt_as_proposals=add_gt_as_proposals,
-            **kwargs,
-        )
+        super().__init__(*args, **kwargs)
         for key, value in (
             ('max_presence_probability', max_presence_probability),
             ('max_unannotated_neg_fraction', max_unannotated_neg_fraction),
@@ -144,14 +130,14 @@ class SparseRegionSampler(RandomSampler):
             assign_result (:obj:`AssignResult`): Result of the assigner.
             pred_instances (:obj:`InstanceData`): ``priors`` (n, 4).
             gt_instances (:obj:`InstanceData`): ``bboxes`` (k, 4), ``labels``
-                (k, ) and, with mining, ``chances`` (k, ).
+                (k, ) and, with mining, ``probs`` (k, ).
             **kwargs: ``feats`` (list[Tensor]), the features of the image,
                 which self-mining needs.
 
         Returns:
             :obj:`SamplingResult`: The sampled priors. Self-mined cells stand
             behind the labelled ones in its ground truth. Where the image is
-            annotated in part, ``pos_chances`` (p, ) is the probability that
+            annotated in part, ``pos_probs`` (p, ) is the probability that
             the label of each positive is right, 1 if a person labelled it.
         """
         presence = assign_result.get_extra_property('presence_probability')
@@ -159,10 +145,10 @@ class SparseRegionSampler(RandomSampler):
             return super().sample(
                 assign_result, pred_instances, gt_instances, **kwargs
             )
-        chances = gt_instances.get('chances')
-        if chances is None:
-            chances = presence.new_ones(assign_result.num_gts)
-        if self._is_warm():
+        probs = gt_instances.get('probs')
+        if probs is None:
+            probs = presence.new_ones(assign_result.num_gts)
+        if training_progress() >= self.warmup:
             if self.self_mining is not None and len(presence) > 0:
                 assign_result, gt_instances, presence, mined_scores = (
                     self._mine(
@@ -173,21 +159,17 @@ class SparseRegionSampler(RandomSampler):
                         kwargs['feats'],
                     )
                 )
-                chances = torch.cat([chances, mined_scores])
+                probs = torch.cat([probs, mined_scores])
             draw_background(
                 assign_result, presence, self.max_presence_probability
             )
         result = super().sample(
             assign_result, pred_instances, gt_instances, **kwargs
         )
-        result.pos_chances = chances[result.pos_assigned_gt_inds]
+        result.pos_probs = probs[result.pos_assigned_gt_inds]
         if self.log_interval > 0:
-            self._count(assign_result, result, chances)
+            self._count(assign_result, result, probs)
         return result
-
-    def _is_warm(self) -> bool:
-        """Whether the warm-up is over."""
-        return self.warmup == 0 or training_progress() >= self.warmup
 
     def _mine(
         self,
@@ -199,14 +181,12 @@ class SparseRegionSampler(RandomSampler):
     ) -> Tuple[AssignResult, InstanceData, Tensor, Tensor]:
         """Find cells on un-annotated area by the scores of the box head.
 
-        The number of boxes is fixed, so that the host waits for none of it:
-        boxes that are no cells stay in the list, and no prior gets them.
-
-        Returns:
-            tuple: The assign result; ground truth with the candidates behind
-            it; the presence probability of each prior; and the score of each
-            candidate.
+        Returns the assign result, the ground truth with the candidates behind
+        it, the presence probability of each prior, and the score of each
+        candidate.
         """
+        # The number of boxes is fixed, so that the host need not wait: boxes
+        # that are no cells stay in the list, and no prior gets them.
         cfg = self.self_mining
         priors = get_box_tensor(pred_instances.priors)
         open_priors = assign_result.get_extra_property('is_unannotated')
@@ -332,16 +312,16 @@ class SparseRegionSampler(RandomSampler):
         self,
         assign_result: AssignResult,
         result: SamplingResult,
-        chances: Tensor,
+        probs: Tensor,
     ) -> None:
         """Add up what was sampled, and log it every ``log_interval`` calls."""
-        mined = chances[result.pos_assigned_gt_inds] < 1
+        mined = probs[result.pos_assigned_gt_inds] < 1
         counts = dict(
             positives_labelled=(~mined).sum(),
             positives_mined=mined.sum(),
             ignored=(assign_result.gt_inds == -1).sum(),
-            cells_mined=((chances < 1) & (chances > 0)).sum(),
-            mined_score=torch.where(chances < 1, chances, 0.0).sum(),
+            cells_mined=((probs < 1) & (probs > 0)).sum(),
+            mined_score=torch.where(probs < 1, probs, 0.0).sum(),
         )
         drawn = assign_result.get_extra_property('drawn_background')
         if drawn is not None:
