@@ -1,26 +1,15 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 """Two processes learn and score what one does with the whole batch."""
 
-import socket
-
 import pytest
-import torch
-import torch.multiprocessing as mp
+from run_processes import run_processes
 from two_processes import evaluate, gradients, work
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
 
 
 @pytest.mark.parametrize('num_cells', [(3, 2), (3, 0)])
 def test_the_same_step_and_scores(tmp_path, num_cells):
     """Also where one process has an image without labels."""
-    file = tmp_path / 'result.pth'
-    mp.spawn(work, (free_port(), num_cells, str(file)), nprocs=2)
-    result = torch.load(file, weights_only=False)
+    result, _ = run_processes(work, 2, tmp_path, num_cells)
 
     expected = gradients(num_cells)
     assert result['gradients'].keys() == expected.keys()

@@ -202,21 +202,21 @@ class SLADet(TwoStageDetector):
             )
         ]
         pseudo = [d[d.scores > self.pseudo_score_thr] for d in detections]
-        num_pseudo = sum(map(len, pseudo))
-        losses['num_pseudo'] = zero.detach() + num_pseudo
-        if num_pseudo > 0:
-            pseudo_losses = self._detector_loss(
-                x,
-                rpn_outs,
-                proposals,
-                [
-                    self._make_pseudo_sample(cells, sample)
-                    for cells, sample in zip(pseudo, batch_data_samples)
-                ],
-            )
-            losses['loss_pseudo'] = (
-                zero + self.pseudo_weight * self.parse_losses(pseudo_losses)[0]
-            )
+        losses['num_pseudo'] = zero.detach() + sum(map(len, pseudo))
+        # Also without pseudo-labels: another process may have some, and all
+        # must average the counts of their attribute labels equally often.
+        pseudo_losses = self._detector_loss(
+            x,
+            rpn_outs,
+            proposals,
+            [
+                self._make_pseudo_sample(cells, sample)
+                for cells, sample in zip(pseudo, batch_data_samples)
+            ],
+        )
+        losses['loss_pseudo'] = (
+            zero + self.pseudo_weight * self.parse_losses(pseudo_losses)[0]
+        )
         if progress < self.similarity_end:
             unsure = [d[d.scores <= self.pseudo_score_thr] for d in detections]
             losses['loss_similarity'] = zero + self._similarity_loss(

@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-from typing import Dict, Iterator, Optional, Tuple
+from typing import Dict, Iterator, Optional, Set, Tuple
 
 from mmengine.dist import all_gather_object
 from mmengine.model import BaseModule
@@ -16,6 +16,8 @@ class DetectionBank(BaseModule):
     def __init__(self) -> None:
         super().__init__()
         self._entries: Dict[str, InstanceData] = {}
+        # Paths whose entries the other processes do not have yet.
+        self._new_paths: Set[str] = set()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -27,6 +29,7 @@ class DetectionBank(BaseModule):
     def put(self, img_path: str, detections: InstanceData) -> None:
         """Store the detections of an image in place of earlier ones."""
         self._entries[img_path] = detections.cpu()
+        self._new_paths.add(img_path)
 
     def items(self) -> Iterator[Tuple[str, InstanceData]]:
         """Yield paths and detections in the order of the paths."""
@@ -36,11 +39,19 @@ class DetectionBank(BaseModule):
     def clear(self) -> None:
         """Remove all entries."""
         self._entries.clear()
+        self._new_paths.clear()
 
     def gather(self) -> None:
-        """Give every process of a distributed run the entries of all."""
-        for entries in all_gather_object(self._entries):
+        """Give every process of a distributed run the new entries of all.
+
+        New is what was put since the last call. Every process has the older
+        entries already, and its copies must not replace newer ones. Of an
+        image that several processes have seen, all keep the same entry.
+        """
+        new_entries = {path: self._entries[path] for path in self._new_paths}
+        for entries in all_gather_object(new_entries):
             self._entries.update(entries)
+        self._new_paths.clear()
 
     def get_extra_state(self) -> Dict[str, dict]:
         """Entries as plain tensors, fields and metainfo by path."""
@@ -60,3 +71,4 @@ class DetectionBank(BaseModule):
             )
             for img_path, entry in state.items()
         }
+        self._new_paths.clear()

@@ -254,3 +254,22 @@ class CascadeAttributeRoIHead(AttributeRoIHeadMixin, CascadeRoIHead):
 
     The branches learn from the RoIs of the last stage that had any.
     """
+
+    def loss(
+        self,
+        x: Tuple[Tensor],
+        rpn_results_list: InstanceList,
+        batch_data_samples: SampleList,
+    ) -> Dict[str, Tensor]:
+        """Compute the losses of all stages and of the attributes.
+
+        Where the batch has no RoI to learn from, MMDetection leaves out the
+        later stages. Here their losses are zeros that reach all of their
+        parameters, as DDP requires.
+        """
+        losses = super().loss(x, rpn_results_list, batch_data_samples)
+        for stage in range(self.current_stage + 1, self.num_stages):
+            results = self._bbox_forward(stage, x, x[0].new_zeros(0, 5))
+            losses[f's{stage}.loss_cls'] = results['cls_score'].sum()
+            losses[f's{stage}.loss_bbox'] = results['bbox_pred'].sum()
+        return losses

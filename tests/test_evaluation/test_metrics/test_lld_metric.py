@@ -6,8 +6,6 @@ import math
 import numpy as np
 import pytest
 import torch
-import torch.distributed as torch_dist
-import torch.multiprocessing as mp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmdet.evaluation import CocoMetric
@@ -15,6 +13,7 @@ from mmdet.registry import METRICS
 from mmdet.structures import DetDataSample
 from mmengine.logging import MMLogger
 from mmengine.structures import InstanceData
+from run_processes import run_processes
 
 from mmleuk.evaluation import LLDMetric
 from mmleuk.structures import AttributeSchema
@@ -500,12 +499,6 @@ def test_arguments_out_of_range_are_named(argument, value):
 
 def evaluate_share(rank, seed, folder):
     """Score every second image, as a process of a distributed run does."""
-    torch_dist.init_process_group(
-        'gloo',
-        init_method=f'file://{folder}/rendezvous',
-        rank=rank,
-        world_size=2,
-    )
     samples = random_samples(seed, count=5)
     # The last process repeats an image to fill its share, as MMEngine's
     # sampler does.
@@ -514,16 +507,12 @@ def evaluate_share(rank, seed, folder):
     metric.dataset_meta = META
     for sample in share:
         metric.process({}, [sample.to_dict()])
-    metrics = metric.evaluate(len(samples))
-    with open(f'{folder}/{rank}.json', 'w') as file:
-        json.dump(metrics, file)
-    torch_dist.destroy_process_group()
+    return metric.evaluate(len(samples))
 
 
 def test_two_processes_get_what_one_gets(tmp_path):
-    mp.spawn(evaluate_share, (7, str(tmp_path)), nprocs=2)
+    ranks = run_processes(evaluate_share, 2, tmp_path, 7, str(tmp_path))
     expected = evaluate(random_samples(7, count=5))
     assert expected['lld/bbox_mAP'] > 0
-    for rank in range(2):
-        path = tmp_path / f'{rank}.json'
-        assert_same(json.loads(path.read_text()), expected)
+    for metrics in ranks:
+        assert_same(metrics, expected)
