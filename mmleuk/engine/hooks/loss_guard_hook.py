@@ -5,6 +5,7 @@ from typing import Any, Deque, List, Optional
 
 import torch
 from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 
 from mmleuk.registry import HOOKS
@@ -22,6 +23,12 @@ class LossGuardHook(Hook):
     training. With another optimizer wrapper the weights are invalid already,
     and the first batch stops the training.
 
+    The gradient scaler of mixed precision also skips a step when its scale is
+    too large for float16, and lowers the scale. While the losses are finite
+    and the lowered scale is 1 or more, such a step is logged, but not
+    counted. A constant ``loss_scale`` is never lowered: each skipped step is
+    counted.
+
     Args:
         max_skipped (int): Batches that may be skipped in the whole training.
     """
@@ -36,15 +43,33 @@ class LossGuardHook(Hook):
             )
         self.max_skipped = max_skipped
         self.num_skipped = 0
-        self._skipped_steps = 0
+        self._has_stepped = False
+        self._scale = 0.0
         self._names: Deque[List[str]] = deque(maxlen=1)
+        self._is_bad: Deque[bool] = deque(maxlen=1)
 
     def before_train(self, runner: Runner) -> None:
-        """Prepare for accumulated gradients."""
+        """Prepare for accumulated gradients, and watch the optimizer."""
         wrapper = runner.optim_wrapper
         count = getattr(wrapper, '_accumulative_counts', 1)
         self._names = deque(maxlen=count)
-        self._skipped_steps = _skipped(wrapper)
+        self._is_bad = deque(maxlen=count)
+        if _can_skip(wrapper):
+            wrapper.optimizer.register_step_post_hook(self._note_step)
+            self._scale = _scale(wrapper)
+
+    def _note_step(self, *args) -> None:
+        """Note that the optimizer has done a step."""
+        self._has_stepped = True
+
+    def _was_skipped(self, wrapper: OptimWrapper) -> bool:
+        """Whether the step of this iteration was due and skipped."""
+        has_stepped, self._has_stepped = self._has_stepped, False
+        # A fused optimizer is called even if the scaler finds NaN or inf.
+        before, self._scale = self._scale, _scale(wrapper)
+        return wrapper.should_update() and (
+            not has_stepped or self._scale < before
+        )
 
     def after_train_iter(
         self,
@@ -56,13 +81,19 @@ class LossGuardHook(Hook):
         """Check the losses and the optimizer step."""
         self._names.append(image_names(data_batch))
         bad = _not_finite(outputs or {})
+        self._is_bad.append(bool(bad))
         wrapper = runner.optim_wrapper
-        can_skip = hasattr(wrapper, 'num_skipped')
-        before, self._skipped_steps = self._skipped_steps, _skipped(wrapper)
-        was_skipped = self._skipped_steps > before
+        can_skip = _can_skip(wrapper)
+        was_skipped = can_skip and self._was_skipped(wrapper)
         # With accumulated gradients the step is yet to come.
         is_early = can_skip and not was_skipped and self._names.maxlen > 1
         if is_early or not (bad or was_skipped):
+            return
+        if self._scale >= 1 and was_skipped and not any(self._is_bad):
+            runner.logger.info(
+                f'Iteration {runner.iter}: the step is skipped, and the scale '
+                f'of the loss lowered to {self._scale:g}.'
+            )
             return
         self.num_skipped += 1
         names = ', '.join(name for batch in self._names for name in batch)
@@ -71,7 +102,7 @@ class LossGuardHook(Hook):
             f'Iteration {runner.iter}: {what} is not finite. Images of the '
             f'batch: {names}.'
         )
-        if not can_skip and not hasattr(wrapper, 'loss_scaler'):
+        if not can_skip:
             raise FloatingPointError(
                 f'{message} The weights are invalid: resume from the last '
                 "checkpoint, with optim_wrapper.type='mmleuk."
@@ -108,9 +139,19 @@ def image_names(data_batch: Any) -> List[str]:
     return list(dict.fromkeys(name for part in parts for name in part))
 
 
-def _skipped(wrapper: Any) -> int:
-    """Number of steps that an optimizer wrapper has skipped."""
-    return getattr(wrapper, 'num_skipped', 0)
+def _can_skip(wrapper: Any) -> bool:
+    """Whether an optimizer wrapper skips steps that are not finite."""
+    scaler = getattr(wrapper, 'loss_scaler', None)
+    return hasattr(wrapper, 'num_skipped') or (
+        scaler is not None and scaler.is_enabled()
+    )
+
+
+def _scale(wrapper: OptimWrapper) -> float:
+    """Scale of the loss if a scaler changes it, or else 0."""
+    scaler = getattr(wrapper, 'loss_scaler', None)
+    is_constant = getattr(wrapper, '_scale_update_param', None) is not None
+    return 0.0 if scaler is None or is_constant else scaler.get_scale()
 
 
 def _not_finite(outputs: dict) -> List[str]:

@@ -30,10 +30,13 @@ class FiniteOptimWrapper(OptimWrapper):
         self._norm: Optional[float] = None
 
     def _clip_grad(self) -> None:
-        """Clip gradients, and keep the norm that the parent logs."""
+        """Clip gradients, and keep their norm before."""
+        is_by_norm = self.clip_func is torch.nn.utils.clip_grad_norm_
+        if not is_by_norm:
+            # Clipping by value gives no norm, and makes inf finite.
+            self._norm = self._gradient_norm()
         super()._clip_grad()
-        # Clipping by value gives no norm.
-        if self.clip_func is torch.nn.utils.clip_grad_norm_:
+        if is_by_norm:
             logged = self.message_hub.get_scalar(f'train/{self.grad_name}')
             self._norm = logged.current()
 

@@ -6,6 +6,9 @@ import copy
 import pytest
 import torch
 from mmengine.model import BaseModel
+from mmengine.optim import OptimWrapper
+from mmengine.optim.optimizer import AmpOptimWrapper
+from mmengine.registry import OPTIM_WRAPPERS
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 from torch.utils.data import Dataset
@@ -31,6 +34,18 @@ class Numbers(Dataset):
         return dict(inputs=value, data_samples=sample)
 
 
+class OverflowingGradient(torch.autograd.Function):
+    """The identity, with a gradient of the range of float16."""
+
+    @staticmethod
+    def forward(ctx, value):
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient.where(gradient.abs() <= 65504, torch.inf)
+
+
 class Product(BaseModel):
     def __init__(self):
         super().__init__()
@@ -39,10 +54,26 @@ class Product(BaseModel):
 
     def forward(self, inputs, data_samples=None, mode='tensor'):
         self.seen.append(float(self.weight.detach()))
-        return dict(loss=(self.weight * torch.stack(inputs)).sum())
+        weight = OverflowingGradient.apply(self.weight)
+        return dict(loss=(weight * torch.stack(inputs)).sum())
 
 
-def train(tmp_path, values, wrapper, max_skipped=0, batch_size=1):
+@OPTIM_WRAPPERS.register_module()
+class CPUScalerOptimWrapper(AmpOptimWrapper):
+    """MMEngine's wrapper on a CPU, which it refuses, in single precision."""
+
+    def __init__(self, init_scale=65536.0, constant=None, **kwargs):
+        OptimWrapper.__init__(self, **kwargs)
+        self.loss_scaler = torch.amp.GradScaler('cpu', init_scale=init_scale)
+        self._scale_update_param = constant
+
+    optim_context = OptimWrapper.optim_context
+
+
+SCALER = dict(type='CPUScalerOptimWrapper')
+
+
+def train(tmp_path, values, wrapper, max_skipped=0, batch_size=1, **optimizer):
     model = Product()
     runner = Runner(
         model,
@@ -56,7 +87,8 @@ def train(tmp_path, values, wrapper, max_skipped=0, batch_size=1):
         ),
         train_cfg=dict(by_epoch=True, max_epochs=1),
         optim_wrapper=dict(
-            copy.deepcopy(wrapper), optimizer=dict(type='SGD', lr=0.5)
+            copy.deepcopy(wrapper),
+            optimizer=dict(type='SGD', lr=0.5, **optimizer),
         ),
         custom_hooks=[
             dict(type='mmleuk.LossGuardHook', max_skipped=max_skipped)
@@ -114,6 +146,61 @@ def test_gradients_that_add_up_name_all_their_images(tmp_path):
         train(tmp_path, [0.1, 0.1, float('nan'), 0.1], wrapper)
     assert 'Images of the batch: 2.png, 3.png.' in str(error.value)
     assert 'the gradient is not finite' in str(error.value)
+
+
+@pytest.mark.parametrize('count', [1, 2])
+@pytest.mark.parametrize('fused', [False, True])
+def test_a_scaler_may_look_for_its_scale(tmp_path, count, fused):
+    """Two steps are skipped before the scale is small enough."""
+    wrapper = dict(SCALER, accumulative_counts=count)
+    values = [3.0 * count] * 5 * count
+    model = train(tmp_path, values, wrapper, fused=fused)
+    assert model.log.count('the step is skipped, and the scale') == 2
+    assert 'lowered to 16384' in model.log
+    assert float(model.weight) == pytest.approx(1 - 3 * 0.5 * 3 * count)
+
+
+@pytest.mark.parametrize('count', [1, 2])
+@pytest.mark.parametrize('clip', [{}, CLIP])
+def test_a_scaler_that_skips_every_step_ends_it(tmp_path, count, clip):
+    """The losses are finite, the gradients never, whatever the scale."""
+    wrapper = dict(SCALER, accumulative_counts=count, **clip)
+    with pytest.raises(FloatingPointError) as error:
+        train(tmp_path, [1e9] * 100, wrapper, max_skipped=1)
+    message = str(error.value)
+    # From 65536 to 1 in 16 steps, and then two more.
+    assert f'Iteration {18 * count - 1}: the gradient' in message
+    assert '2 batches were skipped, expected at most 1' in message
+    assert f'{18 * count - 1}.png.' in message
+
+
+def test_each_skipped_step_counts_at_a_constant_scale(tmp_path):
+    wrapper = dict(SCALER, init_scale=512.0, constant=512.0)
+    with pytest.raises(FloatingPointError, match='Iteration 1: the gradient'):
+        train(tmp_path, [0.1, 1e9, 0.1], wrapper)
+
+
+@pytest.mark.parametrize('count', [1, 2])
+def test_a_bad_loss_counts_at_any_scale(tmp_path, count):
+    """Once, also where the step comes after another batch."""
+    nan = float('nan')
+    wrapper = dict(SCALER, accumulative_counts=count)
+    values = [0.1, 0.1, nan, 0.1, nan, 0.1]
+    with pytest.raises(FloatingPointError) as error:
+        train(tmp_path, values, wrapper, max_skipped=1)
+    assert f'Iteration {3 + count}: ' in str(error.value)
+    assert '4.png' in str(error.value)
+    assert '2 batches were skipped' in str(error.value)
+
+
+def test_a_scaler_that_is_off_skips_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.amp.GradScaler, 'is_enabled', lambda self: False)
+    monkeypatch.setattr(
+        CPUScalerOptimWrapper, 'backward', OptimWrapper.backward
+    )
+    monkeypatch.setattr(CPUScalerOptimWrapper, 'step', OptimWrapper.step)
+    with pytest.raises(FloatingPointError, match='The weights are invalid'):
+        train(tmp_path, [0.1, float('nan')], SCALER, max_skipped=9)
 
 
 def test_a_good_training_is_that_of_the_plain_wrapper(tmp_path):
