@@ -49,7 +49,7 @@ def write_json(tmp_path, lld_files):
                         image_id,
                         bbox,
                         category_id,
-                        CODES,
+                        CODES if category_id else (4,) * 7,
                         **(extra[0] if extra else {}),
                     )
                 )
@@ -108,7 +108,7 @@ def test_data_info(write_json):
                 bbox=[0, 0, 9, 9],
                 bbox_label=0,
                 ignore_flag=1,
-                attributes=CODES,
+                attributes=(-1,) * 7,
             ),
         ],
         annotated_regions=None,
