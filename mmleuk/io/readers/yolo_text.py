@@ -129,10 +129,8 @@ class YoloTextReader(BaseReader):
             for layout in (full, short)
         }
         names = self.schema.names
-        is_shifted = (
-            len(names) == len(short) and OPTIONAL_ATTRIBUTE not in names
-        )
-        self._refused = full if columns is None and is_shifted else None
+        is_short = len(names) == len(short) and OPTIONAL_ATTRIBUTE not in names
+        self._refused = full if columns is None and is_short else None
 
     def _read(self, source: str) -> List[FieldRecord]:
         """Read one folder of label files."""
