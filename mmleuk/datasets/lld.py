@@ -21,11 +21,16 @@ from mmleuk.io.errors import AnnotationError
 from mmleuk.io.faults import NOTHING_LEFT, UNLISTED_CLASS
 from mmleuk.io.image_folder import ImageFolder
 from mmleuk.io.issue_log import IssueLog
-from mmleuk.io.readers import READERS, SparseTextReader, detect_format
+from mmleuk.io.readers import (
+    READERS,
+    SparseTextReader,
+    YoloTextReader,
+    detect_format,
+)
 from mmleuk.registry import DATASETS
 from mmleuk.structures import AttributeSchema
 from mmleuk.structures.class_map import ClassMap, LabelMap
-from mmleuk.structures.metainfo import LLD_METAINFO, make_palette
+from mmleuk.structures.metainfo import LLD_METAINFO, make_palette, make_schema
 from mmleuk.structures.record import FieldRecord
 
 from .naming import (
@@ -96,6 +101,9 @@ class LLDDataset(BaseDetDataset):
         ann_file (str): JSON file or folder of text labels.
         metainfo (dict, optional): Overrides of ``METAINFO``. The classes that
             annotations name are matched to ``metainfo['classes']`` by name.
+            ``classes_without_attributes`` are names of classes in the
+            annotations. ``text_columns`` names the attribute columns of text
+            labels if they are not LLD's.
         data_root (str): Root of ``ann_file``, ``data_prefix`` and the folders
             of the subsets.
         data_prefix (dict): Folder of the images under ``img``.
@@ -178,7 +186,7 @@ class LLDDataset(BaseDetDataset):
     @property
     def schema(self) -> AttributeSchema:
         """AttributeSchema: The attributes of every cell."""
-        return AttributeSchema(self._metainfo['attributes'])
+        return make_schema(self._metainfo)
 
     @staticmethod
     def _check_patients(
@@ -206,12 +214,13 @@ class LLDDataset(BaseDetDataset):
         metainfo = dict(metainfo or {})
         if self.class_map:
             metainfo.setdefault('classes', self.class_map.classes())
-        if 'classes' in metainfo:
-            if isinstance(metainfo['classes'], str):
+        for key in ('classes', 'classes_without_attributes', 'text_columns'):
+            if isinstance(metainfo.get(key), str):
                 raise TypeError(
-                    f'metainfo has the classes {metainfo["classes"]!r}, '
-                    'expected a tuple of names'
+                    f'metainfo has the {key} {metainfo[key]!r}, expected a '
+                    'tuple of names'
                 )
+        if 'classes' in metainfo:
             metainfo['classes'] = tuple(metainfo['classes'])
             metainfo.setdefault('palette', make_palette(metainfo['classes']))
         return metainfo
@@ -290,6 +299,8 @@ class LLDDataset(BaseDetDataset):
             ann_format = detect_format(part.ann_file, self.backend_args)
         reader_class = READERS[ann_format]
         options = {}
+        if issubclass(reader_class, YoloTextReader):
+            options['columns'] = self._metainfo.get('text_columns')
         if issubclass(reader_class, SparseTextReader):
             options['region_order'] = self.region_order
         reader = reader_class(

@@ -18,7 +18,7 @@ from mmleuk.structures import (
     in_unknown_area,
     one_box_per_cell,
 )
-from mmleuk.structures.record import CellRecord, FieldRecord
+from mmleuk.structures.record import CellRecord, FieldRecord, normalise_name
 
 
 def choose_pseudo_cells(
@@ -138,7 +138,7 @@ def label_fields(
             for instance in field['instances']
         ]
         cells += _pseudo_cells(
-            field, found, classes, trained, score_thr, iou_thr
+            field, found, classes, schema, trained, score_thr, iou_thr
         )
         records.append(
             FieldRecord(
@@ -156,6 +156,7 @@ def _pseudo_cells(
     field: Mapping[str, Any],
     found: Mapping[str, Any],
     classes: Sequence[str],
+    schema: AttributeSchema,
     trained: np.ndarray,
     score_thr: float,
     iou_thr: float,
@@ -179,12 +180,15 @@ def _pseudo_cells(
     chosen = choose_pseudo_cells(
         field, bboxes, scores.masked_fill(~large, -1), score_thr, iou_thr
     )
-    return [
-        CellRecord(
-            tuple(bboxes[index].tolist()),
-            classes[int(found['labels'][index])],
-            tuple(codes[index].tolist()),
-            extra=dict(score=float(scores[index])),
+    cells = []
+    for index in chosen.tolist():
+        name = classes[int(found['labels'][index])]
+        cells.append(
+            CellRecord(
+                tuple(bboxes[index].tolist()),
+                name,
+                schema.clean(codes[index].tolist(), normalise_name(name)),
+                extra=dict(score=float(scores[index])),
+            )
         )
-        for index in chosen.tolist()
-    ]
+    return cells

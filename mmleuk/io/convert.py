@@ -54,6 +54,7 @@ class ReadSettings:
         region_label (str): See :class:`BoxReader`.
         unmarked (str): See :class:`BoxReader`.
         region_order (str): See :class:`SparseTextReader`.
+        columns (Sequence[str], optional): See :class:`YoloTextReader`.
         names_file (str, optional): See :func:`find_class_names`.
         voc_origin (int): See :class:`VocReader`.
         image_key (str): See :class:`LabelStudioReader`.
@@ -68,6 +69,7 @@ class ReadSettings:
     region_label: str = REGION_LABEL
     unmarked: str = 'auto'
     region_order: str = 'auto'
+    columns: Optional[Sequence[str]] = None
     names_file: Optional[str] = None
     voc_origin: int = 0
     image_key: str = 'image'
@@ -81,8 +83,8 @@ SOURCE_FORMATS: Dict[str, Tuple[Type[BaseReader], Tuple[str, ...]]] = {
     'json': (JsonReader, ()),
     'nested_json': (JsonReader, ()),
     'sparse_json': (SparseJsonReader, ()),
-    'text': (YoloTextReader, ()),
-    'sparse_text': (SparseTextReader, ('region_order',)),
+    'text': (YoloTextReader, ('columns',)),
+    'sparse_text': (SparseTextReader, ('columns', 'region_order')),
     'coco': (CocoReader, ('attribute_map',)),
     'voc': (VocReader, (*BOX_SETTINGS, 'voc_origin')),
     'yolo': (YoloReader, ()),

@@ -26,7 +26,7 @@ class Outcome(str, Enum):
 # What each outcome means, in words.
 OUTCOMES = {
     Outcome.REPAIRED: 'corrected, or kept as the text says; nothing is lost',
-    Outcome.MASKED: 'that one attribute of that cell counts as missing',
+    Outcome.MASKED: 'the attribute counts as missing in that cell',
     Outcome.IGNORED: 'the cell stays as neither a positive nor a negative',
     Outcome.DROPPED: 'that record is left out, all others stay',
     Outcome.REFUSED: 'an error says what was found, where, and how to fix it',
@@ -155,7 +155,13 @@ ANNOTATION_OF_DROPPED = _dropped(
 # Attributes.
 STRANGE_CODE = _masked(
     'attribute codes outside the schema masked',
-    'a whole number that names no value of the attribute, other than 4',
+    'a whole number that names no value of the attribute, other than that '
+    'of the format for a missing one (4 in JSON, 2 or 4 in text)',
+)
+UNEXPECTED_CODES = _masked(
+    'cells of a class without attributes that state some masked',
+    'a "none" with other codes than that of the format for missing ones',
+    fix='Correct the class or the codes',
 )
 MALFORMED_CODE = _masked(
     'attribute codes that are no whole numbers masked',
@@ -196,6 +202,19 @@ UNREADABLE_LABELS = _limited(
     'a label file that is not UTF-8',
     'label files',
     fix='Save the file as UTF-8',
+)
+ATTRIBUTE_COLUMNS = _refused(
+    'text labels of seven attributes under a schema of six',
+    'rows with all seven attribute columns, while the schema has six '
+    'attributes and no Cell Size: its first column can be taken for chromatin',
+    fix='Add cell_size to metainfo["attributes"], in the order of the '
+    'columns. To leave it out, name the columns of the files: '
+    'metainfo["text_columns"]',
+)
+MAC_FILES = _repaired(
+    'files of macOS (._*) among labels and images left out',
+    'a ._a.txt or ._a.png, which holds no label and no image',
+    fix='Delete them, or leave them: they do no harm',
 )
 IMAGE_WITHOUT_LABELS = _repaired(
     'images without a label file taken as not annotated',

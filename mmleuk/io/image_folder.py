@@ -17,7 +17,8 @@ from .faults import (
     Outcome,
 )
 from .image_header import ImageHeader, read_header
-from .source_files import find_name_fault, split_name
+from .issue_log import IssueLog
+from .source_files import find_name_fault, leave_out_mac_files, split_name
 
 Size = Tuple[int, int]
 
@@ -67,8 +68,13 @@ class ImageFolder:
         """Make the path of an image from its name in the folder."""
         return self._backend.join_path(self.path, file_name)
 
-    def group_by_stem(self) -> Dict[str, List[str]]:
+    def group_by_stem(
+        self, issues: Optional[IssueLog] = None
+    ) -> Dict[str, List[str]]:
         """Group the images by their names without suffix, sorted.
+
+        Args:
+            issues (IssueLog, optional): Where files of macOS are counted.
 
         Raises:
             FileNotFoundError: If the folder is not there.
@@ -79,10 +85,11 @@ class ImageFolder:
                 '`data_root` and `data_prefix` to where the images are.'
             )
         groups: Dict[str, List[str]] = {}
-        for name in sorted(
-            fileio.list_dir_or_file(
-                self.path, list_dir=False, backend_args=self.backend_args
-            )
+        names = fileio.list_dir_or_file(
+            self.path, list_dir=False, backend_args=self.backend_args
+        )
+        for name in leave_out_mac_files(
+            names, self.path, IMAGE_SUFFIXES, issues
         ):
             stem, suffix = osp.splitext(name)
             if suffix.lower() in IMAGE_SUFFIXES:
@@ -270,7 +277,7 @@ class ExportImages(ImageFolder):
         if self._stems is None:
             self._stems = {}
             for folder, _, names in os.walk(self.path):
-                for name in names:
+                for name in leave_out_mac_files(names, folder, ()):
                     path = osp.relpath(osp.join(folder, name), self.path)
                     stem, suffix = osp.splitext(path.replace(os.sep, '/'))
                     if suffix.lower() in IMAGE_SUFFIXES:

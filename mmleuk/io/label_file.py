@@ -162,14 +162,15 @@ class LabelFile:
                 self.others.append(annotation)
                 continue
             codes = ()
+            category = self._categories.get(category_id, UNKNOWN)
             if self._codes:
                 codes = self._codes.schema.clean(
-                    self._codes.read(annotation, 'labels', record)
+                    self._codes.read(annotation, 'labels', record), category
                 )
             cells[name].append(
                 CellRecord(
                     bbox,
-                    self._categories.get(category_id, UNKNOWN),
+                    category,
                     codes,
                     bool(
                         annotation.get('iscrowd') or annotation.get('ignore')

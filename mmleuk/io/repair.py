@@ -26,10 +26,12 @@ from .faults import (
     REPEATED_CLASS,
     REPEATED_REGION,
     STRANGE_CODE,
+    UNEXPECTED_CODES,
 )
 from .issue_log import IssueLog
 
-# LLD's code for "not applicable". It is stated on purpose, so it is no fault.
+# LLD's code for "not applicable" in JSON. It is stated on purpose, so it is no
+# fault.
 NOT_APPLICABLE = 4
 
 # Text labels round coordinates to six decimals: a box that leaves the image
@@ -93,12 +95,15 @@ def parse_code(value: object) -> Optional[int]:
 # Few combinations occur.
 @lru_cache(maxsize=4096)
 def _clean_codes(
-    schema: AttributeSchema, raw: Tuple[Optional[int], ...]
+    schema: AttributeSchema,
+    raw: Tuple[Optional[int], ...],
+    is_bare: bool,
+    missing_codes: Tuple[int, ...],
 ) -> Tuple[Tuple[int, ...], int]:
-    """Mask codes that name no value, and count all of them but 4 and -1."""
-    codes = schema.clean(raw)
+    """Mask codes, and count those that do not mean "missing"."""
+    codes = (MISSING,) * len(raw) if is_bare else schema.clean(raw)
     strange = sum(
-        stated not in (None, MISSING, NOT_APPLICABLE) and code == MISSING
+        stated not in (None, MISSING, *missing_codes) and code == MISSING
         for stated, code in zip(raw, codes)
     )
     return codes, strange
@@ -109,6 +114,7 @@ def _merge_duplicates(
     schema: AttributeSchema,
     source: str,
     issues: IssueLog,
+    missing_codes: Tuple[int, ...],
 ) -> List[CellRecord]:
     """Make one record of each exact box.
 
@@ -124,10 +130,17 @@ def _merge_duplicates(
     for bbox, group in groups.items():
         rows = []
         for cell in group:
-            codes, strange = _clean_codes(schema, cell.codes)
+            # Not the class: schemas that differ in it alone are equal.
+            is_bare = cell.category in schema.classes_without_attributes
+            codes, strange = _clean_codes(
+                schema, cell.codes, is_bare, missing_codes
+            )
             if strange:
                 where = f'{source}, {cell.where}'
-                issues.add(STRANGE_CODE, where, strange)
+                if is_bare:
+                    issues.add(UNEXPECTED_CODES, where)
+                else:
+                    issues.add(STRANGE_CODE, where, strange)
             rows.append(codes)
         cell, ignored = group[0], group[0].ignored
         codes = rows[0]
@@ -142,6 +155,7 @@ def _merge_duplicates(
                 values.pop() if len(values) == 1 else MISSING
                 for values in stated
             )
+            codes = schema.clean(codes, cell.category)
             if len({(cell.category, cell.ignored) for cell in group}) > 1:
                 issues.add(REPEATED_CLASS, where)
                 ignored = True
@@ -243,6 +257,7 @@ def repair_field(
     issues: IssueLog,
     regions: Optional[Sequence[Box]] = None,
     image_id: Union[int, str, None] = None,
+    missing_codes: Tuple[int, ...] = (NOT_APPLICABLE,),
 ) -> FieldRecord:
     """Make the record of one field, repairing known faults.
 
@@ -256,6 +271,8 @@ def repair_field(
         regions (Sequence[tuple[float]], optional): Annotated rectangles
             (x1, y1, x2, y2) in pixels; None for the whole image.
         image_id (int | str, optional): Id of the image in the file.
+        missing_codes (tuple[int]): What the format states for an attribute
+            that is missing: no fault, unless the attribute has such a value.
 
     Returns:
         FieldRecord: Boxes inside the image, each only once, codes of the
@@ -284,7 +301,9 @@ def repair_field(
         file_name=file_name,
         width=width,
         height=height,
-        cells=tuple(_merge_duplicates(kept, schema, source, issues)),
+        cells=tuple(
+            _merge_duplicates(kept, schema, source, issues, missing_codes)
+        ),
         annotated_regions=regions,
         image_id=image_id,
     )

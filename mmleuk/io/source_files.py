@@ -5,10 +5,11 @@ import json
 import math
 import os
 import os.path as osp
-from typing import Any, List, Optional
+from typing import Any, Iterable, List, Optional, Tuple
 
 from .errors import AnnotationError
-from .faults import NO_JSON
+from .faults import MAC_FILES, NO_JSON
+from .issue_log import IssueLog
 
 # Twenty times what the whole of LLD takes in the wordiest format.
 MAX_BYTES = 100 * 2**20
@@ -91,6 +92,37 @@ def parse_number(value: object, place: str, what: str) -> float:
             'Correct it',
         )
     return number
+
+
+def leave_out_mac_files(
+    names: Iterable[str],
+    folder: str,
+    suffixes: Tuple[str, ...],
+    issues: Optional[IssueLog] = None,
+) -> List[str]:
+    """Leave out the files ``._*`` that macOS puts beside others.
+
+    Args:
+        names (Iterable[str]): File names that a file backend lists. That of
+            the local disk leaves hidden files out itself.
+        folder (str): Their folder.
+        suffixes (tuple[str]): Suffixes in lower case of what is counted.
+        issues (IssueLog, optional): Where they are counted.
+
+    Returns:
+        list[str]: The other names, sorted.
+    """
+    names = sorted(names)
+    if issues is not None:
+        listed = os.listdir(folder) if osp.isdir(folder) else names
+        found = [
+            name
+            for name in listed
+            if name.startswith('._') and name.lower().endswith(suffixes)
+        ]
+        if found:
+            issues.add(MAC_FILES, f'{folder}: {min(found)}', len(found))
+    return [name for name in names if not name.startswith('._')]
 
 
 def split_name(name: str) -> List[str]:

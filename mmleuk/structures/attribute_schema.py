@@ -9,6 +9,9 @@ import numpy as np
 # code outside the schema) to this number.
 MISSING = -1
 
+# The classes whose cells carry no attributes, unless a data set names others.
+CLASSES_WITHOUT_ATTRIBUTES = ('none',)
+
 
 @dataclass(frozen=True)
 class Attribute:
@@ -52,12 +55,19 @@ class AttributeSchema:
     Args:
         attributes (Sequence[dict | Attribute]): The attributes in the order
             of the columns of every code array.
+        classes_without_attributes (Sequence[str]): Normalised names of the
+            classes whose cells carry no attributes, whatever their codes say.
 
     Raises:
         ValueError: If a name occurs twice or there is no attribute.
     """
 
-    def __init__(self, attributes: Sequence) -> None:
+    def __init__(
+        self,
+        attributes: Sequence,
+        classes_without_attributes: Sequence[str] = CLASSES_WITHOUT_ATTRIBUTES,
+    ) -> None:
+        self.classes_without_attributes = frozenset(classes_without_attributes)
         self.attributes = tuple(
             item if isinstance(item, Attribute) else Attribute(**item)
             for item in attributes
@@ -118,13 +128,17 @@ class AttributeSchema:
             for attribute in self
         ]
 
-    def clean(self, codes: Iterable[Optional[int]]) -> Tuple[int, ...]:
+    def clean(
+        self, codes: Iterable[Optional[int]], category: str = ''
+    ) -> Tuple[int, ...]:
         """Mask every code that names no value of its attribute.
 
         Args:
             codes (Iterable[int | None]): One raw code per attribute. None, 4
                 ("not applicable" in LLD) and every other number outside
                 ``[0, size)`` count as missing.
+            category (str): Normalised class name of the cell. All codes are
+                masked if it is in ``classes_without_attributes``.
 
         Returns:
             tuple[int]: One code per attribute, ``MISSING`` where masked.
@@ -138,6 +152,8 @@ class AttributeSchema:
                 f'got {len(codes)} attribute codes {codes}, expected '
                 f'{len(self)}: {", ".join(self.names)}'
             )
+        if category in self.classes_without_attributes:
+            return (MISSING,) * len(self)
         return tuple(
             int(code) if code is not None and 0 <= code < size else MISSING
             for code, size in zip(codes, self.sizes)

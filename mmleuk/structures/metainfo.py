@@ -2,9 +2,14 @@
 """Classes, colours and attributes of the Large Leukemia Dataset."""
 
 from itertools import cycle
-from typing import List, Sequence, Tuple
+from typing import List, Mapping, Sequence, Tuple
 
-from .attribute_schema import LLD_ATTRIBUTES
+from .attribute_schema import (
+    CLASSES_WITHOUT_ATTRIBUTES,
+    LLD_ATTRIBUTES,
+    AttributeSchema,
+)
+from .record import normalise_name
 
 # Names and order are those of the released JSON categories.
 LLD_CLASSES = (
@@ -46,7 +51,10 @@ LLD_PALETTE = [
 ]
 
 LLD_METAINFO = dict(
-    classes=LLD_CLASSES, palette=LLD_PALETTE, attributes=LLD_ATTRIBUTES
+    classes=LLD_CLASSES,
+    palette=LLD_PALETTE,
+    attributes=LLD_ATTRIBUTES,
+    classes_without_attributes=CLASSES_WITHOUT_ATTRIBUTES,
 )
 
 # Colours of other classes, used in turn.
@@ -71,6 +79,21 @@ CLASS_MAPS = dict(
         'none': 'ignore',
     },
 )
+
+
+def make_schema(metainfo: Mapping) -> AttributeSchema:
+    """Make the schema of a metainfo.
+
+    Args:
+        metainfo (Mapping): ``attributes`` and, unless they are LLD's,
+            ``classes_without_attributes``.
+    """
+    classes = metainfo.get(
+        'classes_without_attributes', CLASSES_WITHOUT_ATTRIBUTES
+    )
+    return AttributeSchema(
+        metainfo['attributes'], map(normalise_name, classes)
+    )
 
 
 def make_palette(classes: Sequence[str]) -> List[Tuple[int, int, int]]:

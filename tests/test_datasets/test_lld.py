@@ -49,7 +49,7 @@ def write_json(tmp_path, lld_files):
                         image_id,
                         bbox,
                         category_id,
-                        CODES,
+                        CODES if category_id else (4,) * 7,
                         **(extra[0] if extra else {}),
                     )
                 )
@@ -58,6 +58,31 @@ def write_json(tmp_path, lld_files):
         )
         return str(tmp_path)
 
+    return _write
+
+
+@pytest.fixture
+def write_text(tmp_path, lld_files):
+    """Write text labels of one image: (category_id, codes) of each cell."""
+
+    def _write(*cells):
+        lld_files.image(tmp_path / 'images' / '4_1_1000_ALL.png', SIZE)
+        rows = [
+            lld_files.row(category_id, (10 + i, 5, 30, 35), SIZE, codes)
+            for i, (category_id, codes) in enumerate(cells)
+        ]
+        lld_files.text(tmp_path / 'labels' / '4_1_1000_ALL.txt', *rows)
+
+    def read(**kwargs):
+        dataset = make(
+            'labels',
+            data_root=str(tmp_path),
+            data_prefix=dict(img='images'),
+            **kwargs,
+        )
+        return dataset.get_data_info(0)['instances']
+
+    _write.read = read
     return _write
 
 
@@ -108,7 +133,7 @@ def test_data_info(write_json):
                 bbox=[0, 0, 9, 9],
                 bbox_label=0,
                 ignore_flag=1,
-                attributes=CODES,
+                attributes=(-1,) * 7,
             ),
         ],
         annotated_regions=None,
@@ -230,6 +255,31 @@ class TestSubsets:
         assert instance['bbox_label'] == 9
         assert instance['attributes'] == CODES
         assert info['annotated_regions'] is None
+
+    @pytest.mark.parametrize('class_map', [None, 'wbc', {'none': 'monocyte'}])
+    def test_a_none_has_no_attributes(self, write_text, class_map):
+        write_text((0, [2] * 7), (1, CODES))
+        instances = write_text.read(class_map=class_map)
+        assert [item['attributes'] for item in instances] == [(-1,) * 7, CODES]
+
+    def test_other_classes_without_attributes(self, write_text):
+        write_text((0, CODES), (1, CODES))
+        metainfo = dict(classes_without_attributes=['Myeloblast'])
+        instances = write_text.read(metainfo=metainfo)
+        assert [item['attributes'] for item in instances] == [CODES, (-1,) * 7]
+        with pytest.raises(TypeError, match='classes_without_attributes'):
+            write_text.read(metainfo=dict(classes_without_attributes='none'))
+
+    def test_columns_of_the_files(self, write_text):
+        write_text((1, CODES))
+        metainfo = dict(attributes=LLD_ATTRIBUTES[1:])
+        with pytest.raises(AnnotationError, match='got 12 columns, of which'):
+            write_text.read(metainfo=metainfo)
+        names = [item['name'] for item in LLD_ATTRIBUTES]
+        (cell,) = write_text.read(metainfo=dict(metainfo, text_columns=names))
+        assert cell['attributes'] == CODES[1:]
+        (cell,) = write_text.read(metainfo=dict(text_columns=names[::-1]))
+        assert cell['attributes'] == (0, 1, 0, 1, 0, 1, -1)
 
     def test_json_comes_first_unless_the_format_is_set(
         self, write_json, tmp_path, lld_files

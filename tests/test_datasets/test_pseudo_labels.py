@@ -178,6 +178,14 @@ class TestLabelFields:
             0,
         ]
 
+    def test_a_class_without_attributes(self):
+        labels = label_fields(
+            self.fields, self.detections, ('none', 'None'), SCHEMA
+        )
+        pseudo = labels['annotations'][-1]
+        assert pseudo['score'] > 0
+        assert not {item.json_key for item in SCHEMA} & set(pseudo)
+
     def test_read_back_everything_else_is_background(
         self, tmp_path, lld_files
     ):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mmleuk.io import ConversionReport, ReadSettings, read_fields
-from mmleuk.structures import LLD_ATTRIBUTES, AttributeSchema
+from mmleuk.structures import LLD_ATTRIBUTES, MISSING, AttributeSchema
 from mmleuk.structures.metainfo import LLD_CLASSES
 from mmleuk.structures.record import CellRecord, FieldRecord
 
@@ -61,15 +61,15 @@ def records(draw, schema=SCHEMA, classes=LLD_CLASSES):
     fields = []
     for number, name in enumerate(sorted(names)):
         size = SIZES[name]
-        cells = [
-            CellRecord(
-                box,
-                draw(st.sampled_from(classes)),
-                draw(codes(schema)),
-                draw(st.booleans()) and draw(st.booleans()),
-            )
-            for box in draw(st.lists(boxes(size), max_size=4, unique=True))
-        ]
+        cells = []
+        for box in draw(st.lists(boxes(size), max_size=4, unique=True)):
+            category = draw(st.sampled_from(classes))
+            attributes = draw(codes(schema))
+            # As readers leave it.
+            if category == 'none':
+                attributes = (MISSING,) * len(schema)
+            ignored = draw(st.booleans()) and draw(st.booleans())
+            cells.append(CellRecord(box, category, attributes, ignored))
         regions = draw(
             st.none() | st.lists(boxes(size), max_size=3, unique=True)
         )

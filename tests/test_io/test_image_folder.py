@@ -132,6 +132,8 @@ def test_group_by_stem(tmp_path, lld_files):
     assert folder.group_by_stem() == {'a': ['a.PNG'], 'b': ['b.png']}
     lld_files.image(tmp_path / 'a.jpg')
     assert folder.group_by_stem()['a'] == ['a.PNG', 'a.jpg']
+    (tmp_path / '._a.PNG').write_bytes(b'Mac OS X')
+    assert list(folder.group_by_stem()) == ['a', 'b']
 
 
 def test_a_missing_folder_is_named(tmp_path):

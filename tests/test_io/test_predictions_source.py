@@ -16,7 +16,11 @@ from mmleuk.structures import (
 def test_predictions_become_tasks_to_correct(exports, tmp_path):
     source = tmp_path / 'predictions.json'
     header = PredictionHeader(
-        ('neutrophil', 'monocyte'), SCHEMA, {}, {}, '2024-05-01T10:00:00'
+        ('neutrophil', 'monocyte', 'none'),
+        SCHEMA,
+        {},
+        {},
+        '2024-05-01T10:00:00',
     )
     large = AttributePrediction('large', 0.7, (0.1, 0.2, 0.7))
     with PredictionWriter(source, header) as writer:
@@ -33,6 +37,9 @@ def test_predictions_become_tasks_to_correct(exports, tmp_path):
                         dict(cell_size=large),
                     ),
                     CellPrediction((1, 1, 9, 9), 'monocyte', 0.2),
+                    CellPrediction(
+                        (40, 1, 49, 9), 'none', 0.9, dict(cell_size=large)
+                    ),
                 ),
             )
         )
@@ -47,7 +54,8 @@ def test_predictions_become_tasks_to_correct(exports, tmp_path):
         as_predictions=True,
         image_prefix='/data/local-files/?d=film/',
     )
-    assert report.num_in == 2
+    assert report.num_in == 3
+    assert list(report.issues.counts) == ['cells scored below 0.5 dropped']
     assert report.dropped == {'cells scored below 0.5': 1}
     assert report.unread == {'images that could not be read': 1}
     (task,) = json.loads(target.read_text())
@@ -57,7 +65,8 @@ def test_predictions_become_tasks_to_correct(exports, tmp_path):
     # What somebody accepts as it is.
     task['annotations'] = task.pop('predictions')
     (field,) = exports.read('label_studio', [task])
-    (cell,) = field.cells
+    cell, none = field.cells
     assert cell.bbox == (16, 12, 32, 36)
     assert cell.category == 'neutrophil'
     assert cell.attributes == (2, -1, -1, -1, -1, -1, -1)
+    assert none.attributes == (-1,) * 7

@@ -210,6 +210,39 @@ def test_the_smallest_cell_survives(trip, name, corner):
     assert_same(trip(name, fields, **options)[:1], fields)
 
 
+@pytest.mark.parametrize('name', ['text', 'sparse_text'])
+def test_missing_codes_of_text(trip, tmp_path, images, name):
+    options = {}
+    if name == 'sparse_text':
+        options['region_order'] = 'x1y1x2y2'
+    missing = (MISSING,) * len(SCHEMA)
+    cells = (
+        CellRecord((0, 0, 9, 9), 'none', missing),
+        CellRecord((20, 0, 29, 9), 'monocyte', missing),
+        CellRecord((40, 0, 49, 9), 'monocyte', (2, 1, MISSING, 0, 1, 0, 1)),
+    )
+    fields = [FieldRecord('a.png', 64, 48, cells)]
+    assert trip.fit(name, fields) == fields
+    assert_same(trip(name, fields, **options)[:1], fields)
+    trip.writer.write(fields, str(tmp_path / 'labels'), trip.report)
+    rows = (tmp_path / 'labels' / 'a.txt').read_text().splitlines()
+    assert [row.split()[-7:] for row in rows] == [
+        list('2222222'),
+        list('4222222'),
+        list('2120101'),
+    ]
+
+
+@pytest.mark.parametrize('name', sorted(TARGET_FORMATS))
+def test_attributes_of_a_class_without_are_a_loss(trip, name):
+    cells = (CellRecord((0, 0, 9, 9), 'none', (2, *[1] * 6)),)
+    (fitting,) = trip.fit(name, [FieldRecord('a.png', 64, 48, cells)])
+    assert fitting.cells[0].attributes == (MISSING,) * len(SCHEMA)
+    assert trip.report.lost == {
+        'attributes of cells of a class without attributes': 1
+    }
+
+
 @pytest.mark.parametrize('name', ['sparse_json', 'nested_json', 'coco'])
 def test_an_attribute_of_many_values(trip, name):
     # Here LLD's 4, "not applicable", is a value.

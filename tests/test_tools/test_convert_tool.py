@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from mmleuk.datasets import LLD_CLASSES, LLDDataset
+from mmleuk.structures import LLD_ATTRIBUTES
 
 TOOL = Path(__file__).parents[2] / 'tools/dataset_converters/convert.py'
 ROOT = Path(__file__).parents[2] / 'data/pbc_fields'
@@ -153,6 +154,28 @@ def test_maps_and_metainfo(sparse, tmp_path, monkeypatch, capsys):
     )
     content = json.loads((tmp_path / 'wbc.json').read_text())
     assert content['categories'] == [dict(id=0, name='wbc')]
+
+
+def test_six_attributes_of_seven_columns(sparse, tmp_path, monkeypatch):
+    text, back = tmp_path / 'text', tmp_path / 'back.json'
+    labels(monkeypatch, sparse, text, 'sparse_json', 'sparse_text')
+    metainfo = dict(attributes=LLD_ATTRIBUTES[1:])
+
+    def convert():
+        labels(
+            monkeypatch,
+            *(text, back, 'sparse_text', 'sparse_json'),
+            *('--metainfo', json.dumps(metainfo)),
+            *('--region-order', 'x1y1x2y2'),
+        )
+
+    with pytest.raises(SystemExit, match='error: .* got 16 columns, of which'):
+        convert()
+    metainfo['text_columns'] = [item['name'] for item in LLD_ATTRIBUTES]
+    convert()
+    (cell,) = json.loads(back.read_text())['annotations']
+    assert 'cell_size' not in cell
+    assert cell['nucleolus'] == 4
 
 
 @pytest.mark.parametrize(

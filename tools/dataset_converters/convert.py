@@ -28,7 +28,7 @@ from mmleuk.io.readers.box_reader import REGION_LABEL, UNMARKED
 from mmleuk.io.source_files import load_bounded_json
 from mmleuk.structures import LLD_ATTRIBUTES, AttributeSchema
 from mmleuk.structures.class_map import ClassMap
-from mmleuk.structures.metainfo import CLASS_MAPS, LLD_CLASSES
+from mmleuk.structures.metainfo import CLASS_MAPS, LLD_CLASSES, make_schema
 
 SETUPS = dict(cvat=make_cvat_labels, label_studio=make_label_studio_config)
 
@@ -226,7 +226,7 @@ def _load_map(text: str, what: str) -> Dict[str, Any]:
 
 def _load_names(
     args: argparse.Namespace,
-) -> Tuple[Sequence[str], AttributeSchema, Any]:
+) -> Tuple[Sequence[str], AttributeSchema, Any, Any]:
     """Load classes, attributes and the class map."""
     class_map = getattr(args, 'class_map', None)
     classes: Sequence[str] = LLD_CLASSES
@@ -238,11 +238,10 @@ def _load_names(
             ClassMap(class_map)
         except TypeError as error:
             raise ValueError(f'--class-map: {error}') from None
-    attributes: Any = LLD_ATTRIBUTES
+    metainfo: Dict[str, Any] = {}
     if args.metainfo is not None:
         metainfo = _load_map(args.metainfo, '--metainfo')
         classes = metainfo.get('classes', classes)
-        attributes = metainfo.get('attributes', attributes)
         if not (
             isinstance(classes, (list, tuple))
             and classes
@@ -253,17 +252,17 @@ def _load_names(
                 'names'
             )
     try:
-        schema = AttributeSchema(attributes)
+        schema = make_schema({'attributes': LLD_ATTRIBUTES, **metainfo})
     except (TypeError, ValueError) as error:
         raise ValueError(
             f'--metainfo has attributes that are no schema: {error}'
         ) from None
-    return classes, schema, class_map
+    return classes, schema, class_map, metainfo.get('text_columns')
 
 
 def _convert_labels(args: argparse.Namespace) -> None:
     """Run the command ``labels``."""
-    classes, schema, class_map = _load_names(args)
+    classes, schema, class_map, columns = _load_names(args)
     attribute_map = None
     if args.attribute_map is not None:
         attribute_map = _load_map(args.attribute_map, '--attribute-map')
@@ -274,6 +273,7 @@ def _convert_labels(args: argparse.Namespace) -> None:
         region_label=args.region_label,
         unmarked=args.unmarked,
         region_order=args.region_order,
+        columns=columns,
         names_file=args.names,
         voc_origin=args.voc_origin,
         image_key=args.image_key,
@@ -309,7 +309,7 @@ def _convert_labels(args: argparse.Namespace) -> None:
 
 def _write_setup(args: argparse.Namespace) -> None:
     """Run the command ``setup``."""
-    classes, schema, _ = _load_names(args)
+    classes, schema, *_ = _load_names(args)
     text = SETUPS[args.tool](schema, classes, args.region_label)
     write_text(Path(args.target), text)
     print(

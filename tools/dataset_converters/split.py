@@ -30,6 +30,7 @@ from mmleuk.io.label_file import LabelFile
 from mmleuk.io.readers.lld_json import load_json
 from mmleuk.io.writers.json_writers import write_json
 from mmleuk.structures import LLD_SCHEMA, AttributeSchema
+from mmleuk.structures.metainfo import make_schema
 
 TEST = 'test'
 
@@ -162,7 +163,7 @@ def load_schema(args: argparse.Namespace) -> Optional[AttributeSchema]:
         return LLD_SCHEMA
     try:
         metainfo = json.loads(Path(args.metainfo).read_text(encoding='utf-8'))
-        return AttributeSchema(metainfo['attributes'])
+        return make_schema(metainfo)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f'{args.metainfo}: no attributes of a metainfo: {error!r}'

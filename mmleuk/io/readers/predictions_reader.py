@@ -45,10 +45,11 @@ class PredictionsReader(BoxReader):
                     f'{image.place}, {where}',
                 )
                 continue
+            label = normalise_name(cell.type)
             attributes = [
                 (name, attribute.value)
                 for name, attribute in cell.attributes.items()
+                # Models predict them for every class, which is no fault.
+                if label not in self.schema.classes_without_attributes
             ]
-            yield Shape(
-                normalise_name(cell.type), cell.bbox, attributes, where
-            )
+            yield Shape(label, cell.bbox, attributes, where)

@@ -5,8 +5,10 @@ from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from mmengine import fileio
 
+from mmleuk.io.errors import AnnotationError
 from mmleuk.io.faults import (
     ANNOTATION_OF_DROPPED,
+    ATTRIBUTE_COLUMNS,
     BYTE_ORDER_MARK,
     IMAGE_WITHOUT_LABELS,
     LABELS_WITHOUT_IMAGE,
@@ -18,7 +20,14 @@ from mmleuk.io.faults import (
     UNKNOWN_CATEGORY,
     UNREADABLE_LABELS,
 )
-from mmleuk.io.repair import RawCell, parse_code, repair_field
+from mmleuk.io.issue_log import IssueLog
+from mmleuk.io.repair import (
+    NOT_APPLICABLE,
+    RawCell,
+    parse_code,
+    repair_field,
+)
+from mmleuk.io.source_files import leave_out_mac_files
 from mmleuk.structures import LLD_ATTRIBUTES
 from mmleuk.structures.metainfo import LLD_CLASSES
 from mmleuk.structures.record import Box, FieldRecord
@@ -31,6 +40,10 @@ from .lld_json import UNKNOWN
 TEXT_ATTRIBUTES = tuple(item['name'] for item in LLD_ATTRIBUTES)
 OPTIONAL_ATTRIBUTE = 'cell_size'
 
+# The code of text labels for a missing attribute. Where it is a value (Cell
+# Size), JSON's code is written for a typed cell.
+TEXT_MISSING = 2
+
 # Lists of class names that labelling tools leave beside the label files.
 NOT_LABELS = ('classes.txt', 'obj.names.txt')
 
@@ -40,13 +53,16 @@ MAX_NORMALISED = 2.0
 
 
 def list_label_files(
-    folder: str, backend_args: Optional[dict] = None
+    folder: str,
+    backend_args: Optional[dict] = None,
+    issues: Optional[IssueLog] = None,
 ) -> Dict[str, str]:
     """List the label files of a folder.
 
     Args:
         folder (str): The folder.
         backend_args (dict, optional): Arguments of the file backend.
+        issues (IssueLog, optional): Where files of macOS are counted.
 
     Returns:
         dict[str, str]: Path by file name without suffix, sorted.
@@ -63,7 +79,7 @@ def list_label_files(
         osp.splitext(name)[0]: fileio.join_path(
             folder, name, backend_args=backend_args
         )
-        for name in sorted(names)
+        for name in leave_out_mac_files(names, folder, ('.txt',), issues)
         if name not in NOT_LABELS
     }
     if not paths:
@@ -78,14 +94,18 @@ class YoloTextReader(BaseReader):
     """Reads YOLO text labels, one file an image and one row a cell.
 
     A row is ``cls x y w h`` (class of the authors' list, normalised centre
-    box) and the seven attribute codes, or six without the cell size. An empty
-    file states that the image holds no cell. An image without a file counts
-    as not annotated.
+    box) and the seven attribute codes, or six without the cell size. Code 2
+    (or 4) is a missing attribute, unless the attribute has such a value. An
+    empty file states that the image holds no cell. An image without a file
+    counts as not annotated.
 
     Args:
         args (tuple): Arguments of :class:`BaseReader`.
         classes (Sequence[str]): Class names by index, '' for none.
-        columns (Sequence[str]): Names of the attribute columns.
+        columns (Sequence[str], optional): Names of the attribute columns,
+            None for LLD's. Then rows of all seven columns are refused under a
+            schema of six attributes without Cell Size: six names over seven
+            columns are probably a mistake.
         kwargs (dict): Keyword arguments of :class:`BaseReader`.
     """
 
@@ -96,23 +116,28 @@ class YoloTextReader(BaseReader):
         self,
         *args,
         classes: Sequence[str] = LLD_CLASSES,
-        columns: Sequence[str] = TEXT_ATTRIBUTES,
+        columns: Optional[Sequence[str]] = None,
         **kwargs,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.classes = tuple(classes)
+        full = TEXT_ATTRIBUTES if columns is None else tuple(columns)
+        short = tuple(name for name in full if name != OPTIONAL_ATTRIBUTE)
         # Attribute names by the number of columns of a row.
-        short = tuple(name for name in columns if name != OPTIONAL_ATTRIBUTE)
         self.layouts: Dict[int, Tuple[str, ...]] = {
             5 + self.region_columns + len(layout): layout
-            for layout in (tuple(columns), short)
+            for layout in (full, short)
         }
+        names = self.schema.names
+        is_short = len(names) == len(short) and OPTIONAL_ATTRIBUTE not in names
+        self._refused = full if columns is None and is_short else None
 
     def _read(self, source: str) -> List[FieldRecord]:
         """Read one folder of label files."""
-        paths = list_label_files(source, self.backend_args)
+        paths = list_label_files(source, self.backend_args, self.issues)
         names = self._list_images()
         sizes = self.look_at_images(dict.fromkeys(names.values()), source)
+        self._check_images(paths, names, source)
         rows = self._read_files(paths, names, sizes)
         regions = self._read_regions(rows, paths)
 
@@ -131,6 +156,7 @@ class YoloTextReader(BaseReader):
                     paths.get(stem, source),
                     self.issues,
                     regions=regions[stem] if stem in rows else [],
+                    missing_codes=(TEXT_MISSING, NOT_APPLICABLE),
                 )
             )
         return fields
@@ -138,7 +164,7 @@ class YoloTextReader(BaseReader):
     def _list_images(self) -> Dict[str, str]:
         """List the images by the name of their label file."""
         names = {}
-        for stem, group in self.images.group_by_stem().items():
+        for stem, group in self.images.group_by_stem(self.issues).items():
             self.issues.seen['images'] += len(group)
             if len(group) > 1:
                 self.issues.add(
@@ -148,6 +174,28 @@ class YoloTextReader(BaseReader):
                 names[stem] = group[0]
         return names
 
+    def _check_images(
+        self, paths: Mapping[str, str], names: Mapping[str, str], source: str
+    ) -> None:
+        """Count label files without an image; raise if they are most."""
+        self.issues.seen['label files'] += len(paths)
+        missing = [stem for stem in paths if stem not in names]
+        if not missing:
+            return
+        found = (
+            f'{len(missing)} of {len(paths)} label files '
+            f'({len(missing) / len(paths):.1%}) have no image: '
+            f'{", ".join(missing[:5])}{", ..." if len(missing) > 5 else ""}'
+        )
+        if len(missing) > len(paths) // 2:
+            raise FileNotFoundError(
+                f'{self.images.path}: {found}. Set `data_prefix` to where the '
+                'images are, or complete the copy of the data.'
+            )
+        self.issues.add(
+            LABELS_WITHOUT_IMAGE, f'{source}: {found}', len(missing)
+        )
+
     def _read_files(
         self,
         paths: Mapping[str, str],
@@ -155,25 +203,18 @@ class YoloTextReader(BaseReader):
         sizes: Mapping[str, Tuple[int, int]],
     ) -> Dict[str, List[RawCell]]:
         """Read the rows of the images that are kept, by label file."""
-        self.issues.seen['label files'] += len(paths)
-        missing = [stem for stem in paths if stem not in names]
-        if len(missing) > len(paths) // 2:
-            raise FileNotFoundError(
-                f'{self.images.path}: {len(missing)} of {len(paths)} label '
-                f'files have no image: {", ".join(missing[:5])}'
-                f'{", ..." if len(missing) > 5 else ""}. Set `data_prefix` '
-                'to where the images are, or complete the copy of the data.'
-            )
         rows = {}
         for stem, path in paths.items():
             data = fileio.get(path, backend_args=self.backend_args)
-            fault = None if stem in names else LABELS_WITHOUT_IMAGE
+            is_read = stem in names
             try:
                 text = data.decode('utf-8')
             except UnicodeDecodeError:
                 text = data.decode('utf-8', 'replace')
-                fault = fault or UNREADABLE_LABELS
-            if fault is None and text.startswith('\ufeff'):
+                if is_read:
+                    self.issues.add(UNREADABLE_LABELS, path)
+                is_read = False
+            if is_read and text.startswith('\ufeff'):
                 self.issues.add(BYTE_ORDER_MARK, path)
             lines = [
                 (number, line.split())
@@ -182,8 +223,7 @@ class YoloTextReader(BaseReader):
                 )
                 if line.strip()
             ]
-            if fault is not None:
-                self.issues.add(fault, path)
+            if not is_read:
                 self.num_skipped += len(lines)
                 continue
             self.issues.kept['label files'] += 1
@@ -216,6 +256,18 @@ class YoloTextReader(BaseReader):
                 f'{where}: got {len(tokens)} columns, expected {expected}',
             )
             return None
+        layout = self.layouts[len(tokens)]
+        if layout == self._refused:
+            raise AnnotationError(
+                path,
+                record,
+                f'got {len(tokens)} columns, of which {len(layout)} are '
+                f'attributes ({", ".join(layout)}), while the schema has '
+                f'{len(self.schema)}, without {OPTIONAL_ATTRIBUTE} '
+                f'({", ".join(self.schema.names)})',
+                ATTRIBUTE_COLUMNS.fix,
+                ATTRIBUTE_COLUMNS,
+            )
         box = tuple(map(parse_number, tokens[1:5]))
         if None in box:
             self.issues.add(ROW_WORDS, where)
@@ -235,7 +287,7 @@ class YoloTextReader(BaseReader):
             )
         start = 5 + self.region_columns
         codes = {}
-        for name, token in zip(self.layouts[len(tokens)], tokens[start:]):
+        for name, token in zip(layout, tokens[start:]):
             try:
                 codes[name] = parse_code(token)
             except ValueError:

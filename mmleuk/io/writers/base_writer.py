@@ -15,6 +15,7 @@ from mmleuk.structures import MISSING, Attribute, AttributeSchema
 from mmleuk.structures.record import Box, CellRecord, FieldRecord
 
 REGIONS_LOST = 'annotated regions (what lies outside them becomes background)'
+CODES_LOST = 'attributes of cells of a class without attributes'
 IGNORED_LOST = 'ignored cells (they become background)'
 
 
@@ -60,7 +61,24 @@ class BaseWriter(ABC):
         """
         for field in fields:
             check_name(field.file_name, 'the records', field.file_name[:120])
-        return [self._fit_field(field, report) for field in fields]
+        return [
+            self._fit_field(self._drop_codes(field, report), report)
+            for field in fields
+        ]
+
+    def _drop_codes(
+        self, field: FieldRecord, report: ConversionReport
+    ) -> FieldRecord:
+        """Drop the attributes that readers would mask by the class."""
+        cells = []
+        for cell in field.cells:
+            missing = (MISSING,) * len(cell.attributes)
+            is_bare = cell.category in self.schema.classes_without_attributes
+            if is_bare and cell.attributes != missing:
+                report.lost[CODES_LOST] += 1
+                cell = replace(cell, attributes=missing)
+            cells.append(cell)
+        return replace(field, cells=tuple(cells))
 
     def _fit_field(
         self, field: FieldRecord, report: ConversionReport

@@ -8,10 +8,11 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from mmleuk.io.conversion_report import ConversionReport
 from mmleuk.io.readers import REGION_ORDERS
-from mmleuk.io.readers.yolo_text import OPTIONAL_ATTRIBUTE
+from mmleuk.io.readers.yolo_text import OPTIONAL_ATTRIBUTE, TEXT_MISSING
 from mmleuk.structures import (
     LLD_SCHEMA,
     MISSING,
+    Attribute,
     AttributeSchema,
     center_in_regions,
 )
@@ -109,7 +110,9 @@ class YoloWriter(BaseWriter):
 class TextWriter(YoloWriter):
     """Writes LLD's text labels, 12 columns or 11 without Cell Size.
 
-    They hold LLD's classes and seven attributes. An image that is not
+    They hold LLD's classes and seven attributes. A missing attribute is
+    written as 2, or as 4 where 2 is a value (Cell Size), except that a cell
+    of a class without attributes has 2 in all columns. An image that is not
     annotated gets no file.
 
     Args:
@@ -127,21 +130,34 @@ class TextWriter(YoloWriter):
         cell_size: bool = True,
     ) -> None:
         super().__init__(schema, LLD_CLASSES)
+        own = {attribute.name: attribute for attribute in schema}
+        # Attributes, and how a missing one is written, by column.
         self.columns = [
-            attribute
+            (attribute, _missing_code(own.get(attribute.name, attribute)))
             for attribute in LLD_SCHEMA
             if cell_size or attribute.name != OPTIONAL_ATTRIBUTE
         ]
-        self.held = {attribute.name for attribute in self.columns}
+        self.held = {attribute.name for attribute, _ in self.columns}
 
     def _codes(self, cell: CellRecord) -> List[int]:
         """List the codes of a row."""
-        codes = dict(zip(self.schema.names, cell.attributes))
-        codes = [codes.get(column.name, MISSING) for column in self.columns]
+        if cell.category in self.schema.classes_without_attributes:
+            return [TEXT_MISSING] * len(self.columns)
+        stated = {
+            attribute.name: code
+            for attribute, code in zip(self.schema, cell.attributes)
+            if code != MISSING
+        }
         return [
-            missing_code(column) if code == MISSING else code
-            for column, code in zip(self.columns, codes)
+            stated.get(column.name, missing)
+            for column, missing in self.columns
         ]
+
+
+def _missing_code(attribute: Attribute) -> int:
+    """Choose the code of a missing value: 2, or another if 2 is a value."""
+    is_value = TEXT_MISSING < len(attribute.values)
+    return missing_code(attribute) if is_value else TEXT_MISSING
 
 
 class SparseTextWriter(TextWriter):

@@ -3,6 +3,7 @@ import json
 
 import pytest
 from faulty_dataset import FaultyDataset
+from lld_files import JSON_KEYS
 from mmengine.config import Config
 
 from mmleuk.datasets.checks import Source, examine, find_sources
@@ -12,7 +13,8 @@ from mmleuk.datasets.checks import Source, examine, find_sources
 def faulty_dataset(tmp_path):
     faulty_dataset = FaultyDataset(tmp_path / 'data', 'sparse_json')
     faulty_dataset.add_cell(iscrowd=1)
-    faulty_dataset.add_cell((8, 6, 5, 5), category_id=0, nucleolus=4)
+    no_attributes = dict.fromkeys(JSON_KEYS, 4)
+    faulty_dataset.add_cell((8, 6, 5, 5), category_id=0, **no_attributes)
     return faulty_dataset
 
 

@@ -27,6 +27,7 @@ from mmleuk.datasets.lld import LLDDataset
 from mmleuk.io import faults
 from mmleuk.io.errors import AnnotationError
 from mmleuk.io.faults import FAULTS, Fault, Outcome
+from mmleuk.structures import LLD_ATTRIBUTES
 
 NAN, INF = math.nan, math.inf
 
@@ -238,6 +239,12 @@ cells(
     adds=1,
 )
 
+cells(
+    faults.UNEXPECTED_CODES,
+    {'a none with attributes': dict(category_id=0)},
+    adds=1,
+)
+
 
 # --- rows of text ----------------------------------------------------------
 
@@ -282,6 +289,33 @@ rows(
     {'a code in words': dict(codes=('large', *CODES[1:]))},
     adds=1,
 )
+
+
+rows(faults.STRANGE_CODE, {'Cell Size 3': dict(codes=(3, *CODES[1:]))}, adds=1)
+rows(
+    faults.UNEXPECTED_CODES,
+    {
+        'a row of a none with attributes': dict(
+            category=0, codes=(0, 1, 0, 0, 0, 0, 0)
+        ),
+        'a row of a none with one attribute': dict(
+            category=0, codes=(2, 2, 2, 2, 2, 2, 0)
+        ),
+    },
+    adds=1,
+)
+
+
+@trial(faults.ATTRIBUTE_COLUMNS, 'six names over seven columns', layout='text')
+def _(data):
+    data.options['metainfo'] = dict(attributes=LLD_ATTRIBUTES[1:])
+
+
+@trial(faults.MAC_FILES, 'files of macOS', layout='text', number=2)
+def _(data):
+    data.write()
+    for name in ('images/._0_1_1000_ALL.png', 'labels/._0_1_1000_ALL.txt'):
+        (data.folder / name).write_bytes(b'\x00\x05\x16\x07\xff Mac OS X')
 
 
 @trial(faults.LABELS_WITHOUT_IMAGE, 'a lonely label file', layout='text')

@@ -3,7 +3,8 @@ import pytest
 
 from mmleuk.io.errors import AnnotationError
 from mmleuk.io.image_folder import ImageFolder
-from mmleuk.io.readers import YoloTextReader
+from mmleuk.io.readers import YoloTextReader, detect_format
+from mmleuk.io.readers.yolo_text import TEXT_ATTRIBUTES
 from mmleuk.structures import LLD_ATTRIBUTES, AttributeSchema
 
 SCHEMA = AttributeSchema(LLD_ATTRIBUTES)
@@ -58,6 +59,115 @@ def test_columns_are_taken_by_name(read, lld_files):
     row = lld_files.row(1, (10, 6, 30, 36), SIZE, CODES)
     (field,), _ = read(schema, a=[row])
     assert field.cells[0].attributes == (1, -1, 2)
+
+
+BOXES = [(10, 6, 30, 36), (32, 6, 50, 36)]
+MASKED = 'attribute codes outside the schema masked'
+UNEXPECTED = 'cells of a class without attributes that state some masked'
+
+
+def test_two_is_missing_where_it_is_no_value(read, lld_files):
+    codes = (2, 2, 1, 4, 0, 2, 1)
+    row = lld_files.row(1, BOXES[0], SIZE, codes)
+    (field,), counts = read(a=[row])
+    assert field.cells[0].attributes == (2, -1, 1, -1, 0, -1, 1)
+    assert counts == {}
+    # A schema may have such a value.
+    stippled = [
+        LLD_ATTRIBUTES[0],
+        dict(LLD_ATTRIBUTES[1], values=('open', 'coarse', 'stippled')),
+        *LLD_ATTRIBUTES[2:],
+    ]
+    (field,), counts = read(AttributeSchema(stippled), a=[row])
+    assert field.cells[0].attributes == (2, 2, 1, -1, 0, -1, 1)
+    assert counts == {}
+
+
+@pytest.mark.parametrize(
+    'codes, expected',
+    [
+        ((2,) * 7, {}),
+        ((4, *[2] * 6), {}),
+        ((2,) * 6, {}),
+        ((0, 1, 0, 0, 0, 0, 0), {UNEXPECTED: 1}),
+        ((3, 2, 2, 2, 2, 2, 2), {UNEXPECTED: 1}),
+    ],
+)
+def test_a_none_has_no_attributes(read, lld_files, codes, expected):
+    typed = lld_files.row(1, BOXES[1], SIZE, CODES)
+    (field,), counts = read(a=[lld_files.row(0, BOXES[0], SIZE, codes), typed])
+    assert [cell.category for cell in field.cells] == ['none', 'myeloblast']
+    assert field.cells[0].attributes == (-1,) * 7
+    assert field.cells[1].attributes == CODES
+    assert counts == expected
+
+
+def test_other_classes_without_attributes(read, lld_files):
+    rows = [
+        lld_files.row(number, box, SIZE, CODES)
+        for number, box in enumerate(BOXES)
+    ]
+    schema = AttributeSchema(LLD_ATTRIBUTES, ['myeloblast'])
+    (field,), counts = read(schema, a=rows)
+    assert [cell.attributes for cell in field.cells] == [CODES, (-1,) * 7]
+    assert counts == {UNEXPECTED: 1}
+
+
+def test_three_is_a_fault(read, lld_files):
+    row = lld_files.row(1, BOXES[0], SIZE, (3, *CODES[1:]))
+    (field,), counts = read(a=[row])
+    assert field.cells[0].attributes == (-1, *CODES[1:])
+    assert counts == {MASKED: 1}
+
+
+def test_one_box_of_a_none_and_another_class(read, lld_files):
+    rows = [
+        lld_files.row(0, BOXES[0], SIZE, [2] * 7),
+        lld_files.row(1, BOXES[0], SIZE, CODES),
+    ]
+    (field,), counts = read(a=rows)
+    (cell,) = field.cells
+    assert (cell.category, cell.ignored) == ('none', True)
+    assert cell.attributes == (-1,) * 7
+    assert counts == {
+        'repeated boxes dropped': 1,
+        'cells on whose class repeated boxes differ ignored': 1,
+    }
+
+
+def test_six_names_over_seven_columns_are_refused(read, tmp_path, lld_files):
+    six = AttributeSchema(LLD_ATTRIBUTES[1:])
+    row = lld_files.row(1, BOXES[0], SIZE, CODES)
+    message = (
+        r'a.txt, line 1: got 12 columns, of which 7 are attributes '
+        r'\(cell_size, nuclear_chromatin, .*while the schema has 6, without '
+        r'cell_size .*metainfo\["attributes"\].*metainfo\["text_columns"\]'
+    )
+    with pytest.raises(AnnotationError, match=message):
+        read(six, a=[row])
+    reader = YoloTextReader(
+        six, ImageFolder(str(tmp_path / 'images')), columns=TEXT_ATTRIBUTES
+    )
+    (field,) = reader.read(str(tmp_path / 'labels'))
+    assert field.cells[0].attributes == CODES[1:]
+    # Files without Cell Size are of six columns.
+    (field,), _ = read(six, a=[lld_files.row(1, BOXES[0], SIZE, CODES[1:])])
+    assert field.cells[0].attributes == CODES[1:]
+
+
+def test_files_of_macos_are_left_out(read, tmp_path, lld_files):
+    row = lld_files.row(1, BOXES[0], SIZE, CODES)
+    read(a=[row], b=[row])
+    for name in 'ab':
+        for path in (f'images/._{name}.png', f'labels/._{name}.txt'):
+            (tmp_path / path).write_bytes(b'\x00\x05\x16\x07\xff Mac OS X')
+    assert detect_format(str(tmp_path / 'labels')) == 'text'
+    fields, counts = read(a=[row], b=[row])
+    assert [field.file_name for field in fields] == ['a.png', 'b.png']
+    assert all(len(field.cells) == 1 for field in fields)
+    assert counts == {
+        'files of macOS (._*) among labels and images left out': 4
+    }
 
 
 def test_numbers_may_be_written_as_floats(read):
@@ -151,8 +261,23 @@ def test_label_files_without_image_are_counted_and_named(
     assert field.file_name == 'a.png'
     assert counts == {'label files without an image dropped': 1}
     lld_files.text(tmp_path / 'labels' / 'too.txt')
-    with pytest.raises(FileNotFoundError, match='2 of 3 .*: lost, too. Set'):
+    share = r'2 of 3 label files \(66.7%\) have no image: lost, too. Set'
+    with pytest.raises(FileNotFoundError, match=share):
         read(a=[])
+
+
+def test_label_files_without_image_are_one_issue(tmp_path, lld_files):
+    for number in range(20):
+        lld_files.text(tmp_path / 'labels' / f'{number:02}.txt')
+        if number >= 6:
+            lld_files.image(tmp_path / 'images' / f'{number:02}.png', SIZE)
+    reader = YoloTextReader(SCHEMA, ImageFolder(str(tmp_path / 'images')))
+    assert len(reader.read(str(tmp_path / 'labels'))) == 14
+    assert reader.issues.lines() == [
+        '6 label files without an image dropped (first: '
+        f'{tmp_path / "labels"}: 6 of 20 label files (30.0%) have no image: '
+        '00, 01, 02, 03, 04, ...)'
+    ]
 
 
 def test_lists_of_classes_are_no_labels(read, tmp_path, lld_files):
