@@ -5,7 +5,7 @@ import torch
 
 from mmleuk.structures import AttributeSchema
 
-CLASSES = ('none', 'neutrophil', 'lymphocyte')
+CLASSES = ('basophil', 'neutrophil', 'lymphocyte')
 ATTRIBUTES = [
     dict(name='cell_size', values=('small', 'medium', 'large')),
     dict(name='nuclear_shape', values=('regular', 'irregular')),
