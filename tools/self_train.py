@@ -33,10 +33,11 @@ from typing import Any, Dict, List
 
 from mmdet.registry import DATASETS
 from mmdet.utils import register_all_modules
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 
 from mmleuk.datasets.pseudo_labels import label_fields
+from mmleuk.engine.run_config import add_cfg_options
 from mmleuk.engine.schedule import scale_schedule
 from mmleuk.engine.write_once import write_once
 from mmleuk.structures.class_map import ClassMap
@@ -59,14 +60,7 @@ def parse_args() -> argparse.Namespace:
         help='folder for logs, labels and checkpoints; default: '
         './work_dirs/ and the name of the config',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='settings that replace those of the config, such as '
-        'self_training.score_thr=0.9',
-    )
+    add_cfg_options(parser, 'self_training.score_thr=0.9')
     args = parser.parse_args()
     if not osp.isfile(args.config):
         parser.error(f'there is no config {args.config}')

@@ -11,6 +11,22 @@ from mmengine.runner import Runner
 from .checkpoint_loaders import load_checkpoints_safely
 
 
+def add_cfg_options(parser: argparse.ArgumentParser, example: str) -> None:
+    """Add ``--cfg-options``.
+
+    Args:
+        parser (argparse.ArgumentParser): The parser.
+        example (str): A ``key=value`` for the help.
+    """
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help=f'settings that replace those of the config, such as {example}',
+    )
+
+
 def add_run_arguments(parser: argparse.ArgumentParser, example: str) -> None:
     """Add the options that the runners share.
 
@@ -23,12 +39,8 @@ def add_run_arguments(parser: argparse.ArgumentParser, example: str) -> None:
         help='folder for logs, checkpoints and scores; default: `work_dir` of '
         'the config, or else ./work_dirs/ and the name of the config',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='settings that replace those of the config, such as '
+    add_cfg_options(
+        parser,
         f'{example} key="[a,b]" key="[(a,b),(c,d)]" (quoted and without '
         'blanks)',
     )

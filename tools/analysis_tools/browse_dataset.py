@@ -31,7 +31,7 @@ from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import get_box_tensor
 from mmdet.utils import register_all_modules
 from mmdet.visualization import get_palette
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.fileio import get
 from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
@@ -40,6 +40,7 @@ from mmengine.utils import ProgressBar
 from torch.utils.data import Dataset
 
 from mmleuk.engine.dataset_wrappers import unwrap_dataset
+from mmleuk.engine.run_config import add_cfg_options
 from mmleuk.structures import (
     MISSING,
     UNANNOTATED,
@@ -112,14 +113,7 @@ def parse_args() -> argparse.Namespace:
         default=2,
         help='seconds for which a picture is shown (default: %(default)s)',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='settings that replace those of the config, such as '
-        'train_dataloader.dataset.ann_file=other.json',
-    )
+    add_cfg_options(parser, 'train_dataloader.dataset.ann_file=other.json')
     args = parser.parse_args()
     if not osp.isfile(args.config):
         parser.error(f'there is no config {args.config}')

@@ -22,7 +22,7 @@ import torch
 from mmdet.models.detectors.base import BaseDetector
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import load_checkpoint
 
@@ -30,6 +30,7 @@ from mmleuk.apis.safe_checkpoint import hash_file
 from mmleuk.deployment import Agreement, OnnxDetector
 from mmleuk.deployment.export import export_onnx
 from mmleuk.engine import load_checkpoints_safely
+from mmleuk.engine.run_config import add_cfg_options
 from mmleuk.version import __version__
 
 # Prefixes of transforms that do not change the pixels.
@@ -76,14 +77,7 @@ def parse_args() -> argparse.Namespace:
         help="least height and width of an image as the network's input, in "
         'pixels; default: %(default)s',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='settings that replace those of the config, such as '
-        'model.test_cfg.rcnn.score_thr=0.3',
-    )
+    add_cfg_options(parser, 'model.test_cfg.rcnn.score_thr=0.3')
     args = parser.parse_args()
     for what in ('config', 'checkpoint'):
         if not osp.isfile(getattr(args, what)):
