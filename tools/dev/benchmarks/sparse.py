@@ -72,6 +72,7 @@ DATA_NAMES = dict(
     pbc=('pbc-fields', 'pbc-fields-sparse'),
     bccd=('bccd-fields', 'bccd-fields-sparse'),
     synthetic=('synthetic', 'synthetic-sparse'),
+    lld=('lld-40x', 'lld-40x-sparse'),
 )
 # Folder of results on rectangles drawn anew. ``FULL`` has no rectangles: its
 # results are shared.

@@ -65,6 +65,11 @@ SOURCES = dict(
         'python tools/dataset_converters/make_synthetic_films.py '
         '--preset sparse40x --out data/synthetic_sparse',
     ),
+    lld=Source(
+        'data/lld_40x_json/train.json',
+        'data/lld_40x_json/train_sparse.json',
+        'the commands in configs/_base_/datasets/lld-40x.py',
+    ),
 )
 
 
