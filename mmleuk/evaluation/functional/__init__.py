@@ -5,7 +5,7 @@ from .attribute_scores import (
     macro_f1,
     matched_scores,
 )
-from .box_ap import evaluate_boxes
+from .box_ap import evaluate_boxes, without_classes
 from .calibration import (
     Calibration,
     ReliabilityCurve,
@@ -54,4 +54,5 @@ __all__ = [
     'table_macro_f1',
     'type_confusion',
     'wilson_interval',
+    'without_classes',
 ]

@@ -9,6 +9,8 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from mmleuk.structures import one_box_per_cell
+
 
 class _KnownAreaCOCOeval(COCOeval):
     """COCO evaluation in which some detections can't be false positives.
@@ -138,3 +140,33 @@ def evaluate_boxes(
         class_AP_50=np.array([_mean_precision(row) for row in half.T]),
         class_num_gts=np.bincount(labels, minlength=num_classes),
     )
+
+
+def without_classes(images: Sequence[dict], iou_thr: float) -> List[dict]:
+    """Make one class of all, for class-agnostic scores.
+
+    Of the detections of a cell only the best is left, since detections of two
+    classes may lie on one cell.
+
+    Args:
+        images (Sequence[dict]): As in :func:`evaluate_boxes`.
+        iou_thr (float): IoU from which two detections are one cell.
+
+    Returns:
+        list[dict]: The images for :func:`evaluate_boxes`, of the class 0
+        alone.
+    """
+    agnostic = []
+    for image in images:
+        kept = one_box_per_cell(image['bboxes'], image['scores'], iou_thr)
+        agnostic.append(
+            dict(
+                gt_bboxes=image['gt_bboxes'],
+                gt_labels=np.zeros_like(image['gt_labels']),
+                bboxes=image['bboxes'][kept],
+                scores=image['scores'][kept],
+                labels=np.zeros_like(image['labels'][kept]),
+                in_unknown_area=image['in_unknown_area'][kept],
+            )
+        )
+    return agnostic

@@ -20,8 +20,10 @@ from ..functional import (
     make_result,
     match_results,
     matched_scores,
+    without_classes,
 )
 
+_BOX_SCORES = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
 _REQUIRED_META = ('instances', 'annotated_regions', 'ori_shape')
 
 
@@ -176,11 +178,13 @@ class LLDMetric(BaseMetric):
         schema = None if attributes is None else AttributeSchema(attributes)
         matched = self.match(results, len(classes), schema)
         boxes = evaluate_boxes(matched.images, len(classes), self.max_dets)
-        metrics = {
-            f'bbox_{key}': boxes[key]
-            for key in ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
-        }
-        self._log_boxes(metrics, boxes, classes)
+        agnostic = evaluate_boxes(
+            without_classes(matched.images, self.iou_thr), 1, self.max_dets
+        )
+        metrics = {f'bbox_{key}': boxes[key] for key in _BOX_SCORES}
+        for key in ('mAP', 'mAP_50'):
+            metrics[f'bbox_agnostic_{key}'] = agnostic[key]
+        self._log_boxes(boxes, agnostic, classes)
         if self.classwise:
             for name, score in zip(classes, boxes['class_AP']):
                 key = f'bbox_AP_{name.replace(" ", "_")}'
@@ -267,13 +271,16 @@ class LLDMetric(BaseMetric):
         return codes
 
     def _log_boxes(
-        self, metrics: dict, boxes: dict, classes: Sequence[str]
+        self, boxes: dict, agnostic: dict, classes: Sequence[str]
     ) -> None:
         """Log box AP, and each class that has cells with ``classwise``."""
-        keys = [key for key in metrics if key.startswith('bbox_')]
+        rows = {'mean over classes': boxes, 'of any class': agnostic}
         _log_table(
-            ['boxes', *(key[len('bbox_') :] for key in keys)],
-            [['mean over classes', *(_format(metrics[key]) for key in keys)]],
+            ['boxes', *_BOX_SCORES],
+            [
+                [name, *(_format(scores[key]) for key in _BOX_SCORES)]
+                for name, scores in rows.items()
+            ],
         )
         if self.classwise:
             counts = boxes['class_num_gts']

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from mmleuk.evaluation.functional import evaluate_boxes
+from mmleuk.evaluation.functional import evaluate_boxes, without_classes
 
 KEYS = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
 
@@ -207,3 +207,21 @@ def test_no_detections_at_all():
         in_unknown_area=np.zeros(0, bool),
     )
     assert evaluate_boxes([image], 2)['mAP'] == 0
+
+
+def test_without_classes():
+    # Two classes on one cell: the better one counts, whatever the class.
+    image = one_image(
+        bboxes=np.array([[0.0, 0, 40, 40], [0, 0, 40, 38], [100, 0, 140, 40]]),
+        scores=np.array([0.7, 0.9, 0.8]),
+        labels=np.array([1, 0, 1]),
+        in_unknown_area=np.array([False, False, False]),
+    )
+    (agnostic,) = without_classes([image], 0.5)
+    assert agnostic['scores'].tolist() == [0.9, 0.8]
+    assert agnostic['labels'].tolist() == [0, 0]
+    assert evaluate_boxes([agnostic], 1)['mAP_50'] == pytest.approx(1)
+    assert evaluate_boxes([image], 2)['mAP_50'] == pytest.approx(0.5)
+    image['in_unknown_area'][2] = True
+    (agnostic,) = without_classes([image], 0.5)
+    assert agnostic['in_unknown_area'].tolist() == [False, True]
