@@ -17,6 +17,7 @@ ATTRIBUTES = 'lld/attr_macro_f1'
 COLUMNS = {
     'box AP': AP,
     'box AP50': 'lld/bbox_mAP_50',
+    'box AP50, any class': 'lld/bbox_agnostic_mAP_50',
     'attribute macro-F1, given a match': ATTRIBUTES,
     'attribute macro-F1, end to end': 'lld/attr_macro_f1_e2e',
 }
