@@ -25,8 +25,13 @@ _METHODS_OF_SAME_IMAGE = (
 ).split()
 
 
-def _carry_area(cls: type) -> type:
-    """Make methods that return new boxes pass the un-annotated area on."""
+# What the boxes know of their image. The values are never changed in place,
+# so that boxes can share them.
+_KNOWLEDGE_OF_IMAGE = ('unannotated', 'is_cut', '_field_matrix')
+
+
+def _carry(cls: type) -> type:
+    """Make methods that return new boxes pass on what the old ones know."""
 
     def carrying(method: Callable) -> Callable:
 
@@ -34,8 +39,7 @@ def _carry_area(cls: type) -> type:
         def wrapper(self: T, *args, **kwargs) -> Any:
             made = method(self, *args, **kwargs)
             for boxes in made if isinstance(made, list) else [made]:
-                boxes.unannotated = self.unannotated
-                boxes.is_cut = self.is_cut
+                boxes._take_over(self)
             return made
 
         return wrapper
@@ -46,14 +50,16 @@ def _carry_area(cls: type) -> type:
 
 
 @register_box('region_hbox')
-@_carry_area
+@_carry
 class RegionBoxes(HorizontalBoxes):
     """Horizontal boxes that carry the un-annotated area of their image.
 
     Each geometric transform of MMDetection moves the boxes of an image by
     methods of :class:`HorizontalBoxes`. Here the same call moves the area,
     and joining boxes of several images (Mosaic, MixUp) joins their areas. So
-    the area is right after any chain of transforms.
+    the area is right after any chain of transforms. So is
+    :attr:`field_matrix`, which MMDetection's ``homography_matrix`` is not:
+    several transforms leave that as it is.
 
     The area is cut at the frame of the image in methods that get the frame:
     :meth:`clip_`, :meth:`flip_` and :meth:`is_inside`. After a crop that
@@ -69,6 +75,8 @@ class RegionBoxes(HorizontalBoxes):
         unannotated (BaseGeometry, optional): Un-annotated area of the image
             in pixels. None: the whole image is annotated.
         is_cut (bool): Whether ``unannotated`` lies inside the image's frame.
+        field_matrix (np.ndarray, optional): Homography from the pixels of the
+            stored image to those of this one, shape (3, 3). None: unknown.
         **kwargs: Further arguments of :class:`HorizontalBoxes`.
     """
 
@@ -78,18 +86,41 @@ class RegionBoxes(HorizontalBoxes):
         *args,
         unannotated: Optional[BaseGeometry] = None,
         is_cut: bool = True,
+        field_matrix: Optional[np.ndarray] = None,
         **kwargs,
     ) -> None:
         super().__init__(data, *args, **kwargs)
         self.unannotated = unannotated
         self.is_cut = is_cut
+        self.field_matrix = field_matrix
 
     def __deepcopy__(self: T, memo: dict) -> T:
         other = super().__deepcopy__(memo)
-        # Geometries of shapely are immutable and can be shared.
-        other.unannotated = self.unannotated
-        other.is_cut = self.is_cut
+        other._take_over(self)
         return other
+
+    def _take_over(self, other: 'RegionBoxes') -> None:
+        """Take over what other boxes know of the same image."""
+        for name in _KNOWLEDGE_OF_IMAGE:
+            setattr(self, name, getattr(other, name))
+
+    @property
+    def field_matrix(self) -> Optional[np.ndarray]:
+        """np.ndarray | None: Homography from the stored image to this one.
+
+        Maps pixels to pixels, shape (3, 3), float64. None if it is unknown:
+        after several images were joined, and where there is neither area nor
+        box, as some transforms then move the image alone.
+        """
+        if self.unannotated is None and self.tensor.size(0) == 0:
+            return None
+        return self._field_matrix
+
+    @field_matrix.setter
+    def field_matrix(self, matrix: Optional[np.ndarray]) -> None:
+        if matrix is not None:
+            matrix = np.array(matrix, dtype=np.float64)
+        self._field_matrix = matrix
 
     @property
     def _is_area_alone(self) -> bool:
@@ -150,6 +181,8 @@ class RegionBoxes(HorizontalBoxes):
     def cat(cls: Type[T], box_list: Sequence[T], dim: int = 0) -> T:
         """Join boxes and unite the un-annotated areas.
 
+        The boxes of several images have no ``field_matrix``.
+
         Args:
             box_list (Sequence[RegionBoxes]): Boxes of images in one canvas.
             dim (int): Dimension along which to join.
@@ -170,6 +203,8 @@ class RegionBoxes(HorizontalBoxes):
             boxes.unannotated for boxes in box_list
         )
         joined.is_cut = all(boxes.is_cut for boxes in box_list)
+        if len(box_list) == 1:
+            joined._field_matrix = box_list[0]._field_matrix
         return joined
 
     def _cut(self, img_shape: Tuple[int, int]) -> None:
@@ -179,8 +214,11 @@ class RegionBoxes(HorizontalBoxes):
 
     def _move(self, matrix: Any) -> None:
         """Map the area by a homography, to an image of unknown frame."""
-        self.unannotated = move_area(self.unannotated, np.asarray(matrix))
+        matrix = np.asarray(matrix, dtype=np.float64)
+        self.unannotated = move_area(self.unannotated, matrix)
         self.is_cut = False
+        if self._field_matrix is not None:
+            self._field_matrix = matrix @ self._field_matrix
 
     def flip_(
         self, img_shape: Tuple[int, int], direction: str = 'horizontal'

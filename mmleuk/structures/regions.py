@@ -9,7 +9,7 @@ an outer cover of it never calls an un-annotated pixel annotated.
 """
 
 import math
-from typing import Iterable, List, Optional, Sequence, Tuple
+from typing import Iterable, Optional, Sequence, Tuple
 
 import numpy as np
 import shapely
@@ -145,28 +145,64 @@ def join_areas(
     return areas[0] if len(areas) == 1 else shapely.union_all(areas)
 
 
+def _edges(area: BaseGeometry) -> np.ndarray:
+    """Edges of an area, each from its upper to its lower end, (n, 2, 2)."""
+    rings = shapely.get_rings(shapely.get_parts(area))
+    points, ring_ids = shapely.get_coordinates(rings, return_index=True)
+    edges = np.stack([points[:-1], points[1:]], axis=1)
+    edges = edges[ring_ids[:-1] == ring_ids[1:]]
+    points_up = edges[:, 0, 1] > edges[:, 1, 1]
+    edges[points_up] = edges[points_up, ::-1]
+    return edges
+
+
 def _intervals(
-    area: BaseGeometry, top: float, bottom: float, x_range: Tuple[float, float]
-) -> Tuple[list, bool]:
-    """Cover an area in a slab by disjoint intervals; tell if exactly."""
-    piece = _keep_polygons(
-        area.intersection(shapely.box(x_range[0], top, x_range[1], bottom))
-    )
-    if piece is None:
-        return [], True
-    intervals: List[list] = []
-    for x1, _, x2, _ in sorted(
-        shapely.bounds(shapely.get_parts(piece)).tolist()
-    ):
-        if intervals and x1 <= intervals[-1][1]:
-            intervals[-1][1] = max(intervals[-1][1], x2)
-        else:
-            intervals.append([x1, x2])
-    covered = (bottom - top) * sum(x2 - x1 for x1, x2 in intervals)
-    return (
-        [tuple(interval) for interval in intervals],
-        covered - piece.area <= _AREA_TOLERANCE,
-    )
+    edges: np.ndarray, heights: np.ndarray
+) -> Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Cover an area by intervals in each slab between two heights.
+
+    Args:
+        edges (np.ndarray): Edges of the area, see :func:`_edges`.
+        heights (np.ndarray): Ascending heights of the cuts, those of all
+            corners among them: in a slab no edge ends or meets another.
+
+    Returns:
+        tuple: Of each interval its slab, its left and its right end, and by
+        how many square pixels it is too large, each of shape (n, ). Intervals
+        come by slab, then from left to right; those of a slab may overlap.
+    """
+    first, last = np.searchsorted(heights, edges[:, :, 1]).T
+    counts = last - first
+    edges = edges.repeat(counts, axis=0)
+    # An edge has a row for each slab that it crosses, from its first one on.
+    slabs = np.arange(len(edges)) - (counts.cumsum() - last).repeat(counts)
+    (x1, y1), (x2, y2) = edges.transpose(1, 2, 0)
+    top, bottom = heights[slabs], heights[slabs + 1]
+    ends = np.stack([top, bottom])
+    xs = x1 + (x2 - x1) * ((ends - y1) / (y2 - y1))
+    # Two neighbours are the left and the right side of a trapezoid.
+    order = np.lexsort((xs.sum(axis=0), slabs))
+    left, right = xs[:, order].reshape(2, -1, 2).transpose(2, 0, 1)
+    slabs, height = slabs[order][::2], (bottom - top)[order][::2]
+    x1, x2 = left.min(axis=0), right.max(axis=0)
+    excess = height * (x2 - x1 - (right - left).mean(axis=0))
+    # Outwards, so that rounding takes no area away.
+    x1, x2 = np.floor(x1 / _GRID) * _GRID, np.ceil(x2 / _GRID) * _GRID
+    return slabs, x1, x2, excess
+
+
+def _split_slanting(
+    heights: np.ndarray, excess: np.ndarray, step: float
+) -> np.ndarray:
+    """Split slabs whose intervals are no exact cover, by steps at most."""
+    sizes = np.diff(heights)
+    counts = np.where(excess > _AREA_TOLERANCE, np.ceil(sizes / step), 1)
+    counts = counts.astype(int)
+    numbers = np.arange(counts.sum())
+    numbers -= (counts.cumsum() - counts).repeat(counts)
+    shares = numbers / counts.repeat(counts)
+    cuts = heights[:-1].repeat(counts) + shares * sizes.repeat(counts)
+    return np.append(cuts, heights[-1])
 
 
 def cover_rectangles(
@@ -191,31 +227,34 @@ def cover_rectangles(
         area = _keep_polygons(shapely.set_precision(area, _GRID))
     if area is None:
         return np.zeros((0, 4), dtype=np.float32)
-    x_range = area.bounds[0::2]
-    heights = np.unique(shapely.get_coordinates(area)[:, 1])
-    rectangles = []
-    # Rectangles that end at the top of the current slab, by interval of x.
-    open_rectangles: dict = {}
-    for top, bottom in zip(heights[:-1], heights[1:]):
-        intervals, exact = _intervals(area, top, bottom, x_range)
-        slabs = [(bottom, intervals)]
-        if not exact:
-            cuts = np.linspace(
-                top, bottom, math.ceil((bottom - top) / step) + 1
-            )
-            slabs = [
-                (low, _intervals(area, high, low, x_range)[0])
-                for high, low in zip(cuts[:-1], cuts[1:])
-            ]
-        for low, intervals in slabs:
-            continued = {}
-            for interval in intervals:
-                rectangle = open_rectangles.get(interval)
-                if rectangle is None:
-                    rectangle = [interval[0], top, interval[1], low]
-                    rectangles.append(rectangle)
-                rectangle[3] = low
-                continued[interval] = rectangle
-            open_rectangles = continued
-            top = low
-    return np.asarray(rectangles, dtype=np.float32).reshape(-1, 4)
+    edges = _edges(area)
+    heights = np.unique(edges[:, :, 1])
+    slabs, x1, x2, excess = _intervals(edges, heights)
+    excess = np.bincount(slabs, excess, minlength=len(heights) - 1)
+    cuts = _split_slanting(heights, excess, step)
+    if len(cuts) > len(heights):
+        slabs, x1, x2, _ = _intervals(edges, cuts)
+    # Unite what overlaps or touches in a slab. No side crosses another, so
+    # that both ends of the intervals ascend.
+    first, last = _runs((slabs[1:] == slabs[:-1]) & (x1[1:] <= x2[:-1]))
+    slabs, x1, x2 = slabs[first], x1[first], x2[last]
+    # Unite equal intervals of successive slabs.
+    order = np.lexsort((slabs, x2, x1))
+    slabs, x1, x2 = slabs[order], x1[order], x2[order]
+    joins = (x1[1:] == x1[:-1]) & (x2[1:] == x2[:-1])
+    joins &= slabs[1:] == slabs[:-1] + 1
+    first, last = _runs(joins)
+    x1, x2 = x1[first], x2[first]
+    y1, y2 = cuts[slabs[first]], cuts[slabs[last] + 1]
+    rectangles = np.stack([x1, y1, x2, y2], axis=1)
+    return rectangles[np.lexsort((x1, y1))].astype(np.float32)
+
+
+def _runs(joins: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """First and last row of each run of rows that are joined to the next.
+
+    Args:
+        joins (np.ndarray): Whether each row but the last is, bool, (n - 1, ).
+    """
+    breaks = (~joins).nonzero()[0]
+    return np.append(0, breaks + 1), np.append(breaks, len(joins))

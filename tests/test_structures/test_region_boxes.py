@@ -16,6 +16,7 @@ def make(rows=((5, 5, 15, 12), (30, 8, 40, 20)), regions=((0, 0, 20, 40),)):
     return RegionBoxes(
         torch.tensor(rows, dtype=torch.float32).reshape(-1, 4),
         unannotated=unannotated_area(regions, SHAPE),
+        field_matrix=np.diag([2, 3, 1]),
     )
 
 
@@ -48,8 +49,8 @@ def area_of(boxes):
         lambda boxes: boxes.split(1)[0],
         lambda boxes: boxes.chunk(2)[1],
         lambda boxes: boxes.unsqueeze(0).unbind(0)[0],
-        lambda boxes: RegionBoxes.cat([boxes, boxes]),
-        lambda boxes: RegionBoxes.stack([boxes, boxes]),
+        lambda boxes: RegionBoxes.cat([boxes]),
+        lambda boxes: RegionBoxes.stack([boxes]),
         copy.deepcopy,
         copy.copy,
         lambda boxes: pickle.loads(pickle.dumps(boxes)),
@@ -61,6 +62,7 @@ def test_new_boxes_of_the_image_keep_its_area(method):
     assert type(made) is RegionBoxes
     assert area_of(made) == [[20, 0, 60, 40]]
     assert made.is_cut
+    assert np.array_equal(made.field_matrix, np.diag([2, 3, 1]))
 
 
 def test_copies_move_alone():
@@ -68,7 +70,10 @@ def test_copies_move_alone():
     made = [boxes.clone(), copy.deepcopy(boxes), boxes[:1]]
     boxes.translate_((5, 0))
     assert area_of(boxes) == [[25, 0, 65, 40]]
-    assert all(area_of(other) == [[20, 0, 60, 40]] for other in made)
+    assert boxes.field_matrix.tolist() == [[2, 0, 5], [0, 3, 0], [0, 0, 1]]
+    for other in made:
+        assert area_of(other) == [[20, 0, 60, 40]]
+        assert np.array_equal(other.field_matrix, np.diag([2, 3, 1]))
 
 
 @pytest.mark.parametrize(
@@ -101,6 +106,12 @@ def test_area_moves_as_a_box_does(move, expected):
     boxes = make(rows=[[20, 0, 60, 40]])
     move(boxes)
     assert np.allclose(area_of(boxes), [expected], atol=2e-3)
+    if expected != [20, 0, 50, 30]:
+        # Where nothing is cut, the matrix maps the area to where it is.
+        corners = np.array([[20 / 2, 0, 1], [60 / 2, 40 / 3, 1]])
+        mapped = corners @ boxes.field_matrix.T
+        mapped = np.sort(mapped[:, :2] / mapped[:, 2:], axis=0)
+        assert np.allclose(mapped.flatten(), expected)
     plain = HorizontalBoxes(torch.tensor([[20.0, 0, 60, 40]]))
     move(plain)
     assert torch.allclose(boxes.tensor, plain.tensor)
@@ -126,6 +137,10 @@ def test_joined_areas_unite():
     joined = left.cat([left, right, make(regions=[(0, 0, 60, 40)])])
     assert joined.shape == (6, 4)
     assert area_of(joined) == [[20, 0, 100, 40]]
+    assert joined.field_matrix is None
+    assert RegionBoxes.stack([left, right]).field_matrix is None
+    joined.rescale_([2, 2])
+    assert joined.field_matrix is None
 
 
 def test_wholly_annotated_images_have_no_area():
@@ -137,6 +152,15 @@ def test_wholly_annotated_images_have_no_area():
     assert boxes.unannotated is None
     assert RegionBoxes.cat([boxes, boxes]).unannotated is None
     assert len(boxes[:0]) == 0
+
+
+def test_images_with_neither_area_nor_box_have_no_matrix():
+    """Some transforms move such an image and don't tell its boxes."""
+    boxes = make(regions=None)
+    assert boxes.field_matrix is not None
+    assert boxes[:0].field_matrix is None
+    assert make(rows=[]).field_matrix is not None
+    assert RegionBoxes(boxes.tensor).field_matrix is None
 
 
 def test_area_without_boxes_asks_to_be_moved():

@@ -1,6 +1,7 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-from typing import Sequence
+from typing import Optional, Sequence, Tuple
 
+import numpy as np
 import torch
 from mmdet.datasets.transforms import PackDetInputs
 from mmdet.structures.bbox import HorizontalBoxes
@@ -30,7 +31,10 @@ class PackLLDInputs(PackDetInputs):
       (``ignore_flag``), then disjoint rectangles that cover the un-annotated
       area, with the label ``mmleuk.structures.UNANNOTATED`` and no
       attributes. The cover is exact as long as all edges are upright; after a
-      rotation or a shear it is larger than the area.
+      rotation or a shear it is larger than the area;
+    - metainfo 'field_matrix': homography, (3, 3) float64, from pixels of the
+      stored image to shares of the view's width and height (which a resized
+      batch does not change). None if it is unknown, as in a mosaic.
 
     As in MMDetection, padding and other fill counts as annotated. Without
     ``gt_bboxes`` (inference) only the image and the meta keys are packed.
@@ -64,7 +68,7 @@ class PackLLDInputs(PackDetInputs):
             'diagnosis',
             'subset',
             # Used by mining.
-            'homography_matrix',
+            'field_matrix',
             'held_out',
         ),
         cover_step: float = 8.0,
@@ -115,6 +119,7 @@ class PackLLDInputs(PackDetInputs):
                 gt_bboxes=HorizontalBoxes(boxes.tensor),
                 gt_bboxes_labels=labels,
                 gt_attributes=attributes,
+                field_matrix=self._field_matrix(boxes, results['img_shape']),
             )
         )
 
@@ -137,6 +142,16 @@ class PackLLDInputs(PackDetInputs):
                 ]
             )
         return packed
+
+    @staticmethod
+    def _field_matrix(
+        boxes: RegionBoxes, img_shape: Tuple[int, int]
+    ) -> Optional[np.ndarray]:
+        """Homography from the stored image to shares of the view's sides."""
+        if boxes.field_matrix is None:
+            return None
+        height, width = img_shape[:2]
+        return np.diag([1 / width, 1 / height, 1]) @ boxes.field_matrix
 
     def __repr__(self) -> str:
         return (

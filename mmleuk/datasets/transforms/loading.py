@@ -80,8 +80,9 @@ class LoadLLDAnnotations(LoadAnnotations):
         self.num_attributes = num_attributes
 
     def _load_bboxes(self, results: dict) -> None:
-        """Load boxes, ignore flags and un-annotated area."""
+        """Load boxes, with the un-annotated area, and ignore flags."""
         super()._load_bboxes(results)
+        results['gt_bboxes'].field_matrix = np.eye(3)
         img_shape = results.get('ori_shape')
         if img_shape is None:
             img_shape = (results['height'], results['width'])

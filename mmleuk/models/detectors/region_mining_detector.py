@@ -18,9 +18,8 @@ class RegionMiningDetector(SemiBaseDetector):
     or not at all, and one loss learns from labelled and mined cells alike.
     The teacher does not run in a training step: :class:`RegionMiningHook`
     runs it over all fields, un-augmented, on a schedule, and fills the
-    miner's bank. The step maps these detections into the student's view by
-    its homography. Any detector of MMDetection fits, with its losses and
-    attributes.
+    miner's bank. The step maps these detections into the student's view. Any
+    detector of MMDetection fits, with its losses and attributes.
 
     The teacher is the moving average of the student's weights and buffers
     (``MeanTeacherHook`` with ``skip_buffer=False``) and always in evaluation
@@ -32,8 +31,7 @@ class RegionMiningDetector(SemiBaseDetector):
         semi_test_cfg (dict, optional): ``predict_on``: 'teacher' (default) or
             'student'.
         data_preprocessor (dict, optional): Config of the preprocessor of
-            both. It must not resize the batch (``BatchSyncRandomResize``),
-            which the homography would not know of.
+            both.
         init_cfg (dict | list[dict], optional): Initialisation config.
     """
 

@@ -377,9 +377,10 @@ class RegionMiner(BaseModule):
     def label(self, data_samples: List[DetDataSample]) -> List[DetDataSample]:
         """Add what is mined to the labels of views of fields.
 
-        The geometry of a view is the meta key 'homography_matrix' of
-        MMDetection's transforms. Views without it, and fields without an entry
-        in the bank, stay as they are.
+        The geometry of a view is the meta key 'field_matrix' of
+        :class:`PackLLDInputs`. Where it is None (in a mosaic, say), or the
+        field has no entry in the bank, nothing is known of un-annotated area:
+        such views stay as they are.
 
         Args:
             data_samples (list[:obj:`DetDataSample`]): Samples of a batch.
@@ -388,25 +389,37 @@ class RegionMiner(BaseModule):
             list[:obj:`DetDataSample`]: The same samples. ``gt_instances`` get
             mined cells and ``probs`` (1 for labelled ones),
             ``ignored_instances`` candidates and ``probs``.
+
+        Raises:
+            KeyError: If the view of a field in the bank lacks 'field_matrix'.
         """
         for data_sample in data_samples:
             gt_instances = data_sample.gt_instances
             gt_instances.bboxes = get_box_tensor(gt_instances.bboxes)
             gt_instances.probs = torch.ones_like(gt_instances.bboxes[:, 0])
             entry = self.bank.get(data_sample.img_path)
-            matrix = data_sample.metainfo.get('homography_matrix')
-            if entry is not None and matrix is not None:
-                if not data_sample.metainfo.get('held_out', False):
-                    entry = entry[entry.is_outside]
-                self._add(data_sample, entry, torch.as_tensor(matrix))
+            if entry is None:
+                continue
+            if 'field_matrix' not in data_sample.metainfo:
+                raise KeyError(
+                    f'{data_sample.img_path}: the sample lacks the meta key '
+                    "'field_matrix', by which detections are mapped into the "
+                    'view. Pack training images with mmleuk.PackLLDInputs '
+                    "and, if you set its meta_keys, with 'field_matrix' "
+                    'among them'
+                )
+            if data_sample.field_matrix is None:
+                continue
+            if not data_sample.metainfo.get('held_out', False):
+                entry = entry[entry.is_outside]
+            self._add(data_sample, entry)
         return data_samples
 
-    def _add(
-        self, data_sample: DetDataSample, entry: InstanceData, matrix: Tensor
-    ) -> None:
+    def _add(self, data_sample: DetDataSample, entry: InstanceData) -> None:
         """Add detections to one sample, as cells or candidates."""
         height, width = data_sample.img_shape[:2]
-        whole = bbox_project(entry.bboxes, matrix.float())
+        matrix = np.diag([width, height, 1]) @ data_sample.field_matrix
+        whole = bbox_project(entry.bboxes, torch.from_numpy(matrix).float())
         boxes = whole.clone()
         boxes[:, 0::2] = boxes[:, 0::2].clamp(0, width)
         boxes[:, 1::2] = boxes[:, 1::2].clamp(0, height)

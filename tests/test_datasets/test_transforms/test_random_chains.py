@@ -1,13 +1,15 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 """Attributes and regions after random chains of MMDetection's transforms.
 
-Two oracles know nothing of how we carry either.
+Three oracles know nothing of how we carry them.
 
 - Pixels: the image that goes through the chain is painted. Channel 0 shows
   un-annotated area, channel 1 annotated area, and fill shows neither. What
   comes out says which pixel is what.
 - Instances: MMDetection's own loader and packer, with a unique id as the
   label, run the same chain with the same random numbers.
+- Places: each pixel of the image states where it was, by which the matrix
+  from the stored image to the view is tested.
 """
 
 import copy
@@ -114,12 +116,18 @@ def paint(scene, index):
     return image
 
 
-def load(scene, index, plain):
+def paint_places(scene, index):
+    """Image whose pixels are twice their x and y, and 255."""
+    y, x = np.mgrid[: scene['height'], : scene['width']]
+    return np.stack([2 * x, 2 * y, np.full_like(x, 255)], 2).astype(np.uint8)
+
+
+def load(scene, index, plain, painter):
     """One image as the dataset gives it, through the loader."""
     identities = [100 * (index + 1) + i for i in range(len(scene['cells']))]
     shape = (scene['height'], scene['width'])
     results = dict(
-        img=paint(scene, index),
+        img=painter(scene, index),
         img_id=index,
         img_path=f'{index}.png',
         ori_shape=shape,
@@ -288,7 +296,7 @@ def built(chain, distort):
     return [TRANSFORMS.build(cfg) for cfg in chain]
 
 
-def run(chain, pool, seed, plain=False, distort=False):
+def run(chain, pool, seed, plain=False, distort=False, painter=paint):
     """Run samples one after another, as a worker of a data loader does.
 
     Returns:
@@ -301,7 +309,7 @@ def run(chain, pool, seed, plain=False, distort=False):
         packer = TRANSFORMS.build(dict(type='PackDetInputs'))
     else:
         packer = TRANSFORMS.build(dict(type='mmleuk.PackLLDInputs'))
-    loaded = [load(scene, i, plain) for i, scene in enumerate(pool)]
+    loaded = [load(scene, i, plain, painter) for i, scene in enumerate(pool)]
     tolerances = [0.0] * len(chain)
     samples = []
     for index in range(NUM_SAMPLES):
@@ -420,6 +428,27 @@ def check_rectangles(rectangles, shape):
     overlap = overlap.prod(-1)
     overlap.fill_diagonal_(0)
     assert overlap.max() <= 1e-9 if len(rows) else True
+
+
+def check_places(sample, chain):
+    """The matrix maps each pixel to its place, or there is none."""
+    packed, image, tolerance = sample
+    data_sample = packed['data_samples']
+    if data_sample.field_matrix is None:
+        event('no matrix')
+        is_empty = not (
+            len(data_sample.gt_instances) or len(data_sample.ignored_instances)
+        )
+        assert is_empty or {cfg['type'] for cfg in chain} & set(MIXING)
+        return
+    event('matrix')
+    height, width = data_sample.img_shape
+    matrix = np.diag([width, height, 1]) @ data_sample.field_matrix
+    y, x = (image[..., 2] == 255).nonzero()
+    stored = image[y, x, :2] / 2 + 0.5
+    mapped = stored @ matrix[:2, :2].T + matrix[:2, 2]
+    errors = mapped - np.column_stack([x, y]) - 0.5
+    assert np.abs(errors).max(initial=0) <= tolerance + 1e-3
 
 
 def instances_of(sample):
@@ -549,6 +578,14 @@ def test_crops_that_are_mixed(crop, mix, pool, seed):
 def test_single_transforms(transform, pool, seed):
     """Here the tolerance of the pixels is at its tightest."""
     check_chain([transform], pool, seed)
+
+
+@settings(max_examples=60, **RUN)
+@given(chains(st.one_of(UPRIGHT, SLANTING)), POOLS, SEEDS)
+def test_matrix_of_chains(chain, pool, seed):
+    for sample in run(chain, pool, seed, painter=paint_places):
+        if sample is not None:
+            check_places(sample, chain)
 
 
 @settings(max_examples=60, **RUN)

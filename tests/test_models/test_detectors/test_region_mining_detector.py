@@ -16,7 +16,8 @@ CONFIG = (
     / 'configs/region_sparse'
     / 'mined-attr-faster-rcnn_lite0_fpn_pbc-fields-sparse.py'
 )
-HALF = np.diag([0.5, 0.5, 1]).astype(np.float32)
+# Views of the conftest show a whole field of 192 x 128 pixels.
+WHOLE = np.diag([1 / 192, 1 / 128, 1])
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def losses_of(model, samples):
 
 
 def test_student_learns_from_what_is_mined(model, make_sample):
-    sample = make_sample(homography_matrix=HALF)
+    sample = make_sample(field_matrix=WHOLE)
     rows = [[90.0, 20, 140, 70, 3, 0.9999], [150, 60, 190, 100, 2, 0.3]]
     bank(model, sample, rows)
     labelled = copy.deepcopy(sample)
@@ -70,7 +71,7 @@ def test_student_learns_from_what_is_mined(model, make_sample):
 
 
 def test_without_a_bank_it_is_the_detector(model, make_sample):
-    sample = make_sample(homography_matrix=HALF)
+    sample = make_sample(field_matrix=WHOLE)
     one, _ = losses_of(model, [copy.deepcopy(sample)])
     torch.manual_seed(0)
     inputs = torch.rand(1, 3, 64, 96)
@@ -83,11 +84,9 @@ def test_without_a_bank_it_is_the_detector(model, make_sample):
 def test_mixed_batches_and_empty_ones(model, make_sample, rows):
     """Full, sparse, held-out and empty images in one batch."""
     samples = [
-        make_sample(unannotated=(), homography_matrix=HALF),
-        make_sample(homography_matrix=HALF),
-        make_sample(
-            0, ((0.0, 0, 96, 64),), held_out=True, homography_matrix=HALF
-        ),
+        make_sample(unannotated=(), field_matrix=WHOLE),
+        make_sample(field_matrix=WHOLE),
+        make_sample(0, ((0.0, 0, 96, 64),), held_out=True, field_matrix=WHOLE),
         make_sample(0),
     ]
     for index, sample in enumerate(samples):

@@ -55,12 +55,12 @@ def looked_at(rows, instances=(), regions=(REGION,), path='a.png'):
 
 
 def view(matrix=None, path='a.png', boxes=(), **metainfo):
-    matrix = np.eye(3) if matrix is None else np.asarray(matrix, float)
+    matrix = np.eye(3) if matrix is None else np.asarray(matrix)
     sample = DetDataSample(
         metainfo=dict(
             img_path=path,
             img_shape=(SIZE, SIZE),
-            homography_matrix=matrix.astype(np.float32),
+            field_matrix=np.diag([1 / SIZE, 1 / SIZE, 1]) @ matrix,
             **metainfo,
         )
     )
@@ -124,20 +124,28 @@ def test_views():
     assert ignored.bboxes[1].tolist() == [0, 0, 10, 10]
 
 
-def test_samples_without_an_entry_or_a_homography_stay():
+def test_samples_without_an_entry_or_a_matrix_stay():
     miner = make_miner()
     miner.store(looked_at([(120, 20, 1, 0.99)]), False)
     miner.calibrate()
     mosaic = view(boxes=[[40, 40, 60, 60]])
-    mosaic = DetDataSample(
-        metainfo=dict(img_path='a.png', img_shape=(SIZE, SIZE)),
-        gt_instances=mosaic.gt_instances,
-        ignored_instances=mosaic.ignored_instances,
-    )
+    mosaic.set_metainfo(dict(field_matrix=None))
     for sample in miner.label([mosaic, view(path='b.png')]):
         assert 'probs' not in sample.ignored_instances
         assert (sample.gt_instances.probs == 1).all()
     assert len(mosaic.gt_instances) == 1
+
+
+def test_samples_without_the_key_of_the_matrix_are_an_error():
+    miner = make_miner()
+    miner.store(looked_at([(120, 20, 1, 0.99)]), False)
+    miner.calibrate()
+    sample = DetDataSample(
+        metainfo=dict(img_path='a.png', img_shape=(SIZE, SIZE)),
+        gt_instances=view().gt_instances,
+    )
+    with pytest.raises(KeyError, match='a.png.*PackLLDInputs'):
+        miner.label([sample])
 
 
 def test_fields_that_are_annotated_as_a_whole_are_not_banked():
