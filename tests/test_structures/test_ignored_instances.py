@@ -4,13 +4,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mmdet.structures.bbox import HorizontalBoxes
+from mmdet.structures.bbox import HorizontalBoxes, bbox_overlaps
 from mmengine.structures import InstanceData
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmleuk.structures import (
     UNANNOTATED,
     cover_rectangles,
     covered_share,
+    highest_iof,
+    highest_probability,
     ignored_instances,
     split_ignored,
     unannotated_area,
@@ -112,3 +115,95 @@ def test_share_in_half_precision_is_computed_in_single():
     share = covered_share(boxes, torch.tensor([[0.0, 0, 300, 600]]))
     assert share.dtype == torch.float32
     assert share.item() == pytest.approx(0.5, abs=0.01)
+
+
+def random_boxes(seed, count):
+    """Boxes of which one in six has no area, and some coincide."""
+    generator = torch.Generator().manual_seed(seed)
+    xy = torch.randint(0, 60, (count, 2), generator=generator)
+    size = torch.randint(0, 40, (count, 2), generator=generator)
+    size *= torch.rand((count, 1), generator=generator) > 1 / 6
+    return torch.cat([xy, xy + size], dim=1) * 0.7
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 10**6),
+    st.integers(0, 40),
+    st.integers(0, 9),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([8, 1 << 20]),
+)
+def test_overlaps_are_those_of_mmdetection(
+    seed, num_boxes, num_cells, of_cell, as_on_device, max_pairs
+):
+    boxes = random_boxes(seed, num_boxes)
+    cells = random_boxes(seed + 1, num_cells)
+    generator = torch.Generator().manual_seed(seed)
+    counts = torch.rand(num_cells, generator=generator) > 0.3
+    probs = torch.rand(num_cells, generator=generator) * counts
+    iofs = bbox_overlaps(boxes, cells, 'iof')
+    if of_cell:
+        iofs = bbox_overlaps(cells, boxes, 'iof').T
+    # A column of zeros: nothing may overlap.
+    nothing = torch.zeros(num_boxes, 1)
+    highest = torch.cat([nothing, iofs * counts], dim=1).amax(dim=1)
+    own = (bbox_overlaps(boxes, cells) >= 0.3) * probs
+    probability = torch.cat([nothing, own], dim=1).amax(dim=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ignored_instances, '_MAX_PAIRS', max_pairs)
+        patch.setattr(
+            ignored_instances, '_is_asynchronous', lambda _: as_on_device
+        )
+        # Bit for bit.
+        found = highest_iof(boxes, cells, counts, of_cell)
+        assert torch.equal(found, highest)
+        found = highest_probability(boxes, cells, probs, 0.3)
+        assert torch.equal(found, probability)
+
+
+class LargestTensor(TorchDispatchMode):
+    """Notes the number of elements of the largest result."""
+
+    numel = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor):
+            self.numel = max(self.numel, result.numel())
+        return result
+
+
+def measure_overlaps(boxes, others, counts):
+    return (
+        highest_iof(boxes, others, counts),
+        covered_share(boxes, others, counts),
+        highest_probability(boxes, others, counts * 0.5, 0.3),
+    )
+
+
+def test_memory_is_bounded():
+    boxes, others = random_boxes(0, 20_000), random_boxes(1, 300)
+    with LargestTensor() as largest:
+        measure_overlaps(boxes, others, torch.ones(300, dtype=torch.bool))
+    assert largest.numel <= ignored_instances._MAX_PAIRS
+
+
+def test_devices_are_not_waited_for():
+    """Tensors without data fail where the host needs a value."""
+    on_device = torch.empty((50, 4), device='meta')
+    counts = torch.empty(50, dtype=torch.bool, device='meta')
+    for values in measure_overlaps(on_device, on_device, counts):
+        assert values.shape == (50,)
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        on_device[counts]
+
+
+def test_overlaps_in_half_precision_are_computed_in_single():
+    # 600 * 600 is no number of float16.
+    boxes = torch.tensor([[0.0, 0, 600, 600]], dtype=torch.float16)
+    cells = torch.tensor([[0.0, 0, 300, 600]])
+    assert highest_iof(boxes, cells).tolist() == [0.5]
+    probs = torch.tensor([0.7])
+    assert highest_probability(boxes, cells, probs, 0.5).tolist() == [probs]

@@ -1,16 +1,13 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 import random
-from functools import partial
-from typing import Iterable
 
 import numpy as np
 import torch
-from mmengine.dataset import worker_init_fn
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from torch.utils.data import DataLoader
 
+from mmleuk.engine.worker_seed import WorkerSeeder, clear_caches
 from mmleuk.registry import HOOKS
 
 
@@ -23,19 +20,22 @@ class EpochSeedHook(Hook):
     state of the process, which samples RoIs, nor of the workers, which
     augment images.
 
-    At the start of each epoch the random generators of the process are
-    seeded, workers are restarted with new seeds, and images that transforms
-    cached earlier (mosaics) are dropped. On the same machine and with as many
-    workers, the weights after an epoch are then those of an uninterrupted
-    run. An iteration-based training counts as one epoch.
+    At the start of each epoch the random generators of the process and of the
+    workers get new seeds, and images that transforms cached earlier (mosaics)
+    are dropped. On the same machine and with as many workers, the weights
+    after an epoch are then those of an uninterrupted run. An iteration-based
+    training counts as one epoch.
 
-    Workers with a custom ``worker_init_fn`` keep it and its seeds. PyTorch
-    has no public way to restart persistent workers: as in mmdet's
-    ``PipelineSwitchHook``, the iterator that holds them is dropped.
+    Persistent workers are not started anew, see :class:`WorkerSeeder`.
+    Workers with a custom ``worker_init_fn`` keep it and its seeds. Generators
+    that a transform has for itself are not seeded.
     """
 
     # Before hooks that draw at the start of an epoch, such as mining.
     priority = 'VERY_HIGH'
+
+    def __init__(self) -> None:
+        self._workers = WorkerSeeder()
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Seed an epoch."""
@@ -48,41 +48,6 @@ class EpochSeedHook(Hook):
         np.random.seed(int(own))  # noqa: NPY002
         torch.manual_seed(int(own))
         loader = runner.train_dataloader
-        _clear_caches(loader.dataset)
+        clear_caches(loader.dataset)
         if loader.num_workers > 0:
-            _restart_workers(loader, int(of_workers) % 2**31)
-
-
-def _restart_workers(loader: DataLoader, seed: int) -> None:
-    """Make the next epoch start new workers with new seeds."""
-    init_fn = loader.worker_init_fn
-    if isinstance(init_fn, partial) and init_fn.func is worker_init_fn:
-        loader.worker_init_fn = partial(init_fn, seed=seed)
-    if loader.persistent_workers:
-        loader._iterator = None
-
-
-def _clear_caches(dataset) -> None:
-    """Empty the caches of transforms, inside any wrappers of the data set."""
-    for part in getattr(dataset, 'datasets', ()):
-        _clear_caches(part)
-    if hasattr(dataset, 'dataset'):
-        _clear_caches(dataset.dataset)
-    for transform in _transforms(getattr(dataset, 'pipeline', None)):
-        # Names in our transforms, and in mmdet's CachedMosaic and CachedMixUp.
-        for name in ('cache', 'results_cache'):
-            if isinstance(getattr(transform, name, None), list):
-                getattr(transform, name).clear()
-
-
-def _transforms(pipeline) -> Iterable:
-    """List transforms, also those inside of others."""
-    if callable(pipeline):
-        yield pipeline
-    inner = getattr(pipeline, 'transforms', pipeline)
-    if isinstance(inner, dict):
-        inner = inner.values()
-    if hasattr(inner, '__iter__'):
-        for transform in inner:
-            if transform is not pipeline:
-                yield from _transforms(transform)
+            self._workers.seed(loader, int(of_workers) % 2**31)

@@ -142,35 +142,43 @@ def merge_views(
     owners = torch.from_numpy(
         group_boxes(boxes.numpy(), scores.numpy(), IOU_THR)
     )
-    rows: List[List[Tensor]] = [[], [], [], []]
-    # Best first, so that the first of a view is its best.
+    # Cells are numbered from the best to the worst.
     order = scores.argsort(descending=True, stable=True)
-    for owner in order[owners[order] == order]:
-        members = order[owners[order] == owner]
-        own_views = view_ids[members]
-        best = torch.stack(
-            [members[own_views == k][0] for k in own_views.unique()]
-        )
-        weights = scores[best] / scores[best].sum().clamp(min=1e-12)
-        classes, columns = labels[members].unique(return_inverse=True)
-        by_view = torch.zeros(len(views), len(classes))
-        # Ascending: the best is written last.
-        for member, column in zip(members.flip(0), columns.flip(0)):
-            by_view[view_ids[member], column] = scores[member]
-        rows[0].append((weights @ boxes[best]).expand(len(classes), -1))
-        rows[1].append(classes)
-        rows[2].append(by_view.mean(dim=0))
-        if probs is not None:
-            rows[3].append((weights @ probs[best]).expand(len(classes), -1))
+    ranks = order.argsort()
+    first_ranks, cells = ranks[owners].unique(return_inverse=True)
+    # The best box of each cell in each view, shape (cells, views).
+    shape = (len(first_ranks), len(views))
+    best_ranks = torch.full(shape, len(order))
+    best_ranks.view(-1).scatter_reduce_(
+        0, cells * len(views) + view_ids, ranks, 'amin'
+    )
+    is_seen = best_ranks < len(order)
+    best = order[best_ranks.clamp(max=len(order) - 1)]
+    weights = scores[best] * is_seen
+    weights = weights / weights.sum(dim=1, keepdim=True).clamp(min=1e-12)
+
+    # A row for each class of each cell.
+    num_classes = int(labels.max()) + 1 if len(labels) else 1
+    keys, rows = (cells * num_classes + labels).unique(return_inverse=True)
+    by_view = torch.zeros(len(keys), len(views))
+    by_view.view(-1).scatter_reduce_(
+        0, rows * len(views) + view_ids, scores, 'amax'
+    )
+    cells = keys // num_classes
     merged = InstanceData(
-        bboxes=torch.cat([boxes[:0], *rows[0]]),
-        labels=torch.cat([labels[:0], *rows[1]]),
-        scores=torch.cat([scores[:0], *rows[2]]),
+        bboxes=_weighted_means(weights, boxes[best])[cells],
+        labels=keys % num_classes,
+        scores=by_view.mean(dim=1),
     )
     if probs is not None:
         fields = attribute_fields(
-            torch.cat([probs[:0], *rows[3]]), attribute_sizes
+            _weighted_means(weights, probs[best])[cells], attribute_sizes
         )
         for name, values in fields.items():
             merged[name] = values
     return merged
+
+
+def _weighted_means(weights: Tensor, values: Tensor) -> Tensor:
+    """Means (n, c) of values (n, views, c) by weights (n, views)."""
+    return (weights[:, None] @ values)[:, 0]

@@ -1,14 +1,18 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 
 from mmleuk.models.mining.oriented_views import (
+    IOU_THR,
     ORIENTATIONS,
     merge_views,
     predict_in_orientations,
 )
+from mmleuk.structures import group_boxes
 
 SIZES = (2, 3)
 
@@ -158,3 +162,79 @@ def test_nothing_found(probs):
 def test_a_box_without_area_is_kept_once():
     merged = merge_views([looked((5, 5, 5, 5, 1, 0.9))], SIZES)
     assert merged.bboxes.tolist() == [[5, 5, 5, 5]]
+
+
+def merge_one_by_one(views):
+    """The rows that ``merge_views`` describes, in plain Python."""
+    found = [
+        (view, box, label, score, probs)
+        for view, detections in enumerate(views)
+        for box, label, score, probs in zip(
+            detections.bboxes.tolist(),
+            detections.labels.tolist(),
+            detections.scores.tolist(),
+            detections.attribute_probs.tolist(),
+        )
+    ]
+    scores = torch.tensor([row[3] for row in found])
+    owners = group_boxes([row[1] for row in found], scores, IOU_THR)
+    order = sorted(range(len(found)), key=lambda i: -scores[i])
+    rows = []
+    for owner in (i for i in order if owners[i] == i):
+        members = [found[i] for i in order if owners[i] == owner]
+        best = {}
+        for member in members:
+            best.setdefault(member[0], member)
+        total = sum(member[3] for member in best.values())
+
+        def mean(column, best=best, total=total):
+            return [
+                sum(m[3] * m[column][i] for m in best.values()) / total
+                for i in range(len(found[0][column]))
+            ]
+
+        for label in sorted({member[2] for member in members}):
+            by_view = {}
+            for view, _, own_label, score, _ in members:
+                if own_label == label:
+                    by_view.setdefault(view, score)
+            score = sum(by_view.values()) / len(views)
+            rows.append((label, score, mean(1), mean(4)))
+    return rows
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 8), st.integers(0, 40))
+def test_against_plain_python(seed, num_views, num_boxes):
+    generator = torch.Generator().manual_seed(seed)
+
+    def rand(*shape):
+        return torch.rand(shape, generator=generator)
+
+    cells = torch.randint(0, 8, (8, 2), generator=generator) * 9.0
+    views = []
+    for _ in range(num_views):
+        corners = cells[(rand(num_boxes) * 8).long()]
+        corners = corners + rand(num_boxes, 2) * 3
+        # Few values, so that scores are equal, too.
+        scores = (rand(num_boxes) * 10).ceil() / 10
+        views.append(
+            InstanceData(
+                bboxes=torch.cat([corners, corners + 12], dim=1),
+                labels=(rand(num_boxes) * 3).long(),
+                scores=scores.clamp(min=0.1),
+                attribute_probs=rand(num_boxes, 5),
+            )
+        )
+    merged = merge_views(views, SIZES)
+    expected = merge_one_by_one(views)
+    assert merged.labels.tolist() == [row[0] for row in expected]
+    for values, column in (
+        (merged.scores, 1),
+        (merged.bboxes, 2),
+        (merged.attribute_probs, 3),
+    ):
+        torch.testing.assert_close(
+            values,
+            torch.tensor([row[column] for row in expected]).view_as(values),
+        )

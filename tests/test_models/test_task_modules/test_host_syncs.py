@@ -12,7 +12,7 @@ from mmleuk.models.task_modules import (
     RegionMaxIoUAssigner,
     SparseRegionSampler,
 )
-from mmleuk.structures import CANDIDATE, UNANNOTATED
+from mmleuk.structures import CANDIDATE, UNANNOTATED, ignored_instances
 
 # What makes the host wait: a value, or a size that depends on values.
 WAITING = ('_local_scalar_dense', 'nonzero', 'unique', 'masked_select', 'item')
@@ -45,7 +45,10 @@ def count(assigner, sampler, priors, truth, ignored):
 
 @pytest.mark.parametrize('num_truth', [0, 1, 5])
 @pytest.mark.parametrize('mode', ['region', 'mined', 'self-mined'])
-def test_syncs(num_truth, mode):
+def test_syncs(num_truth, mode, monkeypatch):
+    monkeypatch.setattr(
+        ignored_instances, '_is_asynchronous', lambda device: True
+    )
     torch.manual_seed(0)
     corners = torch.rand(400, 2) * 150
     priors = InstanceData(

@@ -9,7 +9,12 @@ from mmdet.registry import TASK_UTILS
 from mmengine.structures import InstanceData
 
 from mmleuk.models.task_modules import RegionMaxIoUAssigner
-from mmleuk.structures import UNANNOTATED, cover_rectangles, unannotated_area
+from mmleuk.structures import (
+    UNANNOTATED,
+    cover_rectangles,
+    ignored_instances,
+    unannotated_area,
+)
 
 RPN = dict(pos_iou_thr=0.7, neg_iou_thr=0.3, min_pos_iou=0.3)
 RCNN = dict(
@@ -167,6 +172,29 @@ def test_iof_with_respect_to_cells():
         assigner = RegionMaxIoUAssigner(**RCNN, ignore_wrt_candidates=of_prior)
         result = assign(assigner, priors, None, cells=cells)
         assert result.gt_inds.tolist() == [expected]
+
+
+def test_un_annotated_rectangles_are_not_compared_one_by_one(monkeypatch):
+    """Of many rectangles, those that are ignored cells alone count as such."""
+    compared = []
+
+    def note(boxes, others):
+        compared.append(len(others))
+        return shared_areas(boxes, others)
+
+    shared_areas = ignored_instances._shared_areas
+    monkeypatch.setattr(ignored_instances, '_shared_areas', note)
+    rectangles = [[float(x), 0, x + 1, 64] for x in range(32)]
+    assigner = RegionMaxIoUAssigner(**RCNN, ignore_iof_thr=0.5)
+    assign(
+        assigner,
+        boxes_from(0, 50),
+        boxes_from(1, 2),
+        cells=[[40.0, 40, 60, 60]],
+        rectangles=rectangles,
+    )
+    # Once as cells, once as un-annotated area.
+    assert compared == [1, 32]
 
 
 def test_ignored_without_labels_are_cells():

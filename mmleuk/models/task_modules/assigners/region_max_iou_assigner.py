@@ -4,13 +4,13 @@ from typing import Optional
 import torch
 from mmdet.models.task_modules import AssignResult, MaxIoUAssigner
 from mmengine.structures import InstanceData
-from torch import Tensor
 
 from mmleuk.registry import TASK_UTILS
 from mmleuk.structures import (
     CANDIDATE,
     UNANNOTATED,
     covered_share,
+    highest_iof,
     highest_probability,
     ignored_boxes,
 )
@@ -45,7 +45,10 @@ class RegionMaxIoUAssigner(MaxIoUAssigner):
       :mod:`mmleuk.structures.ignored_instances`); 1 without these, and
       meaningless for other priors.
 
-    No value is copied to the host beyond what ``MaxIoUAssigner`` copies.
+    No value is copied to the host beyond what ``MaxIoUAssigner`` copies, and
+    overlaps with ignored instances are computed a few at a time, so that their
+    number does not show in the memory. ``iou_calculator`` is for labelled
+    boxes alone.
 
     Args:
         *args: Arguments of ``MaxIoUAssigner``.
@@ -110,7 +113,11 @@ class RegionMaxIoUAssigner(MaxIoUAssigner):
             return assign_result
         priors = pred_instances.priors
         background = assign_result.gt_inds == 0
-        on_cell = self._is_on_cell(priors, boxes, labels >= 0)
+        on_cell = torch.zeros_like(background)
+        if self.ignore_iof_thr > 0:
+            on_cell = self.ignore_iof_thr < highest_iof(
+                priors, boxes, labels >= 0, not self.ignore_wrt_candidates
+            )
         # The margin is for rounding: a prior that only touches the area passes
         # a threshold of 1.
         unannotated = (
@@ -136,17 +143,3 @@ class RegionMaxIoUAssigner(MaxIoUAssigner):
             ).clamp(min=unseen)
         assign_result.set_extra_property('presence_probability', presence)
         return assign_result
-
-    def _is_on_cell(
-        self, priors: Tensor, boxes: Tensor, is_cell: Tensor
-    ) -> Tensor:
-        """Find the priors that overlap an ignored cell, bool, shape (n, )."""
-        if self.ignore_iof_thr <= 0:
-            return torch.zeros(
-                len(priors), dtype=torch.bool, device=priors.device
-            )
-        if self.ignore_wrt_candidates:
-            overlaps = self.iou_calculator(priors, boxes, mode='iof')
-        else:
-            overlaps = self.iou_calculator(boxes, priors, mode='iof').T
-        return (overlaps * is_cell).amax(dim=1) > self.ignore_iof_thr
