@@ -298,7 +298,15 @@ def test_a_wrong_command_line_is_named(
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize('script', ['dist_train.sh', 'dist_test.sh'])
+# What the scripts call, and the arguments that they take after the first.
+TOOLS = dict(
+    train=('train.py', []),
+    test=('test.py', ['model.pth']),
+    predict=('image_demo.py', ['model.pth']),
+)
+
+
+@pytest.mark.parametrize('script', TOOLS)
 def test_dist_scripts_hand_on_their_arguments(script, tmp_path):
     """A stand-in for torchrun writes down how it was called."""
     record = tmp_path / 'torchrun'
@@ -307,9 +315,10 @@ def test_dist_scripts_hand_on_their_arguments(script, tmp_path):
     environment = dict(
         os.environ, PATH=f'{tmp_path}:{os.environ["PATH"]}', PORT='29777'
     )
-    checkpoint = ['model.pth'] if script == 'dist_test.sh' else []
+    tool, checkpoint = TOOLS[script]
+    path = osp.join(ROOT, 'tools', f'dist_{script}.sh')
     done = subprocess.run(
-        ['bash', osp.join(ROOT, 'tools', script), 'my config.py']
+        ['bash', path, 'my config.py']
         + checkpoint
         + ['4', '--work-dir', 'my dir'],
         cwd=tmp_path,
@@ -321,7 +330,7 @@ def test_dist_scripts_hand_on_their_arguments(script, tmp_path):
     lines = done.stdout.splitlines()
     assert '--nproc_per_node=4' in lines
     assert '--master_port=29777' in lines
-    tool = osp.join(ROOT, 'tools', script.replace('dist_', '')[:-3] + '.py')
+    tool = osp.join(ROOT, 'tools', tool)
     position = [osp.abspath(line) for line in lines].index(tool)
     assert lines[position + 1 :] == [
         'my config.py',
@@ -333,7 +342,7 @@ def test_dist_scripts_hand_on_their_arguments(script, tmp_path):
     ]
 
 
-@pytest.mark.parametrize('script', ['slurm_train.sh', 'slurm_test.sh'])
+@pytest.mark.parametrize('script', TOOLS)
 def test_slurm_scripts_hand_on_their_arguments(script, tmp_path):
     """A stand-in for srun writes down how it was called."""
     record = tmp_path / 'srun'
@@ -346,9 +355,10 @@ def test_slurm_scripts_hand_on_their_arguments(script, tmp_path):
         GPUS='4',
         SRUN_ARGS='--time=1:00 --exclusive',
     )
-    checkpoint = ['model.pth'] if script == 'slurm_test.sh' else []
+    tool, checkpoint = TOOLS[script]
+    path = osp.join(ROOT, 'tools', f'slurm_{script}.sh')
     done = subprocess.run(
-        ['bash', osp.join(ROOT, 'tools', script), 'gpu', 'my job']
+        ['bash', path, 'gpu', 'my job']
         + ['my config.py', *checkpoint, '--work-dir', 'my dir'],
         cwd=tmp_path,
         env=environment,
@@ -368,7 +378,7 @@ def test_slurm_scripts_hand_on_their_arguments(script, tmp_path):
         '--exclusive',
     ):
         assert argument in lines
-    tool = osp.join(ROOT, 'tools', script.replace('slurm_', '')[:-3] + '.py')
+    tool = osp.join(ROOT, 'tools', tool)
     position = [osp.abspath(line) for line in lines].index(tool)
     assert lines[position + 1 :] == [
         'my config.py',
