@@ -1,6 +1,7 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-from typing import Dict, Iterator, Optional, Set, Tuple
+from typing import Dict, Iterator, Optional, Set, Tuple, Union
 
+import torch
 from mmengine.dist import all_gather_object
 from mmengine.model import BaseModule
 from mmengine.structures import InstanceData
@@ -53,8 +54,15 @@ class DetectionBank(BaseModule):
             self._entries.update(entries)
         self._new_paths.clear()
 
-    def get_extra_state(self) -> Dict[str, dict]:
-        """Entries as plain tensors, fields and metainfo by path."""
+    def get_extra_state(self) -> Union[Dict[str, dict], torch.Tensor]:
+        """Entries as plain tensors, fields and metainfo by path.
+
+        Before the first mining pass it is an empty tensor: at the start of a
+        distributed training MMEngine broadcasts the whole state of a model,
+        and can broadcast tensors only.
+        """
+        if not self._entries:
+            return torch.empty(0)
         return {
             img_path: dict(
                 fields=dict(detections.items()),
@@ -63,8 +71,12 @@ class DetectionBank(BaseModule):
             for img_path, detections in self.items()
         }
 
-    def set_extra_state(self, state: Dict[str, dict]) -> None:
+    def set_extra_state(
+        self, state: Union[Dict[str, dict], torch.Tensor]
+    ) -> None:
         """Restore what :meth:`get_extra_state` returned."""
+        if isinstance(state, torch.Tensor):
+            state = {}
         self._entries = {
             img_path: InstanceData(
                 metainfo=entry['metainfo'], **entry['fields']
