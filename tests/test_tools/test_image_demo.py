@@ -2,13 +2,13 @@
 import os
 import runpy
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import cv2
 import pytest
+from test_train_test import free_port
 
 from mmleuk.io.predictions import PredictionReader
 
@@ -103,13 +103,6 @@ def test_two_processes_write_what_one_does(demo, untrained, tmp_path):
         # The first line has the time of the run.
         start = path.name == 'predictions.json'
         assert lines[0][start:] == lines[1][start:]
-
-
-def free_port():
-    """A port that no other test uses."""
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        return free.getsockname()[1]
 
 
 def test_a_gpu_for_all_processes_is_refused(demo, capsys):

@@ -6,6 +6,7 @@ import os
 import os.path as osp
 import pickle
 import runpy
+import socket
 import subprocess
 import sys
 
@@ -296,6 +297,37 @@ def test_a_wrong_command_line_is_named(
 ):
     assert run_here(monkeypatch, tool, *args) == 2
     assert message in capsys.readouterr().err
+
+
+def test_two_processes_train_and_score(trained):
+    """By torchrun on the CPU, on one half of each batch each."""
+    folder = trained / 'two'
+    environment = dict(
+        os.environ, PYTHONPATH=ROOT, OMP_NUM_THREADS='1', PORT=str(free_port())
+    )
+    done = subprocess.run(
+        ['bash', osp.join(ROOT, 'tools/dist_train.sh'), 'tiny.py', '2']
+        + ['--work-dir', folder, '--cfg-options', 'randomness.seed=3']
+        + ['train_dataloader.batch_size=1'],
+        cwd=trained,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert 'Distributed launcher: pytorch' in done.stdout
+    assert 'GPU number: 2' in done.stdout
+    assert (folder / 'epoch_1.pth').is_file()
+    # All fields are scored, each once.
+    scores = read_scalars(folder)[-1]
+    assert scores['lld/attr_nucleolus_support_e2e'] == 8
+
+
+def free_port():
+    """A port that no other program uses."""
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        return free.getsockname()[1]
 
 
 # What the scripts call, and the arguments that they take after the first.
