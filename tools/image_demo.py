@@ -7,14 +7,25 @@ The model is built from a checkpoint, or from a config and a checkpoint::
     python tools/image_demo.py fields/ CONFIG --weights epoch_20.pth
 
 A config file is Python code and is run; a checkpoint is data and is not.
+
+Several processes, on GPUs or machines, share the images out; see
+``tools/dist_predict.sh`` and ``tools/slurm_predict.sh``.
 """
 
 import argparse
+import os
 import sys
 
+import torch
+from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 
 from mmleuk.apis import LLDInferencer, Tiling, UnreadableImageError
+from mmleuk.engine.launchers import add_launcher, join_processes
+
+# Seconds that processes wait for each other. One that ends is not waited for:
+# the launcher ends the others.
+TIMEOUT = 24 * 3600
 
 
 def parse_args() -> argparse.Namespace:
@@ -97,7 +108,15 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='stop at an image that can not be read',
     )
+    add_launcher(parser)
     args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    if args.launcher != 'none' and args.device is not None:
+        if torch.device(args.device).index is not None:
+            parser.error(
+                f'--device is {args.device}, expected none with several '
+                'processes: each takes its own GPU'
+            )
     if args.model.endswith('.pth'):
         if args.weights is not None:
             parser.error(
@@ -115,6 +134,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Predict, and report images that could not be read."""
     args = parse_args()
+    join_processes(args.launcher, timeout=TIMEOUT)
     try:
         tile = args.tile and Tiling(args.tile, args.overlap, args.region)
         inferencer = LLDInferencer(args.model, args.weights, args.device)
@@ -130,15 +150,17 @@ def main() -> None:
             tile=tile,
             patient_from_folder=args.patient_from_folder,
             strict=args.strict,
+            distributed=True,
         ):
             num_images += 1
             num_cells += len(image.cells)
             if image.error is not None:
                 num_failed += 1
-                print(
-                    f'{image.file} was not read: {image.error}',
-                    file=sys.stderr,
-                )
+                if is_main_process():
+                    print(
+                        f'{image.file} was not read: {image.error}',
+                        file=sys.stderr,
+                    )
     except (UnreadableImageError, FileNotFoundError, ValueError) as error:
         sys.exit(f'error: {error}')
     print_log(

@@ -20,21 +20,27 @@ One round of self-training. A config of it says how::
 3. This config is trained on the completed labels.
 
 A run that was interrupted goes on where it stopped if it is started again.
+With ``--gpus`` or ``--partition`` each stage takes several GPUs, by
+``tools/dist_train.sh`` or ``tools/slurm_train.sh``: this tool itself is one
+process.
 """
 
 import argparse
 import json
+import os
 import os.path as osp
 import pickle
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from mmdet.registry import DATASETS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
+from torch.distributed import is_torchelastic_launched
 
 from mmleuk.datasets.pseudo_labels import label_fields
 from mmleuk.engine.run_config import add_cfg_options
@@ -61,7 +67,24 @@ def parse_args() -> argparse.Namespace:
         './work_dirs/ and the name of the config',
     )
     add_cfg_options(parser, 'self_training.score_thr=0.9')
+    parser.add_argument(
+        '--gpus',
+        type=int,
+        help='GPUs for each stage, of this computer or of the partition '
+        '(default: one; 8 of a partition)',
+    )
+    parser.add_argument(
+        '--partition', help='partition of a Slurm cluster for each stage'
+    )
     args = parser.parse_args()
+    if is_torchelastic_launched():
+        parser.error(
+            'torchrun started it, expected one process: call `python '
+            'tools/self_train.py` with --gpus, which starts torchrun for each '
+            'stage'
+        )
+    if args.gpus is not None and args.gpus < 1:
+        parser.error(f'--gpus is {args.gpus}, expected 1 or more')
     if not osp.isfile(args.config):
         parser.error(f'there is no config {args.config}')
     return args
@@ -181,62 +204,81 @@ def student_config(cfg: Config, ann_file: Path) -> Config:
     return student
 
 
-def run_tool(name: str, *arguments: str) -> None:
+def run_tool(
+    name: str,
+    files: Sequence[Path],
+    *options: str,
+    gpus: Optional[int] = None,
+    partition: Optional[str] = None,
+) -> None:
     """Run one of the runners.
 
     Args:
-        name (str): ``train.py`` or ``test.py``.
-        *arguments (str): Its command line.
+        name (str): 'train' or 'test'.
+        files (Sequence[Path]): Its config, and the checkpoint to test.
+        *options (str): The rest of its command line.
+        gpus (int, optional): Number of GPUs. None: one, or as many as the
+            script for Slurm takes.
+        partition (str, optional): Partition of a Slurm cluster to run on.
 
     Raises:
         SystemExit: If it fails; it has said why.
     """
-    done = subprocess.run([sys.executable, str(TOOLS / name), *arguments])
+    files = [str(path) for path in files]
+    environment = dict(os.environ)
+    if partition is not None:
+        script = str(TOOLS / f'slurm_{name}.sh')
+        command = ['bash', script, partition, f'self_train_{name}', *files]
+        if gpus is not None:
+            environment['GPUS'] = str(gpus)
+    elif gpus is not None and gpus > 1:
+        script = str(TOOLS / f'dist_{name}.sh')
+        command = ['bash', script, *files, str(gpus)]
+    else:
+        command = [sys.executable, str(TOOLS / f'{name}.py'), *files]
+    done = subprocess.run([*command, *options], env=environment)
     if done.returncode:
         raise SystemExit(done.returncode)
 
 
-def train_labeller(config: Path, work_dir: Path) -> Path:
+def train_labeller(
+    config: Path, work_dir: Path, run: Callable[..., None]
+) -> Path:
     """Train the labeller, unless that was finished before.
 
     Args:
         config (Path): The labeller's config.
         work_dir (Path): Its working directory.
+        run (callable): :func:`run_tool`.
 
     Returns:
         Path: The last checkpoint.
     """
     finished = work_dir / 'finished'
     if not finished.exists():
-        run_tool(
-            'train.py', str(config), '--work-dir', str(work_dir), '--resume'
-        )
+        run('train', [config], '--work-dir', str(work_dir), '--resume')
         checkpoint = Path((work_dir / 'last_checkpoint').read_text()).name
         write_once(finished, checkpoint)
     return work_dir / finished.read_text()
 
 
-def detect(config: Path, checkpoint: Path, work_dir: Path) -> List[dict]:
+def detect(
+    config: Path, checkpoint: Path, work_dir: Path, run: Callable[..., None]
+) -> List[dict]:
     """Run the labeller over the training fields.
 
     Args:
         config (Path): Its config.
         checkpoint (Path): Its weights.
         work_dir (Path): Where the log and the detections go.
+        run (callable): :func:`run_tool`.
 
     Returns:
         list[dict]: Data samples with ``img_id`` and ``pred_instances``.
     """
     out = work_dir / 'detections.pkl'
-    run_tool(
-        'test.py',
-        str(config),
-        str(checkpoint),
-        '--work-dir',
-        str(work_dir),
-        '--out',
-        str(out),
-    )
+    options = ('--work-dir', str(work_dir), '--out', str(out))
+    run('test', [config, checkpoint], *options)
     with open(out, 'rb') as file:
         return pickle.load(file)
 
@@ -279,12 +321,13 @@ def self_train(args: argparse.Namespace) -> None:
     cfg = load_config(args)
     init_default_scope(cfg.default_scope)
     work_dir = Path(cfg.work_dir)
+    run = partial(run_tool, gpus=args.gpus, partition=args.partition)
 
     labeller = labeller_config(cfg)
     labeller_file = write_once(
         work_dir / 'stages' / 'labeller.py', labeller.pretty_text
     )
-    checkpoint = train_labeller(labeller_file, work_dir / 'labeller')
+    checkpoint = train_labeller(labeller_file, work_dir / 'labeller', run)
 
     ann_file = work_dir / 'labelled.json'
     student = student_config(cfg, ann_file)
@@ -294,7 +337,9 @@ def self_train(args: argparse.Namespace) -> None:
         work_dir / 'stages' / f'{stem}.py', student.pretty_text
     )
     if not ann_file.exists():
-        samples = detect(labeller_file, checkpoint, work_dir / 'labelling')
+        samples = detect(
+            labeller_file, checkpoint, work_dir / 'labelling', run
+        )
         labels = complete_labels(
             labeller.test_dataloader.dataset, samples, cfg[SETTING]
         )
@@ -305,7 +350,7 @@ def self_train(args: argparse.Namespace) -> None:
             f'{cfg[SETTING].score_thr}'
         )
         write_once(ann_file, json.dumps(labels))
-    run_tool('train.py', str(config), '--work-dir', str(work_dir), '--resume')
+    run('train', [config], '--work-dir', str(work_dir), '--resume')
 
 
 def main() -> None:

@@ -6,7 +6,8 @@ import re
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
-from itertools import groupby, islice
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import (
     Callable,
@@ -17,6 +18,7 @@ from typing import (
     Optional,
     Sequence,
     Tuple,
+    TypeVar,
     Union,
 )
 
@@ -70,11 +72,13 @@ from .window_readers import (
     WindowReader,
     open_large,
 )
+from .work_share import WorkShare
 
 # Errors of decoding an image, in OpenCV, mmcv and on opening.
 _DECODING_ERRORS = (cv2.error, AssertionError, OSError, UnreadableImageError)
 # Suffix of MMEngine's runner to the name of an experiment.
 _TIMESTAMP = re.compile(r'_\d{8}_\d{6}$')
+_Item = TypeVar('_Item')
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,7 @@ class _Settings:
     score_thr: float
     cell_iou_thr: Optional[float]
     tile: Optional[Tiling]
+    patient_from_folder: bool
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -110,8 +115,32 @@ class _Field:
     error: Optional[str] = None
 
 
-# A field, its detections and its sharpness, both None if it can't be read.
-_Result = Tuple[_Field, Optional[Detections], Optional[float]]
+@dataclass
+class _Result:
+    """What is known of an image after detection."""
+
+    # None if its tiles are yet to be shared out.
+    record: Optional[ImagePrediction] = None
+    # Cells that are cut by a border in all tiles.
+    num_cut: int = 0
+    # BGR, shape (h, w, 3). None if it isn't at hand; other processes get None.
+    image: Optional[np.ndarray] = None
+
+    def __reduce__(self) -> tuple:
+        return _Result, (self.record, self.num_cut)
+
+
+@dataclass
+class _TileResults:
+    """What one process found in its share of the tiles of an image."""
+
+    # Number of the batch, tile and detections. Tiles without detections are
+    # left out, but for the first.
+    found: List[Tuple[int, Tile, Detections]]
+    # Sharpness of tiles by whether they have detections.
+    sharpness: Dict[bool, List[float]]
+    # Number of the first batch that can't be read, and why.
+    error: Optional[Tuple[int, str]] = None
 
 
 @INFERENCERS.register_module()
@@ -335,8 +364,13 @@ class LLDInferencer(DetInferencer):
         patient_from_folder: bool = False,
         strict: bool = False,
         return_vis: bool = False,
+        distributed: bool = False,
     ) -> Iterator[ImagePrediction]:
         """Predict image by image; memory does not grow with their number.
+
+        In a distributed run each process predicts some of the images, and of
+        an image with many tiles some of the tiles. The results are those of
+        one process; the main process writes and draws.
 
         Args:
             inputs (str | np.ndarray | WindowReader | Sequence): The path of
@@ -361,18 +395,23 @@ class LLDInferencer(DetInferencer):
             strict (bool): Whether to stop at an image that can't be read. If
                 not, its record says why, and the next image follows.
             return_vis (bool): Whether to yield drawings, too.
+            distributed (bool): Whether all processes of torch's process group
+                share the images out. Each of them has to call this with the
+                same arguments, and to iterate.
 
         Yields:
-            ImagePrediction: One an image, in the order of the inputs. With
-            ``return_vis`` a pair of it and its RGB drawing, None where there
-            is none.
+            ImagePrediction: One an image, in the order of the inputs, in each
+            process. With ``return_vis`` a pair of it and its RGB drawing,
+            None where there is none, and in other processes than the main
+            one.
 
         Raises:
             FileNotFoundError: If a single path does not exist.
             ImportError: If the reader of large images is not installed.
             UnreadableImageError: If ``strict`` and an image can't be read.
-            ValueError: If an argument is out of range, or the model predicts
-                a label without a name.
+            ValueError: If an argument is out of range, the model predicts a
+                label without a name, or processes have other images or
+                weights than the main one.
         """
         if (return_vis or show_dir) and self.visualizer is None:
             raise ValueError(
@@ -380,7 +419,10 @@ class LLDInferencer(DetInferencer):
             )
         if isinstance(tile, int):
             tile = Tiling(tile)
-        settings = _Settings(batch_size, score_thr, cell_iou_thr, tile)
+        settings = _Settings(
+            batch_size, score_thr, cell_iou_thr, tile, patient_from_folder
+        )
+        share = WorkShare.of_group() if distributed else WorkShare()
         images, root = list_images(inputs, recursive, tile is not None)
         if tile is None and any(
             isinstance(item.source, WindowReader) for item in images
@@ -389,39 +431,60 @@ class LLDInferencer(DetInferencer):
                 'got a WindowReader without `tile`, expected the size of the '
                 'windows to read'
             )
+        self._check_share(share, images)
         with ExitStack() as stack:
             files = None
-            if out_dir:
+            if out_dir and share.is_main:
                 header = self._make_header(root, settings)
                 files = stack.enter_context(ResultFiles(out_dir, header))
             progress = stack.enter_context(
-                Progress(disable=not self.show_progress)
+                Progress(disable=not (self.show_progress and share.is_main))
             )
             task = progress.add_task('Images', total=len(images))
-            fields = (self._open(item, tile) for item in images)
-            for field, found, focus in self._detect(
-                fields, settings, progress
-            ):
-                if strict and field.error is not None:
+            results = self._detect(images, settings, share, progress)
+            for item, result in zip(images, results):
+                record = result.record
+                if strict and record.error is not None:
                     raise UnreadableImageError(
-                        f'{field.item.file}: {field.error}'
+                        f'{record.file}: {record.error}'
                     )
-                record = ImagePrediction(
-                    file=field.item.file,
-                    width=field.reader.width if field.reader else 0,
-                    height=field.reader.height if field.reader else 0,
-                    cells=() if found is None else self.recorder.record(found),
-                    focus=focus,
-                    error=field.error,
-                    **field.item.describe(patient_from_folder),
-                )
+                if result.num_cut:
+                    print_log(
+                        f'{record.file}: {result.num_cut} cells are cut by '
+                        'borders of tiles and whole in none; take an overlap '
+                        'larger than the largest cell (now '
+                        f'{tile.overlap} px)',
+                        logger='current',
+                        level=logging.WARNING,
+                    )
                 drawing = None
-                if return_vis or show_dir:
-                    drawing = self._draw(field, record, score_thr, show_dir)
+                if (return_vis or show_dir) and share.is_main:
+                    drawing = self._draw(item, result, score_thr, show_dir)
                 if files is not None:
                     files.write(record)
                 progress.advance(task)
                 yield (record, drawing) if return_vis else record
+
+    def _check_share(
+        self, share: WorkShare, images: Sequence[ImageInput]
+    ) -> None:
+        """Raise an error unless all processes have equal inputs."""
+        names = [item.file for item in images]
+        parts = share.run(lambda: (names, self._weights_hash))
+        for rank, (other_names, weights_hash) in enumerate(parts):
+            if other_names != parts[0][0]:
+                raise ValueError(
+                    f'process {rank} lists {len(other_names)} images and '
+                    f'process 0 {len(parts[0][0])}, or others; expected the '
+                    'same. Put them where all machines see them, and let none '
+                    'be added meanwhile'
+                )
+            if weights_hash != parts[0][1]:
+                raise ValueError(
+                    f'process {rank} has other weights than process 0: '
+                    f'{self._weights_name} with the SHA-256 {weights_hash}, '
+                    f'expected {parts[0][1]}'
+                )
 
     def _make_header(
         self, root: Optional[str], settings: _Settings
@@ -481,75 +544,159 @@ class LLDInferencer(DetInferencer):
 
     def _detect(
         self,
-        fields: Iterable[_Field],
+        images: Sequence[ImageInput],
         settings: _Settings,
+        share: WorkShare,
         progress: Progress,
     ) -> Iterator[_Result]:
-        """Detect cells in batches of whole images or of tiles of one."""
+        """Detect cells in all images; each process takes every n-th batch."""
+        batches = _batched(images, settings.batch_size)
+        for batch_row in _batched(batches, share.size):
+            own = batch_row[share.rank : share.rank + 1]
+            results = share.run(
+                partial(
+                    self._detect_batch,
+                    list(chain(*own)),
+                    settings,
+                    share.size,
+                    progress,
+                )
+            )
+            for item, result in zip(chain(*batch_row), chain(*results)):
+                if result.record is None:
+                    result = self._detect_tiled(
+                        self._open(item, settings.tile),
+                        settings,
+                        share,
+                        progress,
+                    )
+                yield result
 
-        def is_tiled(field: _Field) -> bool:
-            return field.error is None and field.loaded is None
+    def _detect_batch(
+        self,
+        images: Sequence[ImageInput],
+        settings: _Settings,
+        num_processes: int,
+        progress: Progress,
+    ) -> List[_Result]:
+        """Detect cells in a batch of images, some of which can't be read.
 
-        for tiled, group in groupby(fields, is_tiled):
-            if tiled:
-                for field in group:
-                    yield self._detect_tiled(field, settings, progress)
-            while batch := list(islice(group, settings.batch_size)):
-                yield from self._detect_whole(batch, settings)
-
-    def _detect_whole(
-        self, batch: Sequence[_Field], settings: _Settings
-    ) -> Iterator[_Result]:
-        """Detect cells in whole images, some of which can't be read."""
-        readable = [field for field in batch if field.error is None]
-        found = self._predict([field.loaded for field in readable], settings)
-        for field in batch:
+        An image that has a batch of tiles for each process is not predicted.
+        """
+        results = [_Result() for _ in images]
+        whole: List[Tuple[_Result, _Field]] = []
+        for item, result in zip(images, results):
+            field = self._open(item, settings.tile)
             if field.error is not None:
-                yield field, None, None
+                result.record = self._make_record(field, settings)
+            elif field.loaded is not None:
+                whole.append((result, field))
+            elif num_processes == 1 or (
+                settings.tile.count(field.reader.width, field.reader.height)
+                < settings.batch_size * num_processes
+            ):
+                tiled = self._detect_tiled(
+                    field, settings, WorkShare(), progress
+                )
+                result.record, result.num_cut = tiled.record, tiled.num_cut
             else:
-                yield field, found.pop(0), measure_sharpness(field.image)
+                _close(field)
+        found = self._predict([field.loaded for _, field in whole], settings)
+        for (result, field), cells in zip(whole, found):
+            focus = measure_sharpness(field.image)
+            result.record = self._make_record(field, settings, cells, focus)
+            result.image = field.image
+        return results
+
+    def _make_record(
+        self,
+        field: _Field,
+        settings: _Settings,
+        found: Optional[Detections] = None,
+        focus: Optional[float] = None,
+    ) -> ImagePrediction:
+        """Describe an image, its cells and its sharpness."""
+        return ImagePrediction(
+            file=field.item.file,
+            width=field.reader.width if field.reader else 0,
+            height=field.reader.height if field.reader else 0,
+            cells=() if found is None else self.recorder.record(found),
+            focus=focus,
+            error=field.error,
+            **field.item.describe(settings.patient_from_folder),
+        )
 
     def _detect_tiled(
-        self, field: _Field, settings: _Settings, progress: Progress
+        self,
+        field: _Field,
+        settings: _Settings,
+        share: WorkShare,
+        progress: Progress,
     ) -> _Result:
         """Detect cells in an image that is cut into tiles."""
+        parts = share.run(
+            partial(self._detect_tiles, field, settings, share, progress)
+        )
+        errors = [part.error for part in parts if part.error is not None]
+        if errors:
+            # The one that a single process would have met.
+            _, field.error = min(errors)
+            return _Result(self._make_record(field, settings))
+        found = sorted(
+            chain(*(part.found for part in parts)), key=lambda item: item[0]
+        )
+        merged, num_cut = merge_tiles(
+            [(tile, cells) for _, tile, cells in found], settings.tile
+        )
+        # Empty tiles, such as between films, are never sharp.
+        sharpness = [
+            list(chain(*(part.sharpness[has_cells] for part in parts)))
+            for has_cells in (True, False)
+        ]
+        focus = float(np.median(sharpness[0] or sharpness[1]))
+        return _Result(
+            self._make_record(field, settings, merged, focus), num_cut
+        )
+
+    def _detect_tiles(
+        self,
+        field: _Field,
+        settings: _Settings,
+        share: WorkShare,
+        progress: Progress,
+    ) -> _TileResults:
+        """Detect cells in every n-th batch of tiles."""
+        results = _TileResults([], {True: [], False: []})
+        if field.error is not None:
+            # Another process could open it.
+            results.error = -1, field.error
+            return results
         reader, tile = field.reader, settings.tile
         size = reader.width, reader.height
         task = progress.add_task(field.item.file, total=tile.count(*size))
-        tiles = tile.tiles(*size)
-        parts: List[Tuple[Tile, Detections]] = []
-        sharpness: Dict[bool, List[float]] = {True: [], False: []}
+        batches = enumerate(_batched(tile.tiles(*size), settings.batch_size))
         try:
-            while group := list(islice(tiles, settings.batch_size)):
-                windows = [reader.read(*part.window) for part in group]
+            for number, batch in islice(batches, share.rank, None, share.size):
+                try:
+                    windows = [reader.read(*part.window) for part in batch]
+                except UnreadableImageError as error:
+                    results.error = number, _explain(error)
+                    break
                 found = self._predict(
                     [self.load(window) for window in windows], settings
                 )
-                for part, window, cells in zip(group, windows, found):
+                for part, window, cells in zip(batch, windows, found):
                     has_cells = len(cells) > 0
-                    sharpness[has_cells].append(measure_sharpness(window))
-                    if has_cells or not parts:
-                        parts.append((part, cells))
-                progress.advance(task, len(group))
-        except UnreadableImageError as error:
-            field.error = _explain(error)
-            return field, None, None
+                    results.sharpness[has_cells].append(
+                        measure_sharpness(window)
+                    )
+                    if has_cells or not results.found:
+                        results.found.append((number, part, cells))
+                progress.advance(task, len(batch) * share.size)
         finally:
             progress.remove_task(task)
-            if isinstance(field.item.source, str):
-                reader.close()
-        merged, num_cut = merge_tiles(parts, tile)
-        if num_cut:
-            print_log(
-                f'{field.item.file}: {num_cut} cells are cut by borders of '
-                'tiles and whole in none; take an overlap larger than the '
-                f'largest cell (now {tile.overlap} px)',
-                logger='current',
-                level=logging.WARNING,
-            )
-        # Empty tiles, such as between films, are never sharp.
-        focus = np.median(sharpness[True] or sharpness[False])
-        return field, merged, float(focus)
+            _close(field)
+        return results
 
     def _predict(
         self, loaded: Sequence[dict], settings: _Settings
@@ -570,21 +717,29 @@ class LLDInferencer(DetInferencer):
 
     def _draw(
         self,
-        field: _Field,
-        record: ImagePrediction,
+        item: ImageInput,
+        result: _Result,
         score_thr: float,
         show_dir: Union[str, Path],
     ) -> Optional[np.ndarray]:
-        """Draw an image in RGB; None if it was not read as a whole."""
+        """Draw an image in RGB; None if it is too large."""
+        record, image = result.record, result.image
         if record.error is not None:
             return None
-        if field.image is None or record.width * record.height > MAX_PIXELS:
+        if record.width * record.height > MAX_PIXELS:
             print_log(
                 f'{record.file} is too large to be drawn as a whole',
                 logger='current',
                 level=logging.WARNING,
             )
             return None
+        if image is None:
+            field = self._open(item, None)
+            if field.error is not None:
+                raise UnreadableImageError(
+                    f'{record.file} can not be drawn: {field.error}'
+                )
+            image = field.image
         instances = to_instances(
             record.cells, self.recorder.types, self.recorder.schema
         )
@@ -594,7 +749,7 @@ class LLDInferencer(DetInferencer):
             out_file = osp.join(show_dir, f'{record.file}.jpg')
         self.visualizer.add_datasample(
             record.file,
-            field.image[..., ::-1],
+            image[..., ::-1],
             DetDataSample(pred_instances=instances),
             draw_gt=False,
             # The visualizer draws scores above the threshold, records
@@ -603,6 +758,19 @@ class LLDInferencer(DetInferencer):
             out_file=out_file,
         )
         return self.visualizer.get_image()
+
+
+def _batched(items: Iterable[_Item], size: int) -> Iterator[List[_Item]]:
+    """Cut a sequence into lists of this length; the last may be shorter."""
+    items = iter(items)
+    while batch := list(islice(items, size)):
+        yield batch
+
+
+def _close(field: _Field) -> None:
+    """Close a file that is read in parts; a caller's reader stays open."""
+    if isinstance(field.item.source, str):
+        field.reader.close()
 
 
 def _check_array(image: np.ndarray) -> np.ndarray:

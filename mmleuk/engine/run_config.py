@@ -9,6 +9,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from .checkpoint_loaders import load_checkpoints_safely
+from .launchers import add_launcher, has_accelerator, join_processes
 
 
 def add_cfg_options(parser: argparse.ArgumentParser, example: str) -> None:
@@ -44,15 +45,7 @@ def add_run_arguments(parser: argparse.ArgumentParser, example: str) -> None:
         f'{example} key="[a,b]" key="[(a,b),(c,d)]" (quoted and without '
         'blanks)',
     )
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='what starts the processes of a distributed run',
-    )
-    # `torch.distributed.launch` passes it in either spelling; torchrun sets
-    # the environment variable.
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    add_launcher(parser)
 
 
 def parse_run_args(parser: argparse.ArgumentParser) -> argparse.Namespace:
@@ -95,7 +88,22 @@ def load_run_config(args: argparse.Namespace) -> Config:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build the runner of a config: of class ``runner_type`` if it has one."""
+    """Build the runner of a config: of class ``runner_type`` if it has one.
+
+    Processes without an accelerator, which MMEngine does not start, are
+    started with gloo.
+    """
+    if cfg.launcher != 'none' and not has_accelerator():
+        timeout = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout')
+        join_processes(cfg.launcher, timeout=timeout)
+        # MMEngine would name a GPU.
+        cfg.model_wrapper_cfg = {
+            'type': 'MMDistributedDataParallel',
+            'broadcast_buffers': False,
+            'find_unused_parameters': cfg.get('find_unused_parameters', False),
+            **cfg.get('model_wrapper_cfg', {}),
+            'device_ids': None,
+        }
     if 'runner_type' in cfg:
         return RUNNERS.build(cfg)
     return Runner.from_cfg(cfg)

@@ -372,8 +372,8 @@ def test_small_images_are_not_tiled(inferencer, fields, make_film):
     ]
     assert [image.width for image in images] == [200, 500, 200]
     assert images[0] == images[2]
-    # The first as a whole, three tiles of the second, the third.
-    assert inferencer.model.batch_sizes == [1, 3, 1]
+    # Three tiles of the second, the first and the third as a whole.
+    assert inferencer.model.batch_sizes == [3, 2]
 
 
 class HugeSlide(WindowReader):

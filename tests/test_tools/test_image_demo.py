@@ -1,10 +1,14 @@
 # Copyright (c) mmleuk authors. All rights reserved.
+import os
 import runpy
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import cv2
 import pytest
+from test_train_test import free_port
 
 from mmleuk.io.predictions import PredictionReader
 
@@ -72,6 +76,39 @@ def test_it_predicts_writes_and_draws(demo, untrained, tmp_path):
         and max(cell.bbox[3] for cell in image.cells) <= 100
         for image in reader
     )
+
+
+def test_two_processes_write_what_one_does(demo, untrained, tmp_path):
+    """By torchrun, on the CPU, with an image that can't be read."""
+    images = tmp_path / 'images'
+    shutil.copytree(untrained / 'fields', images)
+    (images / '00.png').write_text('no image')
+    options = ['--device', 'cpu', '--score-thr', '0', '--out-dir']
+    demo(images, untrained / 'tiny.pth', *options, tmp_path / 'one')
+    script = Path(TOOL).parent / 'dist_predict.sh'
+    done = subprocess.run(
+        ['bash', script, images, untrained / 'tiny.pth', '2']
+        + [*options, tmp_path / 'two'],
+        env=dict(os.environ, PORT=str(free_port())),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count('00.png was not read: OpenCV') == 1
+    for path in (tmp_path / 'one').iterdir():
+        lines = [
+            (tmp_path / folder / path.name).read_text().splitlines()
+            for folder in ('one', 'two')
+        ]
+        # The first line has the time of the run.
+        start = path.name == 'predictions.json'
+        assert lines[0][start:] == lines[1][start:]
+
+
+def test_a_gpu_for_all_processes_is_refused(demo, capsys):
+    with pytest.raises(SystemExit):
+        demo('x', 'a.pth', '--launcher', 'pytorch', '--device', 'cuda:0')
+    assert '--device is cuda:0, expected none' in capsys.readouterr().err
 
 
 def test_images_that_are_not_read_are_told_of(

@@ -2,10 +2,21 @@
 """One round of self-training, run as people run it."""
 
 import json
+import os.path as osp
+import runpy
+import subprocess
+from types import SimpleNamespace
 
 import pytest
 from mmengine.config import Config
-from test_train_test import CONFIG, read_scalars, run, run_here, write_data
+from test_train_test import (
+    CONFIG,
+    ROOT,
+    read_scalars,
+    run,
+    run_here,
+    write_data,
+)
 
 from mmleuk.datasets.sparsify import sparsify
 
@@ -184,3 +195,52 @@ def test_a_missing_config_is_named(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert run_here(monkeypatch, 'self_train.py', 'absent.py') == 2
     assert 'there is no config absent.py' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    'settings, script, before, after',
+    [
+        (dict(gpus=4), 'dist_test.sh', [], ['4']),
+        (
+            dict(gpus=4, partition='short'),
+            'slurm_test.sh',
+            ['short', 'self_train_test'],
+            [],
+        ),
+    ],
+)
+def test_each_stage_takes_several_gpus(
+    monkeypatch, settings, script, before, after
+):
+    """The scripts hand on their arguments: see test_train_test.py."""
+    calls = []
+    monkeypatch.setattr(
+        subprocess,
+        'run',
+        lambda command, env: (
+            calls.append((command, env)) or SimpleNamespace(returncode=0)
+        ),
+    )
+    tools = osp.join(ROOT, 'tools')
+    tool = runpy.run_path(osp.join(tools, 'self_train.py'))
+    tool['run_tool']('test', ['a.py', 'b.pth'], '--out', 'c', **settings)
+    ((command, environment),) = calls
+    assert command == [
+        'bash',
+        osp.join(tools, script),
+        *before,
+        'a.py',
+        'b.pth',
+        *after,
+        '--out',
+        'c',
+    ]
+    assert after or environment['GPUS'] == '4'
+
+
+def test_torchrun_around_all_stages_is_refused(tmp_path, monkeypatch, capsys):
+    write_files(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('TORCHELASTIC_RUN_ID', 'none')
+    assert run_here(monkeypatch, 'self_train.py', 'student.py') == 2
+    assert 'torchrun started it, expected one' in capsys.readouterr().err

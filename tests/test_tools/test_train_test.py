@@ -6,6 +6,7 @@ import os
 import os.path as osp
 import pickle
 import runpy
+import socket
 import subprocess
 import sys
 
@@ -298,7 +299,46 @@ def test_a_wrong_command_line_is_named(
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize('script', ['dist_train.sh', 'dist_test.sh'])
+def test_two_processes_train_and_score(trained):
+    """By torchrun on the CPU, on one half of each batch each."""
+    folder = trained / 'two'
+    environment = dict(
+        os.environ, PYTHONPATH=ROOT, OMP_NUM_THREADS='1', PORT=str(free_port())
+    )
+    done = subprocess.run(
+        ['bash', osp.join(ROOT, 'tools/dist_train.sh'), 'tiny.py', '2']
+        + ['--work-dir', folder, '--cfg-options', 'randomness.seed=3']
+        + ['train_dataloader.batch_size=1'],
+        cwd=trained,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert 'Distributed launcher: pytorch' in done.stdout
+    assert 'GPU number: 2' in done.stdout
+    assert (folder / 'epoch_1.pth').is_file()
+    # All fields are scored, each once.
+    scores = read_scalars(folder)[-1]
+    assert scores['lld/attr_nucleolus_support_e2e'] == 8
+
+
+def free_port():
+    """A port that no other program uses."""
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        return free.getsockname()[1]
+
+
+# What the scripts call, and the arguments that they take after the first.
+TOOLS = dict(
+    train=('train.py', []),
+    test=('test.py', ['model.pth']),
+    predict=('image_demo.py', ['model.pth']),
+)
+
+
+@pytest.mark.parametrize('script', TOOLS)
 def test_dist_scripts_hand_on_their_arguments(script, tmp_path):
     """A stand-in for torchrun writes down how it was called."""
     record = tmp_path / 'torchrun'
@@ -307,9 +347,10 @@ def test_dist_scripts_hand_on_their_arguments(script, tmp_path):
     environment = dict(
         os.environ, PATH=f'{tmp_path}:{os.environ["PATH"]}', PORT='29777'
     )
-    checkpoint = ['model.pth'] if script == 'dist_test.sh' else []
+    tool, checkpoint = TOOLS[script]
+    path = osp.join(ROOT, 'tools', f'dist_{script}.sh')
     done = subprocess.run(
-        ['bash', osp.join(ROOT, 'tools', script), 'my config.py']
+        ['bash', path, 'my config.py']
         + checkpoint
         + ['4', '--work-dir', 'my dir'],
         cwd=tmp_path,
@@ -321,7 +362,7 @@ def test_dist_scripts_hand_on_their_arguments(script, tmp_path):
     lines = done.stdout.splitlines()
     assert '--nproc_per_node=4' in lines
     assert '--master_port=29777' in lines
-    tool = osp.join(ROOT, 'tools', script.replace('dist_', '')[:-3] + '.py')
+    tool = osp.join(ROOT, 'tools', tool)
     position = [osp.abspath(line) for line in lines].index(tool)
     assert lines[position + 1 :] == [
         'my config.py',
@@ -333,7 +374,7 @@ def test_dist_scripts_hand_on_their_arguments(script, tmp_path):
     ]
 
 
-@pytest.mark.parametrize('script', ['slurm_train.sh', 'slurm_test.sh'])
+@pytest.mark.parametrize('script', TOOLS)
 def test_slurm_scripts_hand_on_their_arguments(script, tmp_path):
     """A stand-in for srun writes down how it was called."""
     record = tmp_path / 'srun'
@@ -346,9 +387,10 @@ def test_slurm_scripts_hand_on_their_arguments(script, tmp_path):
         GPUS='4',
         SRUN_ARGS='--time=1:00 --exclusive',
     )
-    checkpoint = ['model.pth'] if script == 'slurm_test.sh' else []
+    tool, checkpoint = TOOLS[script]
+    path = osp.join(ROOT, 'tools', f'slurm_{script}.sh')
     done = subprocess.run(
-        ['bash', osp.join(ROOT, 'tools', script), 'gpu', 'my job']
+        ['bash', path, 'gpu', 'my job']
         + ['my config.py', *checkpoint, '--work-dir', 'my dir'],
         cwd=tmp_path,
         env=environment,
@@ -368,7 +410,7 @@ def test_slurm_scripts_hand_on_their_arguments(script, tmp_path):
         '--exclusive',
     ):
         assert argument in lines
-    tool = osp.join(ROOT, 'tools', script.replace('slurm_', '')[:-3] + '.py')
+    tool = osp.join(ROOT, 'tools', tool)
     position = [osp.abspath(line) for line in lines].index(tool)
     assert lines[position + 1 :] == [
         'my config.py',

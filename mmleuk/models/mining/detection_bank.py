@@ -57,13 +57,22 @@ class DetectionBank(BaseModule):
                 self._entries.update(unpack_entries(groups))
         self._new_paths.clear()
 
-    def get_extra_state(self) -> Dict[str, list]:
-        """All entries in a few plain tensors, see :func:`pack_entries`."""
+    def get_extra_state(self) -> Union[Dict[str, list], Tensor]:
+        """All entries in a few plain tensors, see :func:`pack_entries`.
+
+        Before the first mining pass it is an empty tensor: at the start of a
+        distributed training MMEngine broadcasts the whole state of a model,
+        and can broadcast tensors only.
+        """
+        if not self._entries:
+            return torch.empty(0)
         return dict(groups=pack_entries(self._entries))
 
-    def set_extra_state(self, state: Dict[str, list]) -> None:
+    def set_extra_state(self, state: Union[Dict[str, list], Tensor]) -> None:
         """Restore what :meth:`get_extra_state` returned."""
-        if 'groups' in state:
+        if isinstance(state, Tensor):
+            self._entries = {}
+        elif 'groups' in state:
             self._entries = unpack_entries(state['groups'])
         else:
             # As stored by mmleuk 0.1: each entry by its path.
