@@ -15,7 +15,24 @@ def unwrap_dataset(dataset) -> Iterator:
     if hasattr(dataset, 'datasets'):
         for part in dataset.datasets:
             yield from unwrap_dataset(part)
-    elif hasattr(dataset, 'dataset'):
-        yield from unwrap_dataset(dataset.dataset)
-    else:
-        yield dataset
+        return
+    # The last is that of a dataloader with `num_batch_per_epoch`.
+    for name in ('dataset', '_dataset'):
+        if hasattr(dataset, name):
+            yield from unwrap_dataset(getattr(dataset, name))
+            return
+    yield dataset
+
+
+def iter_data_infos(dataset) -> Iterator[dict]:
+    """Go through the labels of a dataset, inside of any wrappers.
+
+    Args:
+        dataset (Dataset): A dataset of mmengine or a wrapper.
+
+    Yields:
+        dict: The ``data_info`` of each image, once a dataset.
+    """
+    for part in unwrap_dataset(dataset):
+        for index in range(len(part)):
+            yield part.get_data_info(index)

@@ -136,7 +136,7 @@ def test_labels_are_released_after_calibration(full, sparse, fields, size):
     (hook,) = find(cfg, 'RegionMiningHook')
     assert 0 < hook['release'] < hook['begin'] < cfg.train_cfg.max_epochs
     # The teacher is calibrated before it sees the labels for that.
-    released, mining = find(cfg, 'PipelineSwitchHook')
+    released, mining = find(cfg, 'InnerPipelineSwitchHook')
     assert released['switch_epoch'] == hook['release']
     assert mining['switch_epoch'] == hook['begin']
     held_back = 'mmleuk.HoldOutRegions'
