@@ -1,5 +1,7 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-from typing import Iterator
+from typing import Callable, Iterable, Iterator
+
+from mmleuk.structures import unannotated_area
 
 
 def unwrap_dataset(dataset) -> Iterator:
@@ -36,3 +38,37 @@ def iter_data_infos(dataset) -> Iterator[dict]:
     for part in unwrap_dataset(dataset):
         for index in range(len(part)):
             yield part.get_data_info(index)
+
+
+def count_unannotated(dataset) -> int:
+    """Count the images of a dataset that have un-annotated area."""
+    return sum(
+        unannotated_area(
+            info['annotated_regions'], (info['height'], info['width'])
+        )
+        is not None
+        for info in iter_data_infos(dataset)
+        if info.get('annotated_regions') is not None
+    )
+
+
+def iter_transforms(pipeline) -> Iterator[Callable]:
+    """Go through the transforms of a pipeline, also those inside of others.
+
+    Args:
+        pipeline (Compose | Callable | Iterable): A pipeline of mmengine or
+            mmcv, or a transform such as ``RandomChoice`` and ``MultiBranch``.
+
+    Yields:
+        Callable: Each transform, those with others in it included.
+    """
+    if callable(pipeline):
+        yield pipeline
+    inner = pipeline
+    for name in ('transforms', 'branch_pipelines'):
+        inner = getattr(pipeline, name, inner)
+    if isinstance(inner, dict):
+        inner = inner.values()
+    if isinstance(inner, Iterable):
+        for transform in inner:
+            yield from iter_transforms(transform)

@@ -11,6 +11,7 @@ from mmengine.model import BaseModel
 from torch import nn
 
 from mmleuk.engine.hooks import SchemaCheckHook
+from mmleuk.models.mining import RegionMiner
 from mmleuk.models.test_time_augs import AttributeTTAModel
 from mmleuk.structures import LLD_ATTRIBUTES
 
@@ -23,9 +24,25 @@ CLASSES = ('blast', 'other', 'none')
 
 
 class Fields(BaseDataset):
-    def __init__(self, classes=CLASSES, attributes=ATTRIBUTES):
-        metainfo = dict(classes=classes, attributes=attributes)
-        super().__init__(metainfo=metainfo, lazy_init=True)
+    def __init__(
+        self,
+        classes=CLASSES,
+        attributes=ATTRIBUTES,
+        regions=(None,),
+        pipeline=(),
+    ):
+        self.regions = regions
+        super().__init__(
+            metainfo=dict(classes=classes, attributes=attributes),
+            lazy_init=True,
+            pipeline=pipeline,
+        )
+
+    def load_data_list(self):
+        return [
+            dict(height=90, width=90, annotated_regions=regions, instances=[])
+            for regions in self.regions
+        ]
 
 
 class Detector(BaseModel):
@@ -196,3 +213,45 @@ def test_a_checkpoint_that_fits_or_says_nothing(meta):
     hook = SchemaCheckHook()
     hook.after_load_checkpoint(None, dict(meta=meta))
     hook.before_test(make_runner(make_model(), test=Fields()))
+
+
+def choice(transforms):
+    return dict(type='RandomChoice', transforms=[transforms, []])
+
+
+PART = [[0, 0, 40, 90]]
+
+
+@pytest.mark.parametrize(
+    'held_out, miner, fits',
+    [
+        (dict(share=0.2), dict(share=0.2, seed=0), True),
+        (dict(share=0.2, seed=1), dict(share=0.2, seed=1), True),
+        (None, None, True),
+        (dict(share=0.2), dict(share=0.3), False),
+        (dict(share=0.2, seed=1), dict(share=0.2), False),
+        # Calibrated on labels that were learned from.
+        (None, dict(share=0.2), False),
+        # Hidden for nothing.
+        (dict(share=0.2), None, False),
+    ],
+)
+@pytest.mark.parametrize('wrap', [list, lambda items: [choice(items)]])
+def test_labels_held_out_by_pipeline_and_miner(held_out, miner, fits, wrap):
+    pipeline = []
+    if held_out is not None:
+        pipeline = wrap([dict(type='mmleuk.HoldOutRegions', **held_out)])
+    register_all_modules()
+    model = nn.Module()
+    model.detector = make_model()
+    model.miner = RegionMiner(3, ATTRIBUTES, hold_out=miner)
+    fields = Fields(regions=[None, PART], pipeline=pipeline)
+    # Fields that are fully annotated hold nothing out.
+    dataset = ConcatDataset([Fields(), fields])
+    runner = make_runner(model, dataset)
+    if fits:
+        SchemaCheckHook().before_train(runner)
+        return
+    message = r'holds out.*model.miner.hold_out.*mined\(_base_, hold_out=...'
+    with pytest.raises(ValueError, match=message):
+        SchemaCheckHook().before_train(runner)
