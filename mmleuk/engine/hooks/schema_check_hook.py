@@ -1,5 +1,6 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 import re
+from itertools import product
 from typing import Any, Iterable, Iterator, List, Optional, Tuple
 
 from mmengine.hooks import Hook
@@ -12,9 +13,11 @@ from mmleuk.engine.dataset_wrappers import (
     iter_transforms,
     unwrap_dataset,
 )
+from mmleuk.engine.region_check import check_regions
 from mmleuk.models.mining import RegionMiner
 from mmleuk.registry import HOOKS
 from mmleuk.structures import AttributeSchema
+from mmleuk.structures.class_map import ClassMap
 
 # Modules whose `num_classes` is the number of classes of the data.
 _CLASSIFIERS = re.compile(r'(^|\.)(bbox_head(\.\d+)?|miner)$')
@@ -33,8 +36,13 @@ class SchemaCheckHook(Hook):
     attributes fits any model. What is tested has to fit the data that the
     checkpoint was trained on, too.
 
-    Before training, the labels that the pipeline holds out have to be those
-    that the miner calibrates on.
+    Before training it also checks that
+
+    - training and validation map class names alike (``class_map``);
+    - the labels that the pipeline holds out are those that the miner
+      calibrates on;
+    - a model whose training fields have un-annotated area does not learn it
+      as background, unless the pipeline crops it off.
     """
 
     priority = 'VERY_HIGH'
@@ -55,8 +63,12 @@ class SchemaCheckHook(Hook):
         self._trained_on = {}
         self._check(runner, 'train')
         self._check_hold_out(runner)
+        check_regions(
+            runner.train_dataloader.dataset, runner.model, 'train_dataloader'
+        )
         if runner.val_loop is not None:
             self._check(runner, 'val')
+            self._check_class_maps(runner)
 
     def before_val(self, runner: Runner) -> None:
         """Check the data to validate on."""
@@ -135,6 +147,27 @@ class SchemaCheckHook(Hook):
                     f'(model.miner.hold_out): {expected or "none"}. Call '
                     '`mined(_base_, hold_out=...)`, which sets both, or set '
                     'the other one, too'
+                )
+
+    def _check_class_maps(self, runner: Runner) -> None:
+        """Raise an error if training and validation mean other classes."""
+        for trained, dataset in product(
+            unwrap_dataset(runner.train_dataloader.dataset),
+            unwrap_dataset(runner.val_dataloader.dataset),
+        ):
+            maps = [getattr(d, 'class_map', None) for d in (trained, dataset)]
+            if not all(isinstance(item, ClassMap) for item in maps):
+                continue
+            only = None
+            if trained.data_root != dataset.data_root:
+                # Other names may be those of one of the two alone.
+                only = dataset.metainfo['classes']
+            differing = maps[0].differences(maps[1], only)
+            if differing:
+                raise ValueError(
+                    'train_dataloader and val_dataloader make other classes '
+                    f'(train, val) of the same cells: {differing}. Give both '
+                    'datasets the same `class_map`'
                 )
 
     def _check_checkpoint(self, name: str, metainfo: dict) -> None:
