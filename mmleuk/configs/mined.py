@@ -144,7 +144,7 @@ def _model(base: ConfigDict, hold_out: dict, target_precision: float) -> dict:
 def _switch(epoch: int, pipeline: List[dict]) -> dict:
     """Config of the hook that changes the training pipeline."""
     return dict(
-        type='PipelineSwitchHook',
+        type='mmleuk.InnerPipelineSwitchHook',
         switch_epoch=epoch,
         switch_pipeline=pipeline,
     )

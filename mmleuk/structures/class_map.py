@@ -66,6 +66,29 @@ class ClassMap:
             )
         )
 
+    def differences(
+        self, other: 'ClassMap', names: Optional[Sequence[str]] = None
+    ) -> Dict[str, Tuple[Optional[str], Optional[str]]]:
+        """Compare the targets of two maps.
+
+        Args:
+            other (ClassMap): The other map.
+            names (Sequence[str], optional): Class names to compare; None
+                compares all that one of the maps states, ``'*'`` included.
+
+        Returns:
+            dict[str, tuple]: Targets of this and of the other map, by the
+            name that they differ for.
+        """
+        stated = {**self.targets, **other.targets}
+        if names is not None:
+            stated = stated.keys() & map(normalise_name, names)
+        return {
+            name: (self(name), other(name))
+            for name in sorted(stated)
+            if self(name) != other(name)
+        }
+
 
 class LabelMap:
     """Maps the class names of annotations to labels of a dataset.

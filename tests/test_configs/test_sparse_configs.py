@@ -5,9 +5,13 @@ import math
 from pathlib import Path
 
 import pytest
+import torch
+from mmdet.registry import MODELS, TRANSFORMS
+from mmdet.utils import register_all_modules
 from mmengine.config import Config
 
 from mmleuk import configs
+from mmleuk.models.utils import heads_without_regions
 
 CONFIG_DIR = Path(__file__).parents[2] / 'configs'
 METHODS = [
@@ -136,7 +140,7 @@ def test_labels_are_released_after_calibration(full, sparse, fields, size):
     (hook,) = find(cfg, 'RegionMiningHook')
     assert 0 < hook['release'] < hook['begin'] < cfg.train_cfg.max_epochs
     # The teacher is calibrated before it sees the labels for that.
-    released, mining = find(cfg, 'PipelineSwitchHook')
+    released, mining = find(cfg, 'InnerPipelineSwitchHook')
     assert released['switch_epoch'] == hook['release']
     assert mining['switch_epoch'] == hook['begin']
     held_back = 'mmleuk.HoldOutRegions'
@@ -144,6 +148,21 @@ def test_labels_are_released_after_calibration(full, sparse, fields, size):
     for switch in (released, mining):
         types = [step['type'] for step in switch['switch_pipeline']]
         assert held_back not in types
+
+
+@pytest.mark.parametrize('method', METHODS)
+def test_no_method_learns_unannotated_area_by_chance(method):
+    """Each is told regions, or crops to them; `naive` learns it on purpose."""
+    register_all_modules()
+    cfg = load(method, 'pbc-fields-sparse')
+    if method == 'crop':
+        crops = find(cfg, 'RegionCrop')
+        assert crops
+        assert not TRANSFORMS.build(crops[0]).leaves_unannotated_area
+        return
+    with torch.device('meta'):
+        model = MODELS.build(cfg.model)
+    assert list(heads_without_regions(model)) == []
 
 
 @EACH_DATA_SET

@@ -81,3 +81,14 @@ def test_malformed_maps_are_refused():
         ClassMap(dict(none=3))
     with pytest.raises(ValueError, match='class names must differ'):
         LabelMap(ClassMap(), ('a b', 'A_B'))
+
+
+def test_differences_of_two_maps():
+    one = ClassMap({'Blast': 'wbc', 'none': None, '*': 'other'})
+    assert one.differences(one) == {}
+    assert ClassMap().differences(ClassMap({'blast': 'blast'})) == {}
+    found = one.differences(ClassMap({'blast': 'wbc', 'smudge': 'other'}))
+    assert found == {'*': ('other', '*'), 'none': (None, 'none')}
+    assert one.differences(ClassMap(), ['None', 'monocyte']) == {
+        'none': (None, 'none')
+    }

@@ -48,7 +48,7 @@ def test_hooks_of_the_config_are_found(step_time):
     cfg = Config.fromfile(step_time.ROOT / MINED)
     mining = step_time.find_hook(cfg, 'RegionMiningHook')
     assert mining.dataloader.dataset.pipeline == cfg.test_pipeline
-    last = step_time.find_hook(cfg, 'PipelineSwitchHook')
+    last = step_time.find_hook(cfg, 'InnerPipelineSwitchHook')
     assert last.switch_epoch == mining.begin
     assert 'RandomChoice' in [step.type for step in last.switch_pipeline]
 

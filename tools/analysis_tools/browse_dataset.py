@@ -39,7 +39,7 @@ from mmengine.structures import InstanceData
 from mmengine.utils import ProgressBar
 from torch.utils.data import Dataset
 
-from mmleuk.engine.dataset_wrappers import unwrap_dataset
+from mmleuk.engine.dataset_wrappers import iter_data_infos, unwrap_dataset
 from mmleuk.engine.run_config import add_cfg_options
 from mmleuk.structures import (
     MISSING,
@@ -136,12 +136,6 @@ def build_visualizer(cfg: Config, attributes: str, metainfo: dict) -> Any:
     return visualizer
 
 
-def plain_infos(dataset: Dataset) -> Iterator[dict]:
-    """List the annotations of a dataset as read, inside any wrappers."""
-    for part in unwrap_dataset(dataset):
-        yield from map(part.get_data_info, range(len(part)))
-
-
 def spread(count: int, number: Optional[int]) -> np.ndarray:
     """Choose indices evenly over a dataset, all if ``number`` is None."""
     if number is None or number >= count:
@@ -235,7 +229,7 @@ def browse(
     dataset: Dataset, args: argparse.Namespace, visualizer: Any
 ) -> None:
     """Draw images."""
-    infos = list(plain_infos(dataset))
+    infos = list(iter_data_infos(dataset))
     names = PictureNames(common_folder(info['img_path'] for info in infos))
     attributes = dataset.metainfo.get('attributes', ())
     is_original = args.mode == 'original'
@@ -298,7 +292,7 @@ def draw_contact_sheet(
         args.cell_size,
         args.seed,
     )
-    infos = list(plain_infos(dataset))
+    infos = list(iter_data_infos(dataset))
     for index in spread(len(infos), args.number):
         info = infos[index]
         for cell in info['instances']:

@@ -34,6 +34,8 @@ class RegionCrop(BaseTransform):
             become ignored instances.
     """
 
+    leaves_unannotated_area = False
+
     def __init__(self, min_visible: float = 0.0) -> None:
         self.min_visible = min_visible
 

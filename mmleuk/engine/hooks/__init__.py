@@ -1,6 +1,7 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 from .atomic_checkpoint_hook import AtomicCheckpointHook
 from .epoch_seed_hook import EpochSeedHook
+from .inner_pipeline_switch_hook import InnerPipelineSwitchHook
 from .loss_guard_hook import LossGuardHook
 from .region_mining_hook import RegionMiningHook
 from .schema_check_hook import SchemaCheckHook
@@ -10,6 +11,7 @@ from .visualization_hook import LLDVisualizationHook
 __all__ = [
     'AtomicCheckpointHook',
     'EpochSeedHook',
+    'InnerPipelineSwitchHook',
     'LLDVisualizationHook',
     'LossGuardHook',
     'RegionMiningHook',

@@ -6,8 +6,10 @@ from mmdet.structures import SampleList
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
-from torch.utils.data import Subset
+from torch.utils.data import ConcatDataset, Subset
 
+from mmleuk.engine.dataset_wrappers import iter_data_infos, unwrap_dataset
+from mmleuk.engine.epochs import require_epochs
 from mmleuk.models.detectors import RegionMiningDetector
 from mmleuk.models.mining.oriented_views import (
     ORIENTATIONS,
@@ -72,10 +74,34 @@ class RegionMiningHook(Hook):
         self._dataloader = None
 
     def before_train(self, runner: Runner) -> None:
-        """Build the dataloader."""
+        """Build the dataloader, and check that all it needs is there."""
+        if self.by_epoch:
+            require_epochs(runner, f'{type(self).__name__}.begin')
         self._dataloader = runner.build_dataloader(
             self.dataloader_cfg, seed=runner.seed
         )
+        self._check_fields(runner)
+
+    def _check_fields(self, runner: Runner) -> None:
+        """Raise an error if a pass would miss fields of the training."""
+        found = {
+            info['img_path']
+            for info in iter_data_infos(self._dataloader.dataset)
+        }
+        missing = [
+            info['img_path']
+            for info in iter_data_infos(runner.train_dataloader.dataset)
+            if info.get('annotated_regions') is not None
+            and info['img_path'] not in found
+        ]
+        if missing:
+            raise ValueError(
+                f'{len(missing)} training fields with un-annotated area are '
+                f'not among those that {type(self).__name__} mines, such as '
+                f'{missing[0]}: nothing would be mined on them. Give its '
+                '`dataloader.dataset` the data of `train_dataloader.dataset`, '
+                'all settings but `pipeline`'
+            )
 
     def is_due(self, now: int) -> bool:
         """Whether there is a pass before epoch (or iteration) ``now``."""
@@ -152,19 +178,21 @@ class RegionMiningHook(Hook):
         self, runner: Runner, hold_out: dict
     ) -> Iterable[dict]:
         """Load batches of the held-out fields."""
-        dataset = self._dataloader.dataset
-        indices = [
-            index
-            for index in range(len(dataset))
-            if is_held_out(
-                dataset.get_data_info(index)['img_path'], **hold_out
-            )
-        ]
-        if not indices:
+        parts = []
+        for dataset in unwrap_dataset(self._dataloader.dataset):
+            indices = [
+                index
+                for index in range(len(dataset))
+                if is_held_out(
+                    dataset.get_data_info(index)['img_path'], **hold_out
+                )
+            ]
+            parts.append(Subset(dataset, indices))
+        held_out = ConcatDataset(parts)
+        if not len(held_out):
             return []
         return runner.build_dataloader(
-            dict(self.dataloader_cfg, dataset=Subset(dataset, indices)),
-            seed=runner.seed,
+            dict(self.dataloader_cfg, dataset=held_out), seed=runner.seed
         )
 
     def detect(self, model: RegionMiningDetector, data: dict) -> SampleList:

@@ -1,14 +1,23 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 import re
+from itertools import product
 from typing import Any, Iterable, Iterator, List, Optional, Tuple
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
 
-from mmleuk.engine.dataset_wrappers import unwrap_dataset
+from mmleuk.datasets.transforms import HoldOutRegions
+from mmleuk.engine.dataset_wrappers import (
+    count_unannotated,
+    iter_transforms,
+    unwrap_dataset,
+)
+from mmleuk.engine.region_check import check_regions
+from mmleuk.models.mining import RegionMiner
 from mmleuk.registry import HOOKS
 from mmleuk.structures import AttributeSchema
+from mmleuk.structures.class_map import ClassMap
 
 # Modules whose `num_classes` is the number of classes of the data.
 _CLASSIFIERS = re.compile(r'(^|\.)(bbox_head(\.\d+)?|miner)$')
@@ -26,6 +35,14 @@ class SchemaCheckHook(Hook):
     attributes and values as the model, in its order. A dataset without
     attributes fits any model. What is tested has to fit the data that the
     checkpoint was trained on, too.
+
+    Before training it also checks that
+
+    - training and validation map class names alike (``class_map``);
+    - the labels that the pipeline holds out are those that the miner
+      calibrates on;
+    - a model whose training fields have un-annotated area does not learn it
+      as background, unless the pipeline crops it off.
     """
 
     priority = 'VERY_HIGH'
@@ -45,8 +62,13 @@ class SchemaCheckHook(Hook):
         # A model that is fine-tuned may come from any data.
         self._trained_on = {}
         self._check(runner, 'train')
+        self._check_hold_out(runner)
+        check_regions(
+            runner.train_dataloader.dataset, runner.model, 'train_dataloader'
+        )
         if runner.val_loop is not None:
             self._check(runner, 'val')
+            self._check_class_maps(runner)
 
     def before_val(self, runner: Runner) -> None:
         """Check the data to validate on."""
@@ -102,6 +124,52 @@ class SchemaCheckHook(Hook):
                     "the dataset has as `metainfo['attributes']`"
                 )
 
+    def _check_hold_out(self, runner: Runner) -> None:
+        """Raise an error if training and miner hold out other labels."""
+        expected = [
+            _hold_out(**module.hold_out)
+            for module in runner.model.modules()
+            if isinstance(module, RegionMiner) and module.hold_out
+        ]
+        for dataset in unwrap_dataset(runner.train_dataloader.dataset):
+            pipeline = getattr(dataset, 'pipeline', None)
+            got = [
+                _hold_out(transform.share, transform.seed)
+                for transform in iter_transforms(pipeline)
+                if isinstance(transform, HoldOutRegions)
+            ]
+            # Nothing is held out of fields that are fully annotated.
+            if got != expected and (got or count_unannotated(dataset)):
+                raise ValueError(
+                    'the pipeline of train_dataloader holds out the labels of '
+                    f'{got or "no"} fields (HoldOutRegions), expected those '
+                    'of the miner, which calibrates on them '
+                    f'(model.miner.hold_out): {expected or "none"}. Call '
+                    '`mined(_base_, hold_out=...)`, which sets both, or set '
+                    'the other one, too'
+                )
+
+    def _check_class_maps(self, runner: Runner) -> None:
+        """Raise an error if training and validation mean other classes."""
+        for trained, dataset in product(
+            unwrap_dataset(runner.train_dataloader.dataset),
+            unwrap_dataset(runner.val_dataloader.dataset),
+        ):
+            maps = [getattr(d, 'class_map', None) for d in (trained, dataset)]
+            if not all(isinstance(item, ClassMap) for item in maps):
+                continue
+            only = None
+            if trained.data_root != dataset.data_root:
+                # Other names may be those of one of the two alone.
+                only = dataset.metainfo['classes']
+            differing = maps[0].differences(maps[1], only)
+            if differing:
+                raise ValueError(
+                    'train_dataloader and val_dataloader make other classes '
+                    f'(train, val) of the same cells: {differing}. Give both '
+                    'datasets the same `class_map`'
+                )
+
     def _check_checkpoint(self, name: str, metainfo: dict) -> None:
         """Raise an error if the checkpoint was trained on another schema."""
         for key, read in (('classes', tuple), ('attributes', _names)):
@@ -120,6 +188,11 @@ class SchemaCheckHook(Hook):
 def _names(attributes: Iterable) -> List[tuple]:
     """Attributes and values by name: titles are up to the data."""
     return [(item.name, item.values) for item in AttributeSchema(attributes)]
+
+
+def _hold_out(share: float, seed: int = 0) -> dict:
+    """Settings of :func:`is_held_out`, with its default."""
+    return dict(share=share, seed=seed)
 
 
 def _model_values(

@@ -4,7 +4,7 @@ from typing import Iterator, Optional
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmleuk.engine.dataset_wrappers import unwrap_dataset
+from mmleuk.engine.dataset_wrappers import iter_data_infos
 from mmleuk.registry import HOOKS
 from mmleuk.structures import AttributeSchema, TypeProfile
 
@@ -58,9 +58,7 @@ class TypeProfileHook(Hook):
 def _distinct_images(dataset) -> Iterator[dict]:
     """Go through the labels; an image that is read twice counts once."""
     seen = set()
-    for part in unwrap_dataset(dataset):
-        for index in range(len(part)):
-            info = part.get_data_info(index)
-            if info['img_path'] not in seen:
-                seen.add(info['img_path'])
-                yield info
+    for info in iter_data_infos(dataset):
+        if info['img_path'] not in seen:
+            seen.add(info['img_path'])
+            yield info

@@ -15,6 +15,8 @@ class BF16RPNHead(RPNHead):
     returned as float32.
     """
 
+    knows_regions = True
+
     def forward_single(self, x: Tensor) -> Tuple[Tensor, Tensor]:
         """Score and regress the anchors of a level, in float32."""
         cls_score, bbox_pred = super().forward_single(x)

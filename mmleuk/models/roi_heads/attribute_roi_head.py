@@ -36,6 +36,8 @@ class AttributeRoIHeadMixin:
             overlap, so a few of them suffice.
     """
 
+    knows_regions = True
+
     def __init__(
         self,
         *args,

@@ -6,9 +6,10 @@ import pytest
 import torch
 from mmdet.registry import HOOKS
 from mmdet.structures import DetDataSample
+from mmengine.dataset import InfiniteSampler
 from mmengine.logging import MessageHub
 from mmengine.structures import InstanceData
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset
 
 from mmleuk.engine.hooks import RegionMiningHook
 from mmleuk.models.mining import RegionMiner
@@ -48,14 +49,19 @@ class FakeTeacher:
 
 
 class FakeFields(Dataset):
+    def __init__(self, num_fields=NUM_FIELDS):
+        self.num_fields = num_fields
+
     def __len__(self):
-        return NUM_FIELDS
+        return self.num_fields
 
     def __getitem__(self, index):
         return make_sample(index)
 
     def get_data_info(self, index):
-        return dict(img_path=f'images/{index}.png')
+        return dict(
+            img_path=f'images/{index}.png', annotated_regions=[[0, 0, 9, 9]]
+        )
 
 
 def build_dataloader(cfg, seed):
@@ -78,6 +84,8 @@ def runner():
     )
     return SimpleNamespace(
         model=model,
+        train_loop=None,
+        train_dataloader=DataLoader(FakeFields()),
         seed=0,
         epoch=0,
         iter=0,
@@ -241,3 +249,45 @@ def test_bad_number_of_orientations(number):
 def test_bad_schedule(begin, interval):
     with pytest.raises(ValueError, match='expected begin >= 0'):
         RegionMiningHook({}, begin, interval)
+
+
+def test_fields_that_are_not_mined(runner):
+    """Mined cells of other fields than those of the training are lost."""
+    runner.train_dataloader = DataLoader(FakeFields(NUM_FIELDS + 2))
+    hook = RegionMiningHook(dict(a=1), begin=0)
+    with pytest.raises(ValueError, match=r'2 training fields.*images/6\.png'):
+        hook.before_train(runner)
+    # Nothing is mined on a field that is fully annotated.
+    runner.train_dataloader.dataset.get_data_info = lambda index: dict(
+        img_path=f'{index}.png', annotated_regions=None
+    )
+    hook.before_train(runner)
+
+
+@pytest.mark.parametrize(
+    'wrap',
+    [
+        lambda fields: Subset(fields, range(NUM_FIELDS)),
+        lambda fields: ConcatDataset([fields, fields]),
+    ],
+)
+def test_fields_inside_of_wrappers_are_mined(runner, wrap):
+    hook = RegionMiningHook(dict(a=1, dataset=wrap(FakeFields())), 1, 1, 0)
+    hook.before_train(runner)
+    miner = runner.model.miner
+    names = [f'images/{number}.png' for number in range(NUM_FIELDS)]
+    num_held_out = sum(is_held_out(name, share=0.5) for name in names)
+    hook.before_train_epoch(runner)
+    assert miner.calibrators['cell_type'].counts.sum() == num_held_out
+    runner.epoch = 1
+    hook.before_train_epoch(runner)
+    assert len(miner.bank) == NUM_FIELDS
+
+
+def test_a_training_without_epochs_is_refused(runner):
+    sampler = InfiniteSampler(FakeFields())
+    runner.train_dataloader = DataLoader(FakeFields(), sampler=sampler)
+    hook = RegionMiningHook(dict(a=1), begin=0)
+    with pytest.raises(ValueError, match='RegionMiningHook.begin counts epoc'):
+        hook.before_train(runner)
+    RegionMiningHook(dict(a=1), 0, by_epoch=False).before_train(runner)

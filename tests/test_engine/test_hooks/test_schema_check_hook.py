@@ -3,16 +3,20 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset, ConcatDataset, RepeatDataset
+from mmengine.hub import get_config
 from mmengine.model import BaseModel
 from torch import nn
 
 from mmleuk.engine.hooks import SchemaCheckHook
+from mmleuk.models.mining import RegionMiner
 from mmleuk.models.test_time_augs import AttributeTTAModel
 from mmleuk.structures import LLD_ATTRIBUTES
+from mmleuk.structures.class_map import ClassMap
 
 CONFIGS = Path(__file__).parents[3] / 'configs'
 ATTRIBUTES = [
@@ -23,9 +27,25 @@ CLASSES = ('blast', 'other', 'none')
 
 
 class Fields(BaseDataset):
-    def __init__(self, classes=CLASSES, attributes=ATTRIBUTES):
-        metainfo = dict(classes=classes, attributes=attributes)
-        super().__init__(metainfo=metainfo, lazy_init=True)
+    def __init__(
+        self,
+        classes=CLASSES,
+        attributes=ATTRIBUTES,
+        regions=(None,),
+        pipeline=(),
+    ):
+        self.regions = regions
+        super().__init__(
+            metainfo=dict(classes=classes, attributes=attributes),
+            lazy_init=True,
+            pipeline=pipeline,
+        )
+
+    def load_data_list(self):
+        return [
+            dict(height=90, width=90, annotated_regions=regions, instances=[])
+            for regions in self.regions
+        ]
 
 
 class Detector(BaseModel):
@@ -196,3 +216,135 @@ def test_a_checkpoint_that_fits_or_says_nothing(meta):
     hook = SchemaCheckHook()
     hook.after_load_checkpoint(None, dict(meta=meta))
     hook.before_test(make_runner(make_model(), test=Fields()))
+
+
+def choice(transforms):
+    return dict(type='RandomChoice', transforms=[transforms, []])
+
+
+PART = [[0, 0, 40, 90]]
+
+
+@pytest.mark.parametrize(
+    'held_out, miner, fits',
+    [
+        (dict(share=0.2), dict(share=0.2, seed=0), True),
+        (dict(share=0.2, seed=1), dict(share=0.2, seed=1), True),
+        (None, None, True),
+        (dict(share=0.2), dict(share=0.3), False),
+        (dict(share=0.2, seed=1), dict(share=0.2), False),
+        # Calibrated on labels that were learned from.
+        (None, dict(share=0.2), False),
+        # Hidden for nothing.
+        (dict(share=0.2), None, False),
+    ],
+)
+@pytest.mark.parametrize('wrap', [list, lambda items: [choice(items)]])
+def test_labels_held_out_by_pipeline_and_miner(held_out, miner, fits, wrap):
+    pipeline = []
+    if held_out is not None:
+        pipeline = wrap([dict(type='mmleuk.HoldOutRegions', **held_out)])
+    pipeline.append(dict(type='mmleuk.RegionCrop'))
+    register_all_modules()
+    model = nn.Module()
+    model.detector = make_model()
+    model.miner = RegionMiner(3, ATTRIBUTES, hold_out=miner)
+    fields = Fields(regions=[None, PART], pipeline=pipeline)
+    # Fields that are fully annotated hold nothing out.
+    dataset = ConcatDataset([Fields(), fields])
+    runner = make_runner(model, dataset)
+    if fits:
+        SchemaCheckHook().before_train(runner)
+        return
+    message = r'holds out.*model.miner.hold_out.*mined\(_base_, hold_out=...'
+    with pytest.raises(ValueError, match=message):
+        SchemaCheckHook().before_train(runner)
+
+
+LOAD = dict(type='mmleuk.LoadLLDAnnotations')
+CROP = dict(type='mmleuk.RegionCrop')
+BY_MMDET = dict(type='LoadAnnotations', with_bbox=True)
+
+
+def make_retinanet(assigner):
+    register_all_modules()
+    cfg = get_config('mmdet::retinanet/retinanet_r50_fpn_1x_coco.py').model
+    cfg.train_cfg.assigner.type = assigner
+    cfg.bbox_head.num_classes = 3
+    with torch.device('meta'):
+        return MODELS.build(cfg)
+
+
+@pytest.mark.parametrize('naive', [False, True])
+@pytest.mark.parametrize(
+    'regions, assigner, pipeline, message',
+    [
+        ([PART], 'mmleuk.RegionMaxIoUAssigner', [LOAD], None),
+        ([None], 'MaxIoUAssigner', [BY_MMDET], None),
+        ([[[0, 0, 90, 90]]], 'MaxIoUAssigner', [LOAD], None),
+        ([PART], 'MaxIoUAssigner', [LOAD, CROP], None),
+        (
+            [PART, None, []],
+            'MaxIoUAssigner',
+            [LOAD],
+            '2 of 3 fields of train_dataloader have.*RetinaNet learns it as.*'
+            'bbox_head is a RetinaHead with the assigner MaxIoUAssigner.*'
+            'RegionMaxIoUAssigner.*RegionCrop.*use_regions=False',
+        ),
+        # Not every image is cropped.
+        (
+            [PART],
+            'MaxIoUAssigner',
+            [LOAD, choice([CROP])],
+            'RetinaNet learns it',
+        ),
+        # The regions get lost on the way.
+        (
+            [PART],
+            'mmleuk.RegionMaxIoUAssigner',
+            [BY_MMDET],
+            'LoadAnnotations of the pipeline takes it for background.*'
+            'LoadLLDAnnotations.*PackLLDInputs.*use_regions=False',
+        ),
+    ],
+)
+def test_unannotated_area(regions, assigner, pipeline, message, naive):
+    if naive:
+        # As `use_regions=False` of a dataset gives them.
+        regions, message = [None] * len(regions), None
+    fields = Fields(regions=regions, pipeline=pipeline)
+    dataset = ConcatDataset([Fields(), fields], lazy_init=True)
+    runner = make_runner(make_retinanet(assigner), dataset)
+    if message is None:
+        SchemaCheckHook().before_train(runner)
+        return
+    with pytest.raises(ValueError, match=message):
+        SchemaCheckHook().before_train(runner)
+
+
+@pytest.mark.parametrize(
+    'train, val, root, fits',
+    [
+        ({'none': 'ignore'}, {'none': 'ignore'}, 'a', True),
+        ({'blast': 'other'}, None, 'a', False),
+        (None, {'none': 'ignore'}, 'a', False),
+        # `none` is a class: of other data, too, it is mapped elsewhere.
+        ({'none': 'ignore'}, None, 'b', False),
+        # Names of one of the two data sets alone.
+        ({'wbc': 'blast', '*': 'none'}, {'leukocyte': 'other'}, 'b', True),
+        ({'wbc': 'blast', '*': 'none'}, {'wbc': 'blast'}, 'a', False),
+    ],
+)
+def test_class_maps_of_training_and_validation(train, val, root, fits):
+    datasets = [Fields(), Fields()]
+    for dataset, class_map in zip(datasets, (train, val)):
+        dataset.class_map = ClassMap(class_map)
+        dataset.data_root = 'a'
+    datasets[1].data_root = root
+    runner = make_runner(make_model(), *datasets)
+    if fits:
+        SchemaCheckHook().before_train(runner)
+        return
+    message = r'make other classes \(train, val\).*same `class_map`'
+    with pytest.raises(ValueError, match=message):
+        SchemaCheckHook().before_train(runner)

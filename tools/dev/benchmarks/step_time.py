@@ -160,7 +160,8 @@ def main() -> None:
         seconds_a_field = mine(steps['mined'], cfg)
         # Fields as the student sees them once the burn-in is over.
         dataset = copy.deepcopy(cfg.train_dataloader.dataset)
-        dataset.pipeline = find_hook(cfg, 'PipelineSwitchHook').switch_pipeline
+        switch = find_hook(cfg, 'InnerPipelineSwitchHook')
+        dataset.pipeline = switch.switch_pipeline
         loader = Runner.build_dataloader(
             dict(
                 batch_size=cfg.train_dataloader.batch_size,

@@ -66,6 +66,8 @@ class RegionMaxIoUAssigner(MaxIoUAssigner):
         ValueError: If ``bg_coverage_thr`` is not in [0, 1].
     """
 
+    knows_regions = True
+
     def __init__(
         self,
         *args,
