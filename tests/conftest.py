@@ -8,6 +8,11 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import CheckpointLoader
 
 
+def pytest_runtest_setup(item):
+    if item.get_closest_marker('cuda') and not torch.cuda.is_available():
+        pytest.skip('needs a CUDA device')
+
+
 @pytest.fixture(autouse=True)
 def _default_scope():
     """Look names up as a config does, whatever the test before has left.

@@ -35,7 +35,10 @@ def mmcv_wheel(monkeypatch):
 @pytest.fixture
 def install(monkeypatch, mmcv_wheel):
     """The module, with settings of its own and a pip that must not run."""
-    for name in ('STACK', 'TORCH_VERSION', 'TORCH_BUILD', 'TORCH_INDEX'):
+    for name in (
+        *('STACK', 'TORCH_VERSION', 'TORCH_BUILD', 'TORCH_INDEX'),
+        *('FORCE_CUDA', 'CUDA_HOME', 'CPATH'),
+    ):
         monkeypatch.delenv(name, raising=False)
     module = importlib.import_module('install')
     monkeypatch.setattr(module, 'run_pip', refuse_pip)
@@ -333,6 +336,157 @@ def test_base_dependencies_leave_the_stack_alone():
         assert not any(x.startswith(others) for x in extras[name])
 
 
+# CUDA
+
+CUDA_TORCH = dict(TORCH, version='2.13.0+cu130', cuda='13.0')
+
+
+def make_toolkit(folder, version='13.0', headers=('cuda_runtime.h',)):
+    """Make a CUDA toolkit whose nvcc only tells its version."""
+    (folder / 'bin').mkdir(parents=True)
+    (folder / 'include').mkdir()
+    for header in headers:
+        (folder / 'include' / header).touch()
+    write_script(
+        folder / 'bin' / 'nvcc',
+        f'echo "Cuda compilation tools, release {version}, V{version}.88"',
+    )
+    return folder
+
+
+@pytest.fixture
+def toolkit(install, monkeypatch, tmp_path):
+    """A toolkit whose nvcc is on PATH; there is no GPU."""
+    folder = make_toolkit(tmp_path / 'cuda')
+    monkeypatch.setenv('PATH', f'{folder}/bin', prepend=os.pathsep)
+    monkeypatch.setenv('FORCE_CUDA', '1')
+    return folder
+
+
+def test_cuda_ops_need_a_torch_with_cuda(install, stamp, monkeypatch):
+    monkeypatch.setenv('FORCE_CUDA', '1')
+    settings = install.read_settings()
+    monkeypatch.setattr(install.mmcv_wheel, 'describe_torch', lambda: TORCH)
+    monkeypatch.setattr(install, 'check_other_stack', lambda *args: None)
+    with pytest.raises(install.SetupError, match='TORCH_BUILD=pypi'):
+        install.set_up(settings, made_here=False, stamp={})
+
+
+def test_no_cuda_ops_without_being_asked(mmcv_wheel, install):
+    assert not mmcv_wheel.with_gpu_ops(CUDA_TORCH)
+    assert mmcv_wheel.with_gpu_ops(dict(CUDA_TORCH, gpu=True))
+    assert 'CUDA_HOME' not in mmcv_wheel.build_environment(CUDA_TORCH)
+
+
+def test_ops_without_cuda_are_not_what_was_asked(
+    mmcv_wheel, install, monkeypatch
+):
+    torch = importlib.import_module('torch')
+    ops = importlib.import_module('mmcv.ops')
+    if ops.get_compiling_cuda_version() != 'not available':
+        pytest.skip('mmcv has CUDA ops here')
+    assert not torch.cuda.is_available()
+    monkeypatch.setenv('FORCE_CUDA', '1')
+    assert 'without GPU support' in mmcv_wheel.verify_ops()
+
+
+def test_build_with_cuda_ops(mmcv_wheel, toolkit, monkeypatch, tmp_path):
+    packages = tmp_path / 'site-packages'
+    include = packages / 'nvidia' / 'cu13' / 'include'
+    include.mkdir(parents=True)
+    monkeypatch.setattr(
+        mmcv_wheel.sysconfig, 'get_path', lambda name: str(packages)
+    )
+    # What torch takes for the toolkit may be a folder with a script alone.
+    torch = dict(CUDA_TORCH, cuda_home=str(tmp_path))
+    environment = mmcv_wheel.build_environment(torch)
+    assert environment['CUDA_HOME'] == str(toolkit)
+    assert environment['FORCE_CUDA'] == environment['MMCV_WITH_OPS'] == '1'
+    assert int(environment['MAX_JOBS']) >= 1
+    # This toolkit has no cuBLAS.
+    assert environment['CPATH'] == str(include)
+    (toolkit / 'include' / 'cublas_v2.h').touch()
+    monkeypatch.setenv('CPATH', '/own')
+    assert mmcv_wheel.build_environment(torch)['CPATH'] == '/own'
+
+
+def test_cuda_home_is_taken_as_it_is(mmcv_wheel, toolkit, monkeypatch):
+    own = make_toolkit(toolkit.parent / 'own', headers=())
+    monkeypatch.setenv('CUDA_HOME', str(own))
+    assert mmcv_wheel.find_cuda_toolkit(CUDA_TORCH) == own
+
+
+@needs_compiler
+def test_missing_cuda_toolkit_is_named(
+    mmcv_wheel, install, monkeypatch, tmp_path
+):
+    monkeypatch.setenv('CUDA_HOME', str(tmp_path))
+    torch = dict(CUDA_TORCH, gpu=True)
+    with pytest.raises(mmcv_wheel.SetupError) as error:
+        mmcv_wheel.build_wheel('mmcv==2.1.0', tmp_path, torch, [])
+    assert f'there is no nvcc (looked for bin/nvcc in {tmp_path})' in str(
+        error.value
+    )
+    assert 'install the CUDA toolkit 13.0' in str(error.value)
+
+
+def test_toolkit_of_another_cuda_is_named(
+    mmcv_wheel, install, monkeypatch, tmp_path
+):
+    old = make_toolkit(tmp_path / 'cuda', version='12.4')
+    monkeypatch.setenv('CUDA_HOME', str(old))
+    with pytest.raises(mmcv_wheel.SetupError, match='release 12.4, .* 13.0'):
+        mmcv_wheel.find_cuda_toolkit(CUDA_TORCH)
+
+
+def test_pypis_torch_is_pinned_as_pip_knows_it(install, stamp, monkeypatch):
+    """It calls itself 2.13.0+cu130, of which pip knows nothing."""
+    pinned = []
+
+    def record(*arguments, allow_failure=False):
+        file = Path(arguments[arguments.index('--constraint') + 1])
+        pinned.extend(file.read_text().splitlines())
+        return ''
+
+    torch = importlib.import_module('torch')
+    known = importlib.metadata.version('torch')
+    monkeypatch.setattr(install, 'run_pip', record)
+    monkeypatch.setattr(install, 'install_mmcv', lambda *args, **kwargs: None)
+    monkeypatch.setattr(
+        install.mmcv_wheel,
+        'describe_torch',
+        lambda: dict(TORCH, version=f'{torch.__version__}.other'),
+    )
+    settings = install.read_settings()
+    monkeypatch.setattr(install, 'check_other_stack', lambda *args: None)
+    install.set_up(settings, made_here=True, stamp={})
+    assert {line for line in pinned if line.startswith('torch==')} == {
+        f'torch=={known}'
+    }
+
+
+def test_downloads_what_the_set_up_installs(install, monkeypatch, tmp_path):
+    monkeypatch.setenv('TORCH_BUILD', 'pypi')
+    monkeypatch.setenv('STACK', 'onedl')
+    download_wheels = importlib.import_module('download_wheels')
+    arguments = download_wheels.pip_arguments(
+        install.read_settings(), tmp_path
+    )
+    assert arguments[:3] == ['download', '--dest', str(tmp_path)]
+    assert {
+        'torch==2.13.0',
+        'setuptools<81',
+        'onedl-mmcv==2.3.6',
+        'onedl-mmdetection==3.5.1',
+        f'{ROOT}[onedl,dev,lite0,onnx,plot,report]',
+    } <= set(arguments)
+    monkeypatch.setenv('TORCH_BUILD', 'cu126')
+    arguments = download_wheels.pip_arguments(
+        install.read_settings(), tmp_path
+    )
+    assert arguments[-1] == 'https://download.pytorch.org/whl/cu126'
+
+
 # The shell before there is an environment
 
 
@@ -426,6 +580,29 @@ def test_a_stack_needs_a_name(clone):
     assert '--stack openmmlab|onedl' in result.stderr
 
 
+def test_cuda_ops_have_an_environment_of_their_own(clone):
+    result = run_check(
+        clone, '--cuda', TORCH_VERSION='2.14.0', PYTHON=sys.executable
+    )
+    assert 'C++20' in result.stderr
+    assert (clone / '.venv-cuda').is_dir()
+
+
+def test_folder_of_wheels_is_all_that_pip_sees(clone, tmp_path):
+    (tmp_path / 'wheels').mkdir()
+    # This Python has nothing to build with, so that pip is asked for it.
+    result = run_check(
+        clone,
+        *('--stack', 'onedl', '--cuda', '--wheels', str(tmp_path / 'wheels')),
+        PYTHON=sys.executable,
+    )
+    assert result.returncode == 1
+    assert 'torch==2.13.0 could not be installed' in result.stderr
+    result = run_check(clone, '--wheels', str(tmp_path / 'no-such'))
+    assert result.returncode == 2
+    assert 'download_wheels.py' in result.stderr
+
+
 def test_foreign_active_environment_is_left_alone(clone, tmp_path):
     (clone / '.venv').mkdir()
     result = run_check(clone, VIRTUAL_ENV=str(tmp_path))
@@ -451,13 +628,6 @@ def test_missing_python_headers_are_named(mmcv_wheel, monkeypatch, tmp_path):
     )
     with pytest.raises(mmcv_wheel.SetupError, match='python3.*-dev'):
         mmcv_wheel.cxx_compiler()
-
-
-@needs_compiler
-def test_missing_cuda_toolkit_is_named(mmcv_wheel, tmp_path):
-    torch = dict(TORCH, version='2.13.0+cu126', cuda='12.6', gpu=True)
-    with pytest.raises(mmcv_wheel.SetupError, match='CUDA toolkit 12.6'):
-        mmcv_wheel.build_wheel('mmcv==2.1.0', tmp_path, torch, [])
 
 
 def test_progress_counts_files(mmcv_wheel, capsys):

@@ -166,6 +166,27 @@ def test_train_trains_and_scores(trained):
     assert 'seed=3' in (work_dir / 'tiny.py').read_text()
 
 
+@pytest.mark.cuda
+@pytest.mark.parametrize('dtype', ['float16', 'bfloat16'])
+def test_train_in_mixed_precision(trained, dtype):
+    work_dir = trained / dtype
+    run(
+        'train.py',
+        'tiny.py',
+        '--amp',
+        *('--work-dir', work_dir),
+        *('--cfg-options', f'optim_wrapper.dtype={dtype}'),
+        cwd=trained,
+    )
+    assert 'AmpOptimWrapper' in (work_dir / 'tiny.py').read_text()
+    # Written by the metric, after the last step.
+    assert 0 <= read_scalars(work_dir)[-1]['lld/bbox_mAP_50'] <= 1
+    losses = [
+        line['loss'] for line in read_scalars(work_dir) if 'loss' in line
+    ]
+    assert np.isfinite(losses).all()
+
+
 def test_train_resumes_its_own_checkpoint(trained):
     work_dir = trained / 'resumed'
     os.makedirs(work_dir)

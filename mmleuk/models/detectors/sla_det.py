@@ -306,8 +306,10 @@ class SLADet(TwoStageDetector):
                 (len(cells), attributes.size(1)), MISSING
             )
         pseudo_sample.ignored_instances = InstanceData(
-            bboxes=cells.bboxes.new_tensor([_EVERYWHERE]),
-            labels=cells.labels.new_tensor([UNANNOTATED]),
+            bboxes=torch.tensor([_EVERYWHERE]).to(
+                cells.bboxes, non_blocking=True
+            ),
+            labels=cells.labels.new_full((1,), UNANNOTATED),
         )
         return pseudo_sample
 

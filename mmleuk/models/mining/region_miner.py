@@ -393,6 +393,8 @@ class RegionMiner(BaseModule):
         Raises:
             KeyError: If the view of a field in the bank lacks 'field_matrix'.
         """
+        # Entries are on the host: one wait for the device a batch.
+        thresholds = self.thresholds.cpu() if len(self.bank) else None
         for data_sample in data_samples:
             gt_instances = data_sample.gt_instances
             gt_instances.bboxes = get_box_tensor(gt_instances.bboxes)
@@ -412,10 +414,12 @@ class RegionMiner(BaseModule):
                 continue
             if not data_sample.metainfo.get('held_out', False):
                 entry = entry[entry.is_outside]
-            self._add(data_sample, entry)
+            self._add(data_sample, entry, self.is_mined(entry, thresholds))
         return data_samples
 
-    def _add(self, data_sample: DetDataSample, entry: InstanceData) -> None:
+    def _add(
+        self, data_sample: DetDataSample, entry: InstanceData, is_mined: Tensor
+    ) -> None:
         """Add detections to one sample, as cells or candidates."""
         height, width = data_sample.img_shape[:2]
         matrix = np.diag([width, height, 1]) @ data_sample.field_matrix
@@ -425,8 +429,7 @@ class RegionMiner(BaseModule):
         boxes[:, 1::2] = boxes[:, 1::2].clamp(0, height)
         visible = _areas(boxes) / _areas(whole).clamp(min=1e-6)
         in_view = visible > 0
-        is_mined = self.is_mined(entry) & (visible >= self.min_visible)
-        is_mined &= in_view
+        is_mined = is_mined & (visible >= self.min_visible) & in_view
 
         gt_instances = data_sample.gt_instances
         mined = InstanceData(
@@ -459,16 +462,21 @@ class RegionMiner(BaseModule):
             )
         data_sample.ignored_instances = _join(ignored, candidates)
 
-    def is_mined(self, entry: InstanceData) -> Tensor:
+    def is_mined(
+        self, entry: InstanceData, thresholds: Optional[Tensor] = None
+    ) -> Tensor:
         """Find the detections of a field that are sure enough to be mined.
 
         Args:
             entry (:obj:`InstanceData`): Detections from the bank.
+            thresholds (Tensor, optional): Copy of ``self.thresholds`` on the
+                host, made here if None.
 
         Returns:
             Tensor: Bool, shape (n, ).
         """
-        thresholds = self.thresholds.to(entry.confidences)
+        if thresholds is None:
+            thresholds = self.thresholds.cpu()
         return entry.confidences >= thresholds[entry.types]
 
 
@@ -486,7 +494,8 @@ def _limit_sum(probs: Tensor) -> Tensor:
 
 def _join(instances: InstanceData, more: InstanceData) -> InstanceData:
     """Join instances of equal fields, on the device of the first."""
-    more = more.to(instances.bboxes.device)
+    # From the host: the device need not be waited for.
+    more = more.to(instances.bboxes.device, non_blocking=True)
     return InstanceData.cat([instances, more])
 
 

@@ -187,9 +187,10 @@ class AttributeRoIHeadMixin:
             feats = self.shared_head(feats)
         # Sides in pixels of the original image. A resize in the data
         # preprocessor is not part of `scale_factor`.
-        scale_factors = rois.new_tensor(
-            [meta.get('scale_factor', (1, 1))[:2] for meta in batch_img_metas]
-        )
+        scale_factors = torch.tensor(
+            [meta.get('scale_factor', (1, 1))[:2] for meta in batch_img_metas],
+            dtype=rois.dtype,
+        ).to(rois.device, non_blocking=True)
         box_sizes = (rois[:, 3:5] - rois[:, 1:3]) / scale_factors[
             rois[:, 0].long()
         ]

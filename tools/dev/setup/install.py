@@ -9,6 +9,7 @@ fill. Settings are environment variables:
 - ``TORCH_BUILD``: ``cpu`` (default), a GPU build such as ``cu126`` or
   ``rocm6.4``, or ``pypi`` for PyPI's build for this computer.
 - ``TORCH_INDEX``: index of torch's builds if pip's own indexes have none.
+- ``FORCE_CUDA``: 1 for an mmcv with CUDA ops, also where no GPU is seen.
 
 In an environment that ``prepare.sh`` did not make, nothing is replaced: only
 missing packages are added.
@@ -41,6 +42,8 @@ ENVIRONMENT = runpy.run_path(str(ROOT / 'mmleuk' / 'environment.py'))
 TORCH_VERSION = '2.13.0'
 TORCH_INDEX = 'https://download.pytorch.org/whl'
 EXTRAS = ['dev', 'lite0', 'onnx', 'plot', 'report']
+# What mmcv is built with.
+BUILD_REQUIREMENTS = ['setuptools', 'wheel', 'ninja', 'psutil', 'packaging']
 PIP = [sys.executable, '-m', 'pip', '--disable-pip-version-check']
 
 
@@ -85,12 +88,14 @@ class Settings(NamedTuple):
         torch_version (str): Version of torch without a local part.
         torch_build (str): ``cpu``, ``pypi`` or a GPU build as ``cu126``.
         torch_index (str): Address over the folders of torch's builds.
+        force_cuda (bool): Whether mmcv must have CUDA ops.
     """
 
     stack: str
     torch_version: str
     torch_build: str
     torch_index: str
+    force_cuda: bool
 
     @property
     def torch_requirement(self) -> str:
@@ -109,6 +114,7 @@ def read_settings() -> Settings:
         os.environ.get('TORCH_VERSION') or TORCH_VERSION,
         os.environ.get('TORCH_BUILD') or 'cpu',
         (os.environ.get('TORCH_INDEX') or TORCH_INDEX).rstrip('/'),
+        mmcv_wheel.gpu_ops_are_forced(),
     )
     if settings.stack not in STACKS:
         raise SetupError(
@@ -236,6 +242,11 @@ def install_torch(settings: Settings, pinned: List[str]) -> None:
         )
 
 
+def build_minutes(torch: Dict) -> int:
+    """Estimate how long the build of mmcv takes on two cores."""
+    return 40 if mmcv_wheel.with_gpu_ops(torch) else 4
+
+
 def install_mmcv(
     requirement: str, torch: Dict, pinned: List[str], replace: bool
 ) -> None:
@@ -278,7 +289,7 @@ def install_mmcv(
             run_pip('uninstall', '--yes', name)
         print(
             f'  no ready wheel for torch {torch["version"]}: building one, '
-            'about 4 minutes on two cores',
+            f'about {build_minutes(torch)} minutes on two cores',
             flush=True,
         )
         wheel = mmcv_wheel.build_wheel(requirement, folder, torch, PIP)
@@ -338,10 +349,18 @@ def set_up(settings: Settings, made_here: bool, stamp: Dict) -> None:
     if problem:
         raise SetupError(problem)
     torch = mmcv_wheel.describe_torch()
+    if settings.force_cuda and not torch['cuda']:
+        raise SetupError(
+            f'FORCE_CUDA=1 asks for CUDA ops, and torch {torch["version"]} '
+            "is a build without CUDA: set TORCH_BUILD=pypi for PyPI's build, "
+            'or another with CUDA such as cu126, and leave no wheel of a '
+            'build for the CPU where pip finds it.'
+        )
 
     if made_here:
         pinned = [
-            f'torch=={torch["version"]}',
+            # As pip knows it: PyPI's build calls itself 2.13.0+cu130.
+            f'torch=={metadata.version("torch")}',
             'setuptools<81',
             stack.mmcv,
             *stack.others,
@@ -350,15 +369,7 @@ def set_up(settings: Settings, made_here: bool, stamp: Dict) -> None:
     if made_here or not mmcv_here:
         with step('what mmcv is built with: some seconds'):
             with constraints(pinned) as arguments:
-                run_pip(
-                    'install',
-                    'setuptools',
-                    'wheel',
-                    'ninja',
-                    'psutil',
-                    'packaging',
-                    *arguments,
-                )
+                run_pip('install', *BUILD_REQUIREMENTS, *arguments)
     mmcv_version = versions.get(stack.mmcv.split('==')[0])
     built_for = stamp.get('mmcv_built_for')
     if mmcv_here and not made_here:
@@ -409,8 +420,8 @@ def main() -> None:
             return
         print(
             f'Set-up of {sys.prefix} (Python {platform.python_version()}, '
-            f'stack {settings.stack}):\nabout 2 minutes, and 4 more where '
-            'mmcv has to be compiled on two cores.',
+            f'stack {settings.stack}):\nabout 2 minutes, and more where mmcv '
+            'has to be compiled.',
             flush=True,
         )
         start = time.monotonic()

@@ -62,13 +62,15 @@ print(json.dumps(compiler.compiler_so[1:]))
 
 # Loads the ops and runs two of them; prints nothing when all is well.
 VERIFY_OPS = """
+import os
 import torch
 from mmcv.ops import get_compiling_cuda_version, nms, roi_align
 devices = ['cpu']
 if torch.cuda.is_available():
+    devices.append('cuda')
+if 'cuda' in devices or os.environ.get('FORCE_CUDA', '0') == '1':
     if get_compiling_cuda_version() == 'not available':
         raise ImportError('mmcv.ops was built without GPU support')
-    devices.append('cuda')
 for device in devices:
     boxes = torch.tensor([[0., 0., 4., 4.], [0., 0., 4., 3.9]], device=device)
     _, kept = nms(boxes, torch.tensor([.9, .8], device=device), 0.5)
@@ -151,10 +153,119 @@ def verify_ops() -> Optional[str]:
     return lines[-1] if lines else f'it ended with {result.returncode}'
 
 
+def gpu_ops_are_forced() -> bool:
+    """Tell whether mmcv is to have CUDA kernels also where no GPU is seen.
+
+    mmcv's set-up reads the same variable.
+    """
+    return os.environ.get('FORCE_CUDA', '0') == '1'
+
+
 def with_gpu_ops(torch: Dict) -> bool:
     """Tell whether mmcv's set-up will compile its CUDA kernels."""
-    forced = os.environ.get('FORCE_CUDA', '0') == '1'
-    return bool(torch['cuda']) and (torch['gpu'] or forced)
+    return bool(torch['cuda']) and (torch['gpu'] or gpu_ops_are_forced())
+
+
+def find_cuda_toolkit(torch: Dict) -> Path:
+    """Find the CUDA toolkit that compiles for a torch.
+
+    Args:
+        torch (dict): As from :func:`describe_torch`.
+
+    Returns:
+        Path: Its folder: that of CUDA_HOME, or the first with nvcc and the
+        headers, as an nvcc on PATH may be a script beside no headers.
+
+    Raises:
+        SetupError: If there is none, or it is of another CUDA than torch.
+    """
+    cuda = torch['cuda']
+    hint = (
+        f'install the CUDA toolkit {cuda} and name its folder in CUDA_HOME, '
+        'or take a torch for the CPU with TORCH_BUILD=cpu'
+    )
+    if os.environ.get('CUDA_HOME'):
+        folders = [os.environ['CUDA_HOME']]
+        needed = ['bin/nvcc']
+    else:
+        nvcc = shutil.which('nvcc')
+        folders = [torch['cuda_home'], '/usr/local/cuda']
+        if nvcc is not None:
+            folders.insert(1, str(Path(nvcc).resolve().parents[1]))
+        needed = ['bin/nvcc', 'include/cuda_runtime.h']
+    found = [
+        Path(folder)
+        for folder in folders
+        if folder and all((Path(folder) / name).is_file() for name in needed)
+    ]
+    if not found:
+        places = ', '.join(dict.fromkeys(filter(None, folders)))
+        raise SetupError(
+            f'torch {torch["version"]} uses CUDA {cuda}, so the CUDA kernels '
+            f'of mmcv have to be compiled, and there is no nvcc (looked for '
+            f'{" and ".join(needed)} in {places}): {hint}.'
+        )
+    nvcc = found[0] / 'bin' / 'nvcc'
+    answer = subprocess.run(
+        [str(nvcc), '--version'],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ).stdout
+    release = re.search(r'release (\d+)\.(\d+)', answer)
+    if release is None or release[1] != cuda.split('.')[0]:
+        version = release[0] if release else answer.strip()[:200]
+        raise SetupError(
+            f'{nvcc} is of {version}, and torch {torch["version"]} was built '
+            f'with CUDA {cuda}, which can not be mixed: {hint}.'
+        )
+    return found[0]
+
+
+def cuda_library_headers(toolkit: Path) -> List[str]:
+    """List folders with the headers of CUDA's libraries.
+
+    torch's own headers include those of cuBLAS, cuSPARSE and cuSOLVER. A
+    toolkit may come without them; NVIDIA's packages, which PyPI's torch
+    needs, have them.
+
+    Args:
+        toolkit (Path): Folder of the CUDA toolkit.
+
+    Returns:
+        list[str]: Folders, none if the toolkit has them.
+    """
+    if (toolkit / 'include' / 'cublas_v2.h').is_file():
+        return []
+    packages = Path(sysconfig.get_path('purelib')) / 'nvidia'
+    return [str(folder) for folder in sorted(packages.glob('*/include'))]
+
+
+def build_environment(torch: Dict) -> Dict[str, str]:
+    """Make the environment variables of the build of mmcv.
+
+    Args:
+        torch (dict): As from :func:`describe_torch`.
+
+    Returns:
+        dict[str, str]: Those of this process, with what is added.
+
+    Raises:
+        SetupError: If the CUDA toolkit is needed and missing.
+    """
+    environment = dict(
+        os.environ, MMCV_WITH_OPS='1', MAX_JOBS=str(job_count())
+    )
+    environment['CFLAGS'] = ' '.join(
+        filter(None, [os.environ.get('CFLAGS'), COMPILE_FLAGS])
+    )
+    if with_gpu_ops(torch):
+        toolkit = find_cuda_toolkit(torch)
+        environment['CUDA_HOME'] = str(toolkit)
+        # Searched last, so the toolkit's own headers are found first.
+        headers = [os.environ.get('CPATH'), *cuda_library_headers(toolkit)]
+        environment['CPATH'] = os.pathsep.join(filter(None, headers))
+    return environment
 
 
 def kept_folder(root: Path, torch: Dict) -> Path:
@@ -316,20 +427,9 @@ def build_wheel(
             compile.
     """
     compiler = cxx_compiler()
-    if with_gpu_ops(torch) and not torch['cuda_home']:
-        raise SetupError(
-            f'torch {torch["version"]} uses a GPU, so the CUDA kernels of '
-            'mmcv have to be compiled, and there is no nvcc: install the '
-            f'CUDA toolkit {torch["cuda"]} (or set CUDA_HOME), or take a '
-            'torch for the CPU with TORCH_BUILD=cpu.'
-        )
+    environment = build_environment(torch)
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f'{requirement.replace("==", "-")}.log'
-    jobs = job_count()
-    environment = dict(os.environ, MMCV_WITH_OPS='1', MAX_JOBS=str(jobs))
-    environment['CFLAGS'] = ' '.join(
-        filter(None, [os.environ.get('CFLAGS'), COMPILE_FLAGS])
-    )
     name = requirement.split('==')[0]
     with tempfile.TemporaryDirectory(prefix='mmleuk-mmcv-') as temporary:
         header = precompile_header(
@@ -352,6 +452,7 @@ def build_wheel(
             str(fresh),
             requirement,
         ]
+        jobs = environment['MAX_JOBS']
         print(f'  {jobs} files at a time; the log is {log}', flush=True)
         progress = Progress()
         unused_header = 0

@@ -4,9 +4,10 @@
 # the settings for that) and puts it first on PATH.
 #
 #   PYTHON  the Python that a new environment is made with
-#   VENV    the environment, .venv by default, .venv-onedl with STACK=onedl:
-#           the stacks share their import names. One of your own is taken too:
-#           nothing that it holds is replaced
+#   VENV    the environment, .venv by default, with -onedl at the end with
+#           STACK=onedl (the stacks share their import names) and -cuda with
+#           FORCE_CUDA=1. One of your own is taken too: nothing that it holds
+#           is replaced
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../../.."
@@ -48,6 +49,9 @@ if [ -z "${VENV:-}" ]; then
     VENV=$PWD/.venv
     if [ "${STACK:-openmmlab}" != openmmlab ]; then
         VENV=$VENV-$STACK
+    fi
+    if [ "${FORCE_CUDA:-0}" = 1 ]; then
+        VENV=$VENV-cuda
     fi
     if [ -n "${VIRTUAL_ENV:-}" ] && [ "$VIRTUAL_ENV" != "$VENV" ]; then
         echo "The active environment is left alone; to use it, set \
