@@ -23,6 +23,7 @@ from mmleuk.io.issue_log import MAX_PLACES
 from mmleuk.registry import DATASETS
 from mmleuk.structures import MISSING
 
+from .attribute_majority import score_majorities
 from .image_checks import check_images, find_similar, group_identical
 from .report import UNNAMED, DataReport, FaultCount, SourceReport
 
@@ -142,6 +143,7 @@ def _read(report: SourceReport, source: Source) -> List[dict]:
             value: codes[code] for code, value in enumerate(attribute.values)
         }
         report.attributes[attribute.title]['missing'] = codes[MISSING]
+    report.majorities = score_majorities(infos, dataset.schema)
     report.patients = _count_names(infos, 'patient')
     report.subsets = _count_names(infos, 'subset')
     report.magnifications = _count_names(infos, 'magnification')

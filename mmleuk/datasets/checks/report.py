@@ -52,6 +52,8 @@ class SourceReport:
         classes, patients, subsets, magnifications, diagnoses (dict[str,
             int]): Cells by class; images by what their names state.
         attributes (dict[str, dict[str, int]]): Cells by attribute and value.
+        majorities (dict[str, dict[str, dict[str, float | None]]]): What
+            :func:`score_majorities` returns.
         balance (dict[str, dict[str, int]]): Numbers ``read``, ``kept`` and
             ``removed`` because of faults, by unit of the annotations.
         faults (list[FaultCount]): What was found.
@@ -66,6 +68,7 @@ class SourceReport:
     partly_annotated: int = 0
     classes: Dict[str, int] = field(default_factory=dict)
     attributes: Dict[str, Dict[str, int]] = field(default_factory=dict)
+    majorities: Dict[str, dict] = field(default_factory=dict)
     patients: Dict[str, int] = field(default_factory=dict)
     subsets: Dict[str, int] = field(default_factory=dict)
     magnifications: Dict[str, int] = field(default_factory=dict)
@@ -99,7 +102,7 @@ class SourceReport:
             counts['missing'] < self.cells
             for counts in self.attributes.values()
         ):
-            lines.append(self._attribute_table())
+            lines += [self._attribute_table(), self._majority_table()]
         else:
             lines.append('no cell states an attribute')
         for title in ('subsets', 'magnifications', 'diagnoses', 'patients'):
@@ -119,6 +122,20 @@ class SourceReport:
             cells = [f'{value} {n}' for value, n in values]
             cells += [''] * (width - len(cells))
             rows.append([name, *cells, missing])
+        return AsciiTable(rows).table
+
+    def _majority_table(self) -> str:
+        """Draw what the majorities of groups score, attribute by attribute."""
+        groups = list(next(iter(self.majorities.values())))
+        rows = [['accuracy / macro-F1 of the majority of', *groups]]
+        for name, scores in self.majorities.items():
+            cells = [
+                '-'
+                if score['accuracy'] is None
+                else f'{score["accuracy"]:.3f} / {score["macro_f1"]:.3f}'
+                for score in scores.values()
+            ]
+            rows.append([name, *cells])
         return AsciiTable(rows).table
 
 
