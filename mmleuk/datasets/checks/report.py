@@ -6,6 +6,8 @@ from typing import Dict, List, Optional
 
 from terminaltables import AsciiTable
 
+from .misplaced_boxes import BoxMove
+
 # Name of a patient, subset, ... that the file name does not state.
 UNNAMED = 'unnamed'
 
@@ -147,6 +149,8 @@ class DataReport:
         sources (list[SourceReport]): One report a dataset.
         across (list[FaultCount]): What only all datasets together show:
             patients and images in two splits, images that can't be decoded.
+        misplaced (dict[str, BoxMove]): Where the boxes of an image file
+            belong, if they are misplaced.
         checked_images (int): Images that were decoded.
         unnamed_images (int): Images whose name states no patient, so that
             nobody can tell whether patients are shared.
@@ -154,6 +158,7 @@ class DataReport:
 
     sources: List[SourceReport]
     across: List[FaultCount] = field(default_factory=list)
+    misplaced: Dict[str, BoxMove] = field(default_factory=dict)
     checked_images: int = 0
     unnamed_images: int = 0
 
