@@ -404,6 +404,12 @@ CORRUPT_PIXELS = _reported(
     'error that names the file',
     fix='Copy it anew',
 )
+MISPLACED_BOXES = _reported(
+    'fields whose boxes miss their cells',
+    'boxes that would hold at least twice the nuclear stain if all were moved '
+    'by the same distance',
+    fix='Look at the field (--pictures), and move its boxes or remove it',
+)
 SHARED_PATIENT = _reported(
     'patients in more than one split',
     'one patient in train and test, within a subset or across them',

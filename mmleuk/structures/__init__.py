@@ -6,6 +6,7 @@ from .attribute_schema import (
     Attribute,
     AttributeSchema,
 )
+from .f1_score import macro_f1
 from .hold_out import is_held_out
 from .ignored_instances import (
     CANDIDATE,
@@ -66,6 +67,7 @@ __all__ = [
     'ignored_boxes',
     'in_unknown_area',
     'is_held_out',
+    'macro_f1',
     'match_detections',
     'one_box_per_cell',
     'split_cells',

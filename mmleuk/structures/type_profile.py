@@ -91,7 +91,7 @@ class TypeProfile:
                     f'the counts of {attribute.name} have the shape '
                     f'{table.shape}, expected (types, values) = {expected}'
                 )
-            if not np.issubdtype(table.dtype, np.integer) or table.min() < 0:
+            if not np.issubdtype(table.dtype, np.integer) or (table < 0).any():
                 raise ValueError(
                     f'the counts of {attribute.name} are {table.tolist()}, '
                     'expected integers from 0'
@@ -143,6 +143,30 @@ class TypeProfile:
     def num_cells(self) -> int:
         """int: Cells of which at least one attribute is known, at least."""
         return max(int(table.sum()) for table in self.counts.values())
+
+    def majority_codes(self, labels: np.ndarray) -> np.ndarray:
+        """Look up the most frequent values of the types of cells.
+
+        What they score on cells tells how much of an attribute's score is
+        due to the type alone.
+
+        Args:
+            labels (np.ndarray): Types of the cells, int64, shape (n, ).
+
+        Returns:
+            np.ndarray: Codes, int64, shape (n, num_attributes): the lower one
+            of two that are equally frequent; that of all types where no cell
+            of the type has a known one, and ``MISSING`` where no cell has.
+        """
+        columns = []
+        for table in self.counts.values():
+            majority = np.full(len(table), MISSING)
+            if table.any():
+                majority[:] = table.sum(axis=0).argmax()
+                counted = table.any(axis=1)
+                majority[counted] = table[counted].argmax(axis=1)
+            columns.append(majority[labels])
+        return np.stack(columns, axis=1)
 
     def explain(
         self, cell_type: str, values: Mapping[str, str]

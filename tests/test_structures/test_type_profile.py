@@ -39,6 +39,15 @@ def test_count_leaves_missing_codes_out():
     assert profile.num_cells == 4 - 1
 
 
+def test_the_majority_of_the_type():
+    codes = make_profile().majority_codes(np.array([0, 1, 2, 2]))
+    # Basophils tie in size, and none has a known cytoplasm.
+    assert codes.tolist() == [[0, 0], [2, 1], [0, 0], [0, 0]]
+    nothing = TypeProfile.count(TYPES, SCHEMA, [(1, (2, -1))])
+    assert nothing.majority_codes(np.array([0, 1])).tolist() == [[2, -1]] * 2
+    assert nothing.majority_codes(np.zeros(0, int)).shape == (0, 2)
+
+
 def test_explain_gives_the_ratio_by_hand():
     size, cytoplasm = make_profile().explain(
         'lymphoblast', dict(cytoplasm='abundant', cell_size='small')

@@ -5,8 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
-from faulty_dataset import FaultyDataset
+from faulty_dataset import BOXES, SIZE, FaultyDataset
 
 TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/check_dataset.py'
 
@@ -119,6 +121,28 @@ def test_one_file_in_two_splits_is_a_leak(faulty_dataset, call, options):
     assert status == 1
     assert 'patients in more than one split' not in out
     assert '6 identical images in more than one split [reported]' in out
+
+
+def test_misplaced_boxes_are_drawn(faulty_dataset, call, tmp_path):
+    image = np.full((*SIZE[::-1], 3), 210, np.uint8)
+    for x, y, width, height in BOXES:
+        centre = round(x + width / 2), round(y + height / 2 + 14)
+        cv2.circle(image, centre, 5, (120, 40, 110), -1)
+    name = '5_1_1000_ALL.png'
+    cv2.imwrite(str(faulty_dataset.image_path(name)), image)
+    folder = tmp_path / 'pictures'
+    arguments = [*paths(faulty_dataset), '--pictures', folder]
+    status, out, _ = call(*arguments, '--json')
+    assert status == 1
+    ((path, move),) = json.loads(out)['misplaced'].items()
+    assert path == str(faulty_dataset.image_path(name))
+    assert abs(move['shift'][1] - 14) <= 3
+    pictures = [p for p in folder.rglob('*') if p.is_file()]
+    assert pictures == [folder / 'misplaced' / name]
+    assert cv2.imread(str(pictures[0])).shape == image.shape
+    status, _, err = call(*arguments, '--no-images')
+    assert status == 2
+    assert '--pictures needs the images' in err
 
 
 def test_a_root_of_subsets(tmp_path, call):

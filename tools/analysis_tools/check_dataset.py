@@ -20,13 +20,23 @@ import os.path as osp
 import sys
 from typing import List, Optional, Sequence
 
+import mmcv
 from mmdet.utils import register_all_modules
 from mmengine import fileio
 from mmengine.config import Config, DictAction
 
-from mmleuk.datasets.checks import Source, examine, find_sources, quiet_log
+from mmleuk.datasets.checks import (
+    DataReport,
+    Source,
+    examine,
+    find_sources,
+    load_image,
+    quiet_log,
+)
 from mmleuk.datasets.naming import LLD_SUBSETS, normalise_subset
 from mmleuk.io.readers import READERS
+from mmleuk.visualization.check_pictures import draw_moved_boxes
+from mmleuk.visualization.picture_names import PictureNames, common_folder
 
 
 def parse_args() -> argparse.Namespace:
@@ -96,12 +106,19 @@ def parse_args() -> argparse.Namespace:
         help='processes that decode images (default: one a core)',
     )
     parser.add_argument(
+        '--pictures',
+        metavar='DIR',
+        help='draw the fields whose boxes are misplaced into this folder',
+    )
+    parser.add_argument(
         '--json', action='store_true', help='print the report as JSON'
     )
     args = parser.parse_args()
     ways = (args.config, args.root, args.ann)
     if sum(way is not None for way in ways) != 1:
         parser.error('expected one of: a config, --root, --ann with --images')
+    if args.pictures and args.no_images:
+        parser.error('--pictures needs the images: leave out --no-images')
     if args.ann:
         if args.images is None:
             parser.error('--ann needs --images')
@@ -200,6 +217,19 @@ def find_datasets(args: argparse.Namespace) -> List[Source]:
     return sources_of_paths(args.ann, args.images, options)
 
 
+def draw_pictures(report: DataReport, folder: str) -> None:
+    """Draw the images that the report names.
+
+    Args:
+        report (DataReport): What was found.
+        folder (str): Where the pictures are put, under ``misplaced``.
+    """
+    names = PictureNames(common_folder(report.misplaced))
+    for path, move in report.misplaced.items():
+        picture = draw_moved_boxes(load_image(path), move.bboxes, move.shift)
+        mmcv.imwrite(picture, names.file(osp.join(folder, 'misplaced'), path))
+
+
 def main() -> int:
     """Check, print, and return the exit status."""
     args = parse_args()
@@ -213,6 +243,8 @@ def main() -> int:
         return 2
     with quiet_log():
         report = examine(sources, not args.no_images, args.workers)
+    if args.pictures:
+        draw_pictures(report, args.pictures)
     if args.json:
         print(json.dumps(report.to_dict(), indent=1))
     else:

@@ -38,13 +38,12 @@ from mmleuk.evaluation.functional import (
     attribute_frequencies,
     confidence_and_correct,
     evaluate_boxes,
-    macro_f1,
     precision_recall_curves,
     reliability_curve,
     table_macro_f1,
     type_confusion,
 )
-from mmleuk.structures import MISSING
+from mmleuk.structures import MISSING, macro_f1
 from mmleuk.visualization.plots import (
     draw_attribute_confusion,
     draw_attribute_frequencies,

@@ -1,6 +1,6 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 from .examine import Source, examine, find_sources
-from .image_checks import ImageCheck, check_images
+from .image_checks import ImageCheck, check_images, load_image
 from .quiet_log import quiet_log
 from .report import DataReport, FaultCount, SourceReport
 
@@ -13,5 +13,6 @@ __all__ = [
     'check_images',
     'examine',
     'find_sources',
+    'load_image',
     'quiet_log',
 ]

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Set
 
+import numpy as np
 from mmengine.config import Config
 
 from mmleuk.datasets.lld import LLDDataset
@@ -15,6 +16,7 @@ from mmleuk.io.faults import (
     FAULTS,
     IDENTICAL_ACROSS,
     IDENTICAL_WITHIN,
+    MISPLACED_BOXES,
     SHARED_PATIENT,
     SIMILAR_ACROSS,
     Fault,
@@ -22,8 +24,16 @@ from mmleuk.io.faults import (
 from mmleuk.io.issue_log import MAX_PLACES
 from mmleuk.registry import DATASETS
 from mmleuk.structures import MISSING
+from mmleuk.structures.record import normalise_name
 
-from .image_checks import check_images, find_similar, group_identical
+from .attribute_majority import score_majorities
+from .image_checks import (
+    ImageCheck,
+    check_images,
+    find_similar,
+    group_identical,
+)
+from .misplaced_boxes import NO_NUCLEUS
 from .report import UNNAMED, DataReport, FaultCount, SourceReport
 
 # Arguments of a dataset that do not change which images and cells it holds.
@@ -112,8 +122,8 @@ def find_sources(cfg: Config) -> List[Source]:
     return found
 
 
-def _read(report: SourceReport, source: Source) -> List[dict]:
-    """Read one source, and complete its report; return its images."""
+def _read(report: SourceReport, source: Source) -> Optional[LLDDataset]:
+    """Read one source and complete its report; None if it is refused."""
     try:
         dataset = source.dataset_class(
             **source.options, pipeline=[], serialize_data=False
@@ -121,7 +131,7 @@ def _read(report: SourceReport, source: Source) -> List[dict]:
     # What readers raise of data: AnnotationError is a ValueError.
     except (OSError, ValueError) as error:
         report.error = str(error)
-        return []
+        return None
     infos = dataset.data_list
     cells = [cell for info in infos for cell in info['instances']]
     labelled = [cell for cell in cells if not cell['ignore_flag']]
@@ -142,6 +152,7 @@ def _read(report: SourceReport, source: Source) -> List[dict]:
             value: codes[code] for code, value in enumerate(attribute.values)
         }
         report.attributes[attribute.title]['missing'] = codes[MISSING]
+    report.majorities = score_majorities(infos, dataset.schema)
     report.patients = _count_names(infos, 'patient')
     report.subsets = _count_names(infos, 'subset')
     report.magnifications = _count_names(infos, 'magnification')
@@ -154,7 +165,7 @@ def _read(report: SourceReport, source: Source) -> List[dict]:
         _count(FAULTS[kind], dataset.issues.places[kind], number)
         for kind, number in dataset.issues.counts.items()
     ]
-    return infos
+    return dataset
 
 
 def _count_names(infos: Sequence[dict], key: str) -> Dict[str, int]:
@@ -196,13 +207,22 @@ def _count(
     )
 
 
+def _nucleated_boxes(dataset: LLDDataset, info: dict) -> np.ndarray:
+    """Boxes of the labelled cells with a nucleus, shape (n, 4)."""
+    classes = dataset.metainfo['classes']
+    boxes = [
+        cell['bbox']
+        for cell in info['instances']
+        if not cell['ignore_flag']
+        and normalise_name(classes[cell['bbox_label']]) not in NO_NUCLEUS
+    ]
+    return np.array(boxes, dtype=np.float64).reshape(-1, 4)
+
+
 def _compare_images(
-    splits: Mapping[str, Set[str]], with_pixels: bool, workers: Optional[int]
+    splits: Mapping[str, Set[str]], checks: Sequence[ImageCheck]
 ) -> List[FaultCount]:
-    """Find damaged images and copies, given the splits of each file."""
-    checks = []
-    if with_pixels and splits:
-        checks = check_images(list(splits), workers)
+    """List what was seen in the images, given the splits of each file."""
     damaged = [check.path for check in checks if check.digest is None]
     across = [path for path, names in splits.items() if len(names) > 1]
     within = []
@@ -214,11 +234,15 @@ def _compare_images(
         for one, two in find_similar(checks)
         if splits[one.path] != splits[two.path]
     ]
+    misplaced = [
+        f'{check.path}: {check.move}' for check in checks if check.move
+    ]
     return [
         _count(CORRUPT_PIXELS, damaged),
         _count(IDENTICAL_ACROSS, across),
         _count(SIMILAR_ACROSS, similar),
         _count(IDENTICAL_WITHIN, within),
+        _count(MISPLACED_BOXES, misplaced),
     ]
 
 
@@ -242,18 +266,24 @@ def examine(
     # One file may have several paths.
     files: Dict[str, str] = {}
     splits: Dict[str, Set[str]] = defaultdict(set)
+    boxes: Dict[str, np.ndarray] = {}
     for report, source in zip(reports, sources):
-        for info in _read(report, source):
+        dataset = _read(report, source)
+        for info in dataset.data_list if dataset else ():
             path = info['img_path']
             real = path if '://' in path else osp.realpath(path)
-            splits[files.setdefault(real, path)].add(report.split)
+            path = files.setdefault(real, path)
+            splits[path].add(report.split)
+            boxes.setdefault(path, _nucleated_boxes(dataset, info))
+    checks = check_images(boxes, workers) if with_images and boxes else []
     across = [
         _find_shared_patients(reports),
-        *_compare_images(splits, with_images, workers),
+        *_compare_images(splits, checks),
     ]
     return DataReport(
         reports,
         [fault for fault in across if fault.count],
-        checked_images=len(splits) if with_images else 0,
+        {check.path: check.move for check in checks if check.move},
+        checked_images=len(checks),
         unnamed_images=sum(r.patients.get(UNNAMED, 0) for r in reports),
     )

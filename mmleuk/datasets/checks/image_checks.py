@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""Finds images that can not be decoded, and images that look alike."""
+"""Looks at all images: which can't be decoded, which look alike."""
 
 import hashlib
 import os
@@ -7,7 +7,7 @@ import sys
 from collections import defaultdict
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import cv2
 import mmcv
@@ -15,6 +15,8 @@ import numpy as np
 from mmengine import fileio
 from mmengine.utils import track_parallel_progress, track_progress
 from scipy.fft import dctn
+
+from .misplaced_boxes import BoxMove, find_better_place
 
 # Perceptual hash: the signs of the 8 x 8 lowest frequencies of the image at
 # 32 x 32 pixels, as Zauner (2010) describes it. Images are similar if their
@@ -25,6 +27,8 @@ MAX_DISTANCE = 3
 # Images with a lower standard deviation of grey values at 32 x 32 pixels are
 # blank and not compared.
 MIN_CONTRAST = 1.0
+
+_NO_BOXES = np.zeros((0, 4))
 
 
 @dataclass
@@ -37,27 +41,64 @@ class ImageCheck:
             decoded.
         perceptual (int, optional): Perceptual hash of 64 bits, None for a
             blank image.
+        move (BoxMove, optional): Where its boxes belong if they are
+            misplaced.
     """
 
     path: str
     digest: Optional[str] = None
     perceptual: Optional[int] = None
+    move: Optional[BoxMove] = None
 
 
-def check_image(path: str) -> ImageCheck:
-    """Decode one image as ``LoadImageFromFile`` does, and hash it.
+def load_image(path: str) -> np.ndarray:
+    """Decode an image as ``LoadImageFromFile`` does.
+
+    Args:
+        path (str): The image file.
+
+    Returns:
+        np.ndarray: Shape (h, w, 3), uint8, BGR.
+
+    Raises:
+        ValueError: If it can't be decoded.
+    """
+    image = mmcv.imfrombytes(fileio.get(path), flag='color')
+    if image is None:
+        raise ValueError(f'{path} can not be decoded as an image')
+    return image
+
+
+def check_image(path: str, boxes: np.ndarray = _NO_BOXES) -> ImageCheck:
+    """Decode one image as ``LoadImageFromFile`` does, and look at it.
 
     An image that can't be decoded has no digest.
+
+    Args:
+        path (str): The image file.
+        boxes (np.ndarray): Boxes of its cells with a nucleus, (x1, y1, x2,
+            y2), shape (n, 4).
+
+    Returns:
+        ImageCheck: What was found.
     """
     try:
-        image = mmcv.imfrombytes(fileio.get(path), flag='color')
+        image = load_image(path)
     except (OSError, ValueError, cv2.error):
-        image = None
-    if image is None:
         return ImageCheck(path)
     digest = hashlib.blake2b(image.tobytes(), digest_size=16)
     digest.update(str(image.shape).encode())
-    return ImageCheck(path, digest.hexdigest(), perceptual_hash(image))
+    return ImageCheck(
+        path,
+        digest.hexdigest(),
+        perceptual_hash(image),
+        find_better_place(image, boxes),
+    )
+
+
+def _check_item(item: Tuple[str, np.ndarray]) -> ImageCheck:
+    """Check a path with its boxes."""
+    return check_image(*item)
 
 
 def perceptual_hash(image: np.ndarray) -> Optional[int]:
@@ -81,24 +122,26 @@ def perceptual_hash(image: np.ndarray) -> Optional[int]:
 
 
 def check_images(
-    paths: Sequence[str], workers: Optional[int] = None
+    boxes: Mapping[str, np.ndarray], workers: Optional[int] = None
 ) -> List[ImageCheck]:
     """Check many images in parallel, with a progress bar on stderr.
 
     Args:
-        paths (Sequence[str]): The image files.
+        boxes (Mapping[str, np.ndarray]): Boxes of each image file, see
+            :func:`check_image`.
         workers (int, optional): Number of processes, one a core if None.
 
     Returns:
-        list[ImageCheck]: In the order of the paths.
+        list[ImageCheck]: In the order of the files.
     """
-    workers = min(workers or os.cpu_count() or 1, len(paths))
+    items = list(boxes.items())
+    workers = min(workers or os.cpu_count() or 1, len(items))
     if workers <= 1:
-        checks = track_progress(check_image, list(paths), file=sys.stderr)
+        checks = track_progress(_check_item, items, file=sys.stderr)
     else:
         checks = track_parallel_progress(
-            check_image,
-            list(paths),
+            _check_item,
+            items,
             workers,
             initializer=cv2.setNumThreads,
             initargs=(0,),

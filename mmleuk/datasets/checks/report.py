@@ -6,6 +6,8 @@ from typing import Dict, List, Optional
 
 from terminaltables import AsciiTable
 
+from .misplaced_boxes import BoxMove
+
 # Name of a patient, subset, ... that the file name does not state.
 UNNAMED = 'unnamed'
 
@@ -52,6 +54,8 @@ class SourceReport:
         classes, patients, subsets, magnifications, diagnoses (dict[str,
             int]): Cells by class; images by what their names state.
         attributes (dict[str, dict[str, int]]): Cells by attribute and value.
+        majorities (dict[str, dict[str, dict[str, float | None]]]): What
+            :func:`score_majorities` returns.
         balance (dict[str, dict[str, int]]): Numbers ``read``, ``kept`` and
             ``removed`` because of faults, by unit of the annotations.
         faults (list[FaultCount]): What was found.
@@ -66,6 +70,7 @@ class SourceReport:
     partly_annotated: int = 0
     classes: Dict[str, int] = field(default_factory=dict)
     attributes: Dict[str, Dict[str, int]] = field(default_factory=dict)
+    majorities: Dict[str, dict] = field(default_factory=dict)
     patients: Dict[str, int] = field(default_factory=dict)
     subsets: Dict[str, int] = field(default_factory=dict)
     magnifications: Dict[str, int] = field(default_factory=dict)
@@ -99,7 +104,7 @@ class SourceReport:
             counts['missing'] < self.cells
             for counts in self.attributes.values()
         ):
-            lines.append(self._attribute_table())
+            lines += [self._attribute_table(), self._majority_table()]
         else:
             lines.append('no cell states an attribute')
         for title in ('subsets', 'magnifications', 'diagnoses', 'patients'):
@@ -121,6 +126,20 @@ class SourceReport:
             rows.append([name, *cells, missing])
         return AsciiTable(rows).table
 
+    def _majority_table(self) -> str:
+        """Draw what the majorities of groups score, attribute by attribute."""
+        groups = list(next(iter(self.majorities.values())))
+        rows = [['accuracy / macro-F1 of the majority of', *groups]]
+        for name, scores in self.majorities.items():
+            cells = [
+                '-'
+                if score['accuracy'] is None
+                else f'{score["accuracy"]:.3f} / {score["macro_f1"]:.3f}'
+                for score in scores.values()
+            ]
+            rows.append([name, *cells])
+        return AsciiTable(rows).table
+
 
 @dataclass
 class DataReport:
@@ -130,6 +149,8 @@ class DataReport:
         sources (list[SourceReport]): One report a dataset.
         across (list[FaultCount]): What only all datasets together show:
             patients and images in two splits, images that can't be decoded.
+        misplaced (dict[str, BoxMove]): Where the boxes of an image file
+            belong, if they are misplaced.
         checked_images (int): Images that were decoded.
         unnamed_images (int): Images whose name states no patient, so that
             nobody can tell whether patients are shared.
@@ -137,6 +158,7 @@ class DataReport:
 
     sources: List[SourceReport]
     across: List[FaultCount] = field(default_factory=list)
+    misplaced: Dict[str, BoxMove] = field(default_factory=dict)
     checked_images: int = 0
     unnamed_images: int = 0
 

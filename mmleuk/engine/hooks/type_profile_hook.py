@@ -1,6 +1,7 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 from typing import Iterator, Optional
 
+from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -18,7 +19,10 @@ class TypeProfileHook(Hook):
     Counts the labels of the training data without ignored cells, and stores a
     :class:`TypeProfile` as plain objects in
     ``checkpoint['meta']['mmleuk_type_profile']``. Inference uses it to explain
-    which attributes speak for the type of a cell. A dataset without
+    which attributes speak for the type of a cell, and :class:`LLDMetric` to
+    tell what the majority of the type would score: evaluators get the profile
+    of this training, or that of the tested checkpoint, as ``type_profile`` in
+    their ``dataset_meta``, None if there is none. A dataset without
     attributes gives no profile.
 
     Args:
@@ -30,8 +34,27 @@ class TypeProfileHook(Hook):
         self.profile_args = kwargs
         self._profile: Optional[dict] = None
 
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Keep the profile of a checkpoint that is tested."""
+        self._profile = checkpoint.get('meta', {}).get(PROFILE_KEY)
+
+    def before_val(self, runner: Runner) -> None:
+        """Hand the profile to the metrics."""
+        self._hand_over(runner.val_evaluator)
+
+    def before_test(self, runner: Runner) -> None:
+        """Hand the profile to the metrics."""
+        self._hand_over(runner.test_evaluator)
+
+    def _hand_over(self, evaluator: Evaluator) -> None:
+        evaluator.dataset_meta = dict(
+            evaluator.dataset_meta or {}, type_profile=self._profile
+        )
+
     def before_train(self, runner: Runner) -> None:
         """Count the training data."""
+        # A model that is fine-tuned may come from any data.
+        self._profile = None
         dataset = runner.train_dataloader.dataset
         classes = dataset.metainfo.get('classes')
         attributes = dataset.metainfo.get('attributes')

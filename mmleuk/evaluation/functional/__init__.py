@@ -2,7 +2,6 @@
 from .attribute_scores import (
     average_scores,
     best_overlap_f1,
-    macro_f1,
     matched_scores,
 )
 from .box_ap import evaluate_boxes, without_classes
@@ -44,7 +43,6 @@ __all__ = [
     'fit_calibration',
     'fit_temperature',
     'match_results',
-    'macro_f1',
     'make_result',
     'matched_scores',
     'negative_log_likelihood',

@@ -7,54 +7,14 @@ those that occur in the truth: a value that no cell has gives no score, and
 predicting it is an error of the cell's true value already.
 """
 
-from typing import Dict, Iterable, Optional, Sequence
+from typing import Dict, Iterable, Optional
 
 import numpy as np
 from sklearn.metrics import average_precision_score, f1_score
 
-from mmleuk.structures import MISSING
+from mmleuk.structures import MISSING, macro_f1
 
 _NAN = float('nan')
-
-
-def macro_f1(
-    truth: np.ndarray,
-    predicted: np.ndarray,
-    false_positives: Sequence[int] = (),
-) -> float:
-    """Mean over the values in ``truth`` of each value's F1.
-
-    A false positive counts for the value it predicts. With those, and with
-    all cells, this is the F1 of the statement "here is a cell with this
-    value".
-
-    Args:
-        truth (np.ndarray): True codes, ``MISSING`` where nobody stated one,
-            shape (n, ).
-        predicted (np.ndarray): Predicted codes, ``MISSING`` for a missed
-            cell, which is an error, shape (n, ).
-        false_positives (Sequence[int]): Codes of false positives, shape
-            (m, ).
-
-    Returns:
-        float: Macro-F1 in [0, 1]; NaN without a known code.
-    """
-    truth, predicted = np.asarray(truth), np.asarray(predicted)
-    known = truth != MISSING
-    if not known.any():
-        return _NAN
-    false_positives = np.asarray(false_positives, dtype=np.int64)
-    return float(
-        f1_score(
-            np.concatenate(
-                [truth[known], np.full(len(false_positives), MISSING)]
-            ),
-            np.concatenate([predicted[known], false_positives]),
-            labels=np.unique(truth[known]),
-            average='macro',
-            zero_division=0,
-        )
-    )
 
 
 def matched_scores(

@@ -9,14 +9,19 @@ from mmengine.logging import MMLogger
 from terminaltables import AsciiTable
 
 from mmleuk.registry import METRICS
-from mmleuk.structures import MISSING, AttributeSchema, best_detections
+from mmleuk.structures import (
+    MISSING,
+    AttributeSchema,
+    TypeProfile,
+    best_detections,
+    macro_f1,
+)
 
 from ..functional import (
     MatchedResults,
     average_scores,
     best_overlap_f1,
     evaluate_boxes,
-    macro_f1,
     make_result,
     match_results,
     matched_scores,
@@ -48,6 +53,15 @@ class LLDMetric(BaseMetric):
     ``match_class``). Only matches are scored: how well are the cells
     described that were found? ``attr_macro_f1`` etc. are means over the
     attributes with support.
+
+    **The majority of the type** (``attr_<name>_accuracy_type_majority``,
+    ``_macro_f1_type_majority``; means ``attr_accuracy_type_majority``,
+    ``attr_macro_f1_type_majority``). What the same matches would score if each
+    cell got the most frequent value of its *true* type in the training data.
+    An attribute branch that scores no higher has learned no more than the
+    type. The counts are ``dataset_meta['type_profile']``, which
+    :class:`TypeProfileHook` sets. Without them there are no such keys, and
+    the log says why.
 
     **Attributes end to end** (``attr_<name>_macro_f1_e2e``,
     ``_support_e2e``; mean ``attr_macro_f1_e2e``). The same matches at one
@@ -224,6 +238,9 @@ class LLDMetric(BaseMetric):
         found[matches[paired & exists]] = codes[paired & exists]
         false_positives = codes[exists & ~paired & ~matched.in_unknown_area]
         best_overlap = self._best_overlap_codes(matched)
+        profile = self._read_profile(schema)
+        if profile is not None:
+            majority = profile.majority_codes(matched.cell_labels)
 
         metrics = {}
         starts = np.cumsum((0,) + schema.sizes)
@@ -236,6 +253,15 @@ class LLDMetric(BaseMetric):
             scores = matched_scores(
                 own[matches[paired]], codes[paired, index], probs
             )
+            if profile is not None:
+                usual = majority[matches[paired], index]
+                # No score where no training cell has the attribute.
+                known = np.where(
+                    usual == MISSING, MISSING, own[matches[paired]]
+                )
+                by_type = matched_scores(known, usual)
+                for key in ('accuracy', 'macro_f1'):
+                    scores[f'{key}_type_majority'] = by_type[key]
             scores['macro_f1_e2e'] = macro_f1(
                 own, found[:, index], false_positives[:, index]
             )
@@ -255,6 +281,32 @@ class LLDMetric(BaseMetric):
             metrics[f'attridet_{name}_f1'] for name in schema.names
         )
         return metrics
+
+    def _read_profile(self, schema: AttributeSchema) -> Optional[TypeProfile]:
+        """Read the profile of the training data; log why there is none."""
+        stored = self.dataset_meta.get('type_profile')
+        if stored is not None:
+            profile = TypeProfile.from_dict(stored)
+            if profile.types == tuple(
+                self.dataset_meta['classes']
+            ) and _values(profile.schema) == _values(schema):
+                return profile
+            reason = (
+                f'the training data have the classes {profile.types} and the '
+                f'attributes {_values(profile.schema)}, expected those of the '
+                'scored data'
+            )
+        elif 'type_profile' in self.dataset_meta:
+            reason = (
+                'neither this training nor the checkpoint counted attributes'
+            )
+        else:
+            reason = 'mmleuk.TypeProfileHook is not among the hooks'
+        MMLogger.get_current_instance().info(
+            'The attribute scores stand without those of the majority of the '
+            f'type: {reason}'
+        )
+        return None
 
     @staticmethod
     def _best_overlap_codes(matched: MatchedResults) -> np.ndarray:
@@ -301,12 +353,20 @@ class LLDMetric(BaseMetric):
             'cells': 'attr_{}_support_e2e',
             'matched': 'attr_{}_support',
             'accuracy': 'attr_{}_accuracy',
+            'majority acc.': 'attr_{}_accuracy_type_majority',
             'bal. acc.': 'attr_{}_balanced_accuracy',
             'macro-F1': 'attr_{}_macro_f1',
+            'majority F1': 'attr_{}_macro_f1_type_majority',
             'AP': 'attr_{}_ap',
             'macro-F1 e2e': 'attr_{}_macro_f1_e2e',
             'AttriDet F1': 'attridet_{}_f1',
         }
+        if 'attr_macro_f1_type_majority' not in metrics:
+            columns = {
+                title: key
+                for title, key in columns.items()
+                if not key.endswith('type_majority')
+            }
         rows = []
         for attribute in schema:
             keys = [key.format(attribute.name) for key in columns.values()]
@@ -321,6 +381,11 @@ class LLDMetric(BaseMetric):
         ]
         rows.append(['mean', *map(_format, means)])
         _log_table(['attribute', *columns], rows)
+
+
+def _values(schema: AttributeSchema) -> List[tuple]:
+    """Attributes and values by name: titles are up to the data."""
+    return [(attribute.name, attribute.values) for attribute in schema]
 
 
 def _format(value: Optional[float]) -> str:

@@ -33,6 +33,10 @@ def test_counts(faulty_dataset):
     assert source.attributes['Nucleolus'] == dict(
         inconspicuous=0, prominent=12, missing=1
     )
+    assert source.majorities['Nucleolus'] == dict.fromkeys(
+        ('all', 'type', 'patient', 'type in patient'),
+        dict(accuracy=1, macro_f1=1),
+    )
     assert source.patients == dict.fromkeys('012345', 1)
     assert source.magnifications == {'100x': 6}
     assert source.diagnoses == {'ALL': 6}
@@ -40,6 +44,7 @@ def test_counts(faulty_dataset):
     text = report.to_text()
     assert '| myeloblast            | 12 |' in text
     assert 'images by patients: 0: 1, 1: 1' in text
+    assert 'Nucleolus                              | 1.000 / 1.000 |' in text
     assert 'Result: no fault found.' in text
 
 

@@ -19,7 +19,7 @@ from typing import Callable, Sequence
 import cv2
 import numpy as np
 import pytest
-from faulty_dataset import CODES, REGION, SIZE, SPARE_BOX, FaultyDataset
+from faulty_dataset import BOXES, CODES, REGION, SIZE, SPARE_BOX, FaultyDataset
 from PIL import Image
 
 from mmleuk.datasets.checks import Source, examine
@@ -804,6 +804,16 @@ def _(data):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0xFF
     path.write_bytes(bytes(content))
+
+
+@trial(faults.MISPLACED_BOXES, 'cells 14 px below their boxes')
+def _(data):
+    image = np.full((*SIZE[::-1], 3), 210, np.uint8)
+    for x, y, width, height in BOXES:
+        centre = round(x + width / 2), round(y + height / 2 + 14)
+        cv2.circle(image, centre, 5, (120, 40, 110), -1)
+    path = data.image_path('5_1_1000_ALL.png')
+    cv2.imwrite(str(path), image)
 
 
 def rename(test):

@@ -4,8 +4,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmengine.dataset import BaseDataset, ConcatDataset, RepeatDataset
+from mmengine.evaluator import Evaluator
 
 from mmleuk.engine.hooks import TypeProfileHook
+from mmleuk.evaluation import LLDMetric
 from mmleuk.structures import TypeProfile
 
 ATTRIBUTES = [dict(name='cytoplasm', values=('scanty', 'abundant'))]
@@ -54,6 +56,32 @@ def test_counts_labels_into_the_checkpoint(tmp_path):
 )
 def test_counts_an_image_once_inside_wrappers(wrapped):
     assert save(wrapped) == save(Fields())
+
+
+def test_metrics_get_the_profile_of_the_training():
+    hook = TypeProfileHook()
+    evaluator = Evaluator([LLDMetric()])
+    evaluator.dataset_meta = Fields.METAINFO
+    runner = SimpleNamespace(
+        train_dataloader=SimpleNamespace(dataset=Fields()),
+        val_evaluator=evaluator,
+        test_evaluator=evaluator,
+    )
+    # What a training starts from is of other data.
+    stored = dict(meta=dict(mmleuk_type_profile='of the checkpoint'))
+    hook.after_load_checkpoint(runner, stored)
+    hook.before_test(runner)
+    meta = evaluator.metrics[0].dataset_meta
+    assert meta == dict(Fields.METAINFO, type_profile='of the checkpoint')
+    hook.before_train(runner)
+    hook.before_val(runner)
+    profile = evaluator.metrics[0].dataset_meta['type_profile']
+    assert profile['counts'] == dict(cytoplasm=[[0, 1], [1, 0]])
+    runner.train_dataloader.dataset = Plain()
+    hook.before_train(runner)
+    hook.before_val(runner)
+    assert evaluator.metrics[0].dataset_meta['type_profile'] is None
+    assert 'type_profile' not in Fields.METAINFO
 
 
 def test_data_without_attributes_give_no_profile():

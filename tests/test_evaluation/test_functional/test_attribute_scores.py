@@ -11,10 +11,9 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 from mmleuk.evaluation.functional import (
     average_scores,
     best_overlap_f1,
-    macro_f1,
     matched_scores,
 )
-from mmleuk.structures import LLD_ATTRIBUTES, AttributeSchema
+from mmleuk.structures import LLD_ATTRIBUTES, AttributeSchema, macro_f1
 
 PBC_LABELS = osp.join(
     osp.dirname(__file__), '../../../data/pbc_fields/json_labels'

@@ -2,6 +2,7 @@
 import copy
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from mmengine.structures import InstanceData
 from run_processes import run_processes
 
 from mmleuk.evaluation import LLDMetric
-from mmleuk.structures import AttributeSchema
+from mmleuk.structures import AttributeSchema, TypeProfile
 
 CLASSES = ('none', 'neutrophil', 'lymphocyte')
 ATTRIBUTES = [
@@ -333,6 +334,86 @@ def test_attributes_by_hand():
         assert metrics[f'lld/{key}'] == pytest.approx(value), key
 
 
+def profile(counts, classes=CLASSES, schema=SCHEMA):
+    return TypeProfile(classes, schema, counts).to_dict()
+
+
+# Neutrophils are mostly large, lymphocytes small; no shape is known.
+SIZES = [[0, 0, 0], [1, 0, 4], [3, 0, 2]]
+NO_SHAPES = [[0, 0], [0, 0], [0, 0]]
+
+
+def test_the_majority_of_the_type_by_hand(monkeypatch):
+    tables = []
+    logger = MMLogger.get_current_instance()
+    monkeypatch.setattr(logger, 'info', tables.append)
+    boxes = [(x, 10, x + 40, 60) for x in range(0, 300, 60)]
+    truth = [(1, 2), (1, 0), (2, 0), (0, 2), (1, 2)]
+    cells = [
+        cell(box, label, (size, 1)) for box, (label, size) in zip(boxes, truth)
+    ]
+    # The detected type doesn't matter, and the last cell is not found.
+    found = [detection(box, 0.2, 0, (1, 0)) for box in boxes[:-1]]
+    counts = dict(cell_size=SIZES, nuclear_shape=NO_SHAPES)
+    metrics = evaluate(
+        [data_sample(cells, found)],
+        dict(META, type_profile=profile(counts)),
+    )
+    # True 2, 0, 0, 2; the majority 2, 2, 0, 2: of all cells where the type
+    # has none. F1 of 0: 2/3, of 2: 4/5.
+    expected = {
+        'attr_cell_size_accuracy_type_majority': 3 / 4,
+        'attr_cell_size_macro_f1_type_majority': (2 / 3 + 4 / 5) / 2,
+        'attr_accuracy_type_majority': 3 / 4,
+        'attr_macro_f1_type_majority': (2 / 3 + 4 / 5) / 2,
+    }
+    for key, value in expected.items():
+        assert metrics[f'lld/{key}'] == pytest.approx(value), key
+    for key in ('accuracy', 'macro_f1'):
+        score = metrics[f'lld/attr_nuclear_shape_{key}_type_majority']
+        assert math.isnan(score)
+    lines = '\n'.join(tables).splitlines()
+    (row,) = (line for line in lines if line.startswith('| cell_size'))
+    assert row.split('|')[4:6] == [' 0.000    ', ' 0.750         ']
+    assert 'majority F1' in '\n'.join(tables)
+
+
+@pytest.mark.parametrize(
+    'meta, reason',
+    [
+        ({}, 'TypeProfileHook is not among'),
+        (dict(type_profile=None), 'neither this training nor'),
+        (
+            dict(
+                type_profile=profile(
+                    dict(cell_size=SIZES[:2], nuclear_shape=NO_SHAPES[:2]),
+                    ('neutrophil', 'none'),
+                )
+            ),
+            r"the classes \('neutrophil', 'none'\)",
+        ),
+        (
+            dict(
+                type_profile=profile(
+                    dict(cell_size=SIZES),
+                    schema=AttributeSchema(ATTRIBUTES[:1]),
+                )
+            ),
+            r"attributes \[\('cell_size', \('small', 'medium', 'large'\)\)\],",
+        ),
+    ],
+)
+def test_without_a_fitting_profile_the_log_says_why(monkeypatch, meta, reason):
+    lines = []
+    logger = MMLogger.get_current_instance()
+    monkeypatch.setattr(logger, 'info', lines.append)
+    sample = data_sample([cell(BOX_A)], [detection(BOX_A)])
+    metrics = evaluate([sample], dict(META, **meta))
+    assert not [key for key in metrics if 'majority' in key]
+    assert re.search(reason, '\n'.join(lines))
+    assert 'majority acc.' not in '\n'.join(lines)
+
+
 def test_more_boxes_buy_no_better_end_to_end_score():
     cells = [cell(BOX_A, 1, (0, 0))]
     sample = data_sample(cells, [detection(BOX_A)])
@@ -499,6 +580,12 @@ def test_arguments_out_of_range_are_named(argument, value):
         LLDMetric(**{argument: value})
 
 
+PROFILED = dict(
+    META,
+    type_profile=profile(dict(cell_size=SIZES, nuclear_shape=NO_SHAPES)),
+)
+
+
 def evaluate_share(rank, seed, folder):
     """Score every second image, as a process of a distributed run does."""
     samples = random_samples(seed, count=5)
@@ -506,7 +593,7 @@ def evaluate_share(rank, seed, folder):
     # sampler does.
     share = samples[rank::2] + (samples[:1] if rank else [])
     metric = LLDMetric(collect_dir=f'{folder}/collect')
-    metric.dataset_meta = META
+    metric.dataset_meta = PROFILED
     for sample in share:
         metric.process({}, [sample.to_dict()])
     return metric.evaluate(len(samples))
@@ -514,7 +601,8 @@ def evaluate_share(rank, seed, folder):
 
 def test_two_processes_get_what_one_gets(tmp_path):
     ranks = run_processes(evaluate_share, 2, tmp_path, 7, str(tmp_path))
-    expected = evaluate(random_samples(7, count=5))
+    expected = evaluate(random_samples(7, count=5), PROFILED)
     assert expected['lld/bbox_mAP'] > 0
+    assert expected['lld/attr_macro_f1_type_majority'] > 0
     for metrics in ranks:
         assert_same(metrics, expected)
