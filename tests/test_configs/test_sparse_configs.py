@@ -79,15 +79,20 @@ def test_all_methods_see_as_many_pixels(full, sparse, fields, size):
     epochs = cfg.train_cfg.max_epochs
     for method in METHODS:
         own = load(method, sparse)
-        if method == 'soft-teacher':
-            steps = epochs * math.ceil(fields / batch_size)
-            assert own.train_cfg.max_iters == steps
-            continue
         factor = CROPS_IN_A_FIELD if method == 'crop' else 1
-        assert own.train_dataloader.batch_size == batch_size * factor
+        loader = own.train_dataloader
+        # Soft Teacher has further images for the teacher.
+        labelled = loader.sampler.get('source_ratio', [loader.batch_size])[0]
+        assert labelled == batch_size * factor
         assert own.train_cfg.max_epochs == epochs * factor
         last = own.param_scheduler[-1]
-        assert last.end == last.begin + last.T_max == epochs * factor
+        assert last.get('end', epochs * factor) == epochs * factor
+        assert last.get('T_max', 0) + last.begin in (0, epochs * factor)
+        # The learning rate of a step stays where it is.
+        setting = own.auto_scale_lr
+        assert setting.base_batch_size * batch_size == (
+            cfg.auto_scale_lr.base_batch_size * loader.batch_size
+        )
 
     # A mosaic is as large as a field.
     (resize,) = find(Config(dict(p=cfg.train_pipeline)), 'Resize')
@@ -101,6 +106,15 @@ def test_all_methods_see_as_many_pixels(full, sparse, fields, size):
                 [side * ratio for side in size], abs=4
             )
         assert mosaics
+
+
+@EACH_DATA_SET
+def test_teachers_average_over_as_many_steps(full, sparse, fields, size):
+    for method in ('mined', 'soft-teacher'):
+        cfg = load(method, sparse)
+        steps = math.ceil(fields / 4)
+        (hook,) = find(cfg, 'EpochMeanTeacherHook')
+        assert 1 / (hook['horizon'] * steps) == pytest.approx(0.05)
 
 
 def roi_budget(cfg):
