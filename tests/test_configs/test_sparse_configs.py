@@ -1,17 +1,19 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 """Each method that learns from sparse labels is the same on all data."""
 
+import copy
 import math
-from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+from test_configs import CONFIG_DIR, read
 
 from mmleuk import configs
 
-CONFIG_DIR = Path(__file__).parents[2] / 'configs'
+# Functions that are no methods for sparse labels.
+OTHERS = ('mmdet_augmentation', 'mmdet_detector', 'resized')
 METHODS = [
-    *(n.replace('_', '-') for n in configs.__all__ if n != 'resized'),
+    *(n.replace('_', '-') for n in configs.__all__ if n not in OTHERS),
     'self-training',
 ]
 # Full and sparse labels, number of train fields, size of the stored fields.
@@ -29,7 +31,7 @@ def load(method, data):
     (path,) = CONFIG_DIR.glob(
         f'*/{method}-attr-faster-rcnn_lite0_fpn_{data}.py'
     )
-    return Config.fromfile(path)
+    return copy.deepcopy(read(path))
 
 
 def iter_dicts(node):
@@ -166,7 +168,7 @@ def test_the_labeller_learns_from_crops_of_the_same_data(
 ):
     cfg = load('self-training', sparse)
     path = CONFIG_DIR / 'baselines' / cfg.self_training.labeller
-    labeller = Config.fromfile(path)
+    labeller = read(path)
     assert find(labeller, 'RegionCrop')
     own = cfg.train_dataloader.dataset
     assert labeller.train_dataloader.dataset.data_root == own.data_root

@@ -1,9 +1,9 @@
 _base_ = ['mmdet::_base_/schedules/schedule_1x.py']
 
 # For a subset of LLD, 1.5k to 2.4k images, on one to eight GPUs with four
-# images each. An epoch is 390 to 600 steps on one GPU and 50 to 75 on eight, so
-# all times are in epochs. 60 epochs show 90k to 150k images; MMDetection's 1x
-# shows 190k of Cityscapes, a set of as many images (64 epochs).
+# images each. All times are in epochs, of 390 to 600 steps on one GPU and of
+# 50 to 75 on eight. 60 epochs show 90k to 150k images; MMDetection's 1x shows
+# 190k of Cityscapes, a set of as many images (64 epochs).
 train_cfg = dict(max_epochs=60, val_interval=5)
 
 param_scheduler = [
