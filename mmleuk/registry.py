@@ -9,6 +9,7 @@ swallows an ``ImportError`` raised here, which then comes back as a misleading
 message on the scope.
 """
 
+from mmdet.registry import DATA_SAMPLERS as MMDET_DATA_SAMPLERS
 from mmdet.registry import DATASETS as MMDET_DATASETS
 from mmdet.registry import HOOKS as MMDET_HOOKS
 from mmdet.registry import METRICS as MMDET_METRICS
@@ -23,6 +24,12 @@ from mmengine.registry import Registry
 DATASETS = Registry(
     'dataset',
     parent=MMDET_DATASETS,
+    scope='mmleuk',
+    locations=['mmleuk.datasets'],
+)
+DATA_SAMPLERS = Registry(
+    'data sampler',
+    parent=MMDET_DATA_SAMPLERS,
     scope='mmleuk',
     locations=['mmleuk.datasets'],
 )

@@ -18,6 +18,7 @@ assert {registry}.get('mmleuk.{name}').__name__ == '{name}'
     ('registry', 'name'),
     [
         ('DATASETS', 'LLDDataset'),
+        ('DATA_SAMPLERS', 'EpochMultiSourceSampler'),
         ('TRANSFORMS', 'PackLLDInputs'),
         ('MODELS', 'AttributeRoIHead'),
         ('MODELS', 'CascadeAttributeRoIHead'),

@@ -1,6 +1,6 @@
 _base_ = [
     '../_base_/models/attr-faster-rcnn_r50_fpn.py',
     '../_base_/datasets/lld-h100x-c1.py',
-    '../_base_/schedules/schedule_1x.py',
+    '../_base_/schedules/schedule_lld.py',
     '../_base_/default_runtime.py',
 ]

@@ -13,5 +13,5 @@ strategy = dict(
     state_dict_cfg='full',
 )
 # A process sees only its shard of a gradient, so that processes could not
-# agree on skipping a step.
-optim_wrapper = dict(type='OptimWrapper')
+# agree on skipping a step, nor on the norm to clip to.
+optim_wrapper = dict(type='OptimWrapper', clip_grad=None)

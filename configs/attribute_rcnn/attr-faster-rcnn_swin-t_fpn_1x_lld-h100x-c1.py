@@ -1,30 +1,6 @@
-_base_ = ['./attr-faster-rcnn_r50_fpn_1x_lld-h100x-c1.py']
-
-checkpoint = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_tiny_patch4_window7_224.pth'  # noqa: E501
-
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type='SwinTransformer',
-        embed_dims=96,
-        depths=[2, 2, 6, 2],
-        num_heads=[3, 6, 12, 24],
-        window_size=7,
-        drop_path_rate=0.2,
-        convert_weights=True,
-        init_cfg=dict(type='Pretrained', checkpoint=checkpoint),
-    ),
-    neck=dict(in_channels=[96, 192, 384, 768]),
-)
-
-# As Swin Transformer is trained: AdamW, no decay of positions and norms.
-optim_wrapper = dict(
-    optimizer=dict(_delete_=True, type='AdamW', lr=1e-4, weight_decay=0.05),
-    paramwise_cfg=dict(
-        custom_keys={
-            'absolute_pos_embed': dict(decay_mult=0.0),
-            'relative_position_bias_table': dict(decay_mult=0.0),
-            'norm': dict(decay_mult=0.0),
-        }
-    ),
-)
+_base_ = [
+    '../_base_/models/attr-faster-rcnn_swin-t_fpn.py',
+    '../_base_/datasets/lld-h100x-c1.py',
+    '../_base_/schedules/schedule_lld_swin.py',
+    '../_base_/default_runtime.py',
+]

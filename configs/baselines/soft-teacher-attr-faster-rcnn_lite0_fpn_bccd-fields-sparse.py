@@ -2,13 +2,7 @@ _base_ = './ignore-attr-faster-rcnn_lite0_fpn_bccd-fields-sparse.py'
 
 from mmleuk.configs import soft_teacher
 
-# 12 epochs of 38 steps.
-(
-    model,
-    train_dataloader,
-    train_cfg,
-    param_scheduler,
-    default_hooks,
-    log_processor,
-    custom_hooks,
-) = soft_teacher(_base_, max_iters=456)
+# The teacher averages over 20 steps, as on pbc_fields.
+model, train_dataloader, auto_scale_lr, custom_hooks = soft_teacher(
+    _base_, teacher_epochs=20 / 38
+)

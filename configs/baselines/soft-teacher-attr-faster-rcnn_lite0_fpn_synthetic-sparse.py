@@ -2,13 +2,7 @@ _base_ = './ignore-attr-faster-rcnn_lite0_fpn_synthetic-sparse.py'
 
 from mmleuk.configs import soft_teacher
 
-# 18 epochs of 15 steps.
-(
-    model,
-    train_dataloader,
-    train_cfg,
-    param_scheduler,
-    default_hooks,
-    log_processor,
-    custom_hooks,
-) = soft_teacher(_base_, max_iters=270)
+# The teacher averages over 20 steps, as on pbc_fields.
+model, train_dataloader, auto_scale_lr, custom_hooks = soft_teacher(
+    _base_, teacher_epochs=20 / 15
+)

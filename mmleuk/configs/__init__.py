@@ -14,10 +14,14 @@ a config file to assign::
 starts with an import in its lazy style. The base is not modified. A child
 overrides values of the result; for another argument of the method it calls
 the function again, on the plain base.
+
+``mmdet_detector`` and ``mmdet_augmentation`` take a detector from a config of
+MMDetection, to compare with.
 """
 
 from .crop import crop
 from .mined import mined
+from .mmdet_detector import mmdet_augmentation, mmdet_detector
 from .mosaic import mosaic
 from .naive import naive
 from .parts import resized
@@ -28,6 +32,8 @@ from .soft_teacher import soft_teacher
 __all__ = [
     'crop',
     'mined',
+    'mmdet_augmentation',
+    'mmdet_detector',
     'mosaic',
     'naive',
     'resized',

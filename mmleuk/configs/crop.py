@@ -6,7 +6,14 @@ from mmengine.config import ConfigDict
 
 from mmleuk.engine.schedule import scale_schedule
 
-from .parts import insert, rcnn_stages, train_pipeline_of, with_pipeline
+from .parts import (
+    RESIZES,
+    insert,
+    rcnn_stages,
+    scale_base_batch_size,
+    train_pipeline_of,
+    with_pipeline,
+)
 
 
 def crop(
@@ -15,7 +22,7 @@ def crop(
     max_proposals: int = 200,
     num_rois: int = 128,
     attribute_max_rois: int = 12,
-) -> Tuple[dict, list, dict, dict, list, dict]:
+) -> Tuple[dict, list, dict, dict, list, dict, dict]:
     """Learn from the annotated rectangles alone, cut out of their fields.
 
     Args:
@@ -33,7 +40,8 @@ def crop(
 
     Returns:
         tuple: ``model``, ``train_pipeline``, ``train_dataloader``,
-        ``train_cfg``, ``param_scheduler`` and ``default_hooks``.
+        ``train_cfg``, ``param_scheduler``, ``default_hooks`` and
+        ``auto_scale_lr``.
     """
     base = copy.deepcopy(base)
     model = base.model
@@ -45,7 +53,7 @@ def crop(
             model.roi_head.attribute_max_rois = attribute_max_rois
 
     pipeline = insert(
-        train_pipeline_of(base), dict(type='mmleuk.RegionCrop'), after='Resize'
+        train_pipeline_of(base), dict(type='mmleuk.RegionCrop'), after=RESIZES
     )
     loader = base.train_dataloader
     scale_schedule(base, crops_in_a_field, units=['epochs'])
@@ -61,4 +69,6 @@ def crop(
         base.param_scheduler,
         # Epochs are shorter.
         dict(checkpoint=dict(interval=interval)),
+        # So many rectangles are a batch of the same size.
+        scale_base_batch_size(base, crops_in_a_field),
     )

@@ -6,9 +6,11 @@ from mmengine.config import ConfigDict
 
 from .mosaic import mosaic_transform
 from .parts import (
+    TEACHER_EPOCHS,
     bbox_heads,
     inner_dataset,
     insert,
+    mean_teacher,
     train_pipeline_of,
     training_parts,
     use_region_bbox_heads,
@@ -29,6 +31,7 @@ def mined(
     hold_out: dict = dict(share=0.2, seed=0),
     mosaic_share: float = 0.5,
     target_precision: float = 0.95,
+    teacher_epochs: float = TEACHER_EPOCHS,
     cut_at_edges: bool = False,
     min_visible: float = 0.5,
 ) -> Tuple[dict, list, dict, list, list]:
@@ -50,6 +53,7 @@ def mined(
         mosaic_share (float): Share of mosaics among the images after the
             burn-in, so that true types are seen as often as mined ones.
         target_precision (float): Precision of the mined cells of a type.
+        teacher_epochs (float): Epochs that the teacher averages over.
         cut_at_edges (bool): See :func:`mosaic`.
         min_visible (float): See :func:`mosaic`.
 
@@ -93,7 +97,7 @@ def mined(
     )
     custom_hooks = [
         *base.get('custom_hooks', []),
-        dict(type='MeanTeacherHook', momentum=0.05, skip_buffer=False),
+        mean_teacher(teacher_epochs),
         _switch(release, released),
         _switch(burn_in_epochs, mixed),
         dict(
@@ -162,7 +166,7 @@ def _schedule(
         type='CosineAnnealingLR', by_epoch=True, convert_to_iter_based=True
     )
     return [
-        *(dict(s, end=round(s.end * burn_in)) for s in warmups(base)),
+        *(dict(s, end=max(1, round(s.end * burn_in))) for s in warmups(base)),
         dict(
             cosine,
             begin=0,

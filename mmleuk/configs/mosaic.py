@@ -3,7 +3,13 @@ from typing import Tuple
 
 from mmengine.config import ConfigDict
 
-from .parts import find, insert, train_pipeline_of, with_pipeline
+from .parts import (
+    RESIZES,
+    find,
+    insert,
+    train_pipeline_of,
+    with_pipeline,
+)
 
 
 def mosaic(
@@ -40,7 +46,7 @@ def mosaic_transform(
     """Config of the mosaic, as large as the fields of a pipeline."""
     return dict(
         type='mmleuk.CachedRegionMosaic',
-        img_scale=pipeline[find(pipeline, 'Resize')].scale,
+        img_scale=pipeline[find(pipeline, RESIZES)].scale,
         cut_at_edges=cut_at_edges,
         min_visible=min_visible,
     )

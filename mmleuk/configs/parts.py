@@ -2,17 +2,28 @@
 """Find and change parts of a base config by what they are, not by index."""
 
 import copy
-from typing import List, Optional, Tuple
+from typing import List, Optional, Tuple, Union
 
 from mmengine.config import ConfigDict
 
+# Transforms of which a pipeline has one, which gives images their size.
+RESIZES = ('Resize', 'RandomResize')
 
-def find(items: List[dict], name: str) -> int:
+# Epochs that a teacher averages over. On pbc_fields, with 22 steps an epoch,
+# these are 20 steps: a momentum of 0.05.
+TEACHER_EPOCHS = 10 / 11
+
+# Types without their scopes.
+Types = Union[str, Tuple[str, ...]]
+
+
+def find(items: List[dict], types: Types) -> int:
     """Find the only item of a type, such as a transform of a pipeline.
 
     Args:
         items (list[dict]): Configs.
-        name (str): The type, without its scope.
+        types (str | tuple[str]): The type, or several of which one is to be
+            found.
 
     Returns:
         int: Its index.
@@ -20,19 +31,22 @@ def find(items: List[dict], name: str) -> int:
     Raises:
         ValueError: If there isn't exactly one.
     """
+    types = (types,) if isinstance(types, str) else types
     names = [item['type'].split('.')[-1] for item in items]
-    if names.count(name) != 1:
+    found = [index for index, name in enumerate(names) if name in types]
+    if len(found) != 1:
         raise ValueError(
-            f'the base has {names}, expected exactly one {name} among them'
+            f'the base has {names}, expected exactly one '
+            f'{" or ".join(types)} among them'
         )
-    return names.index(name)
+    return found[0]
 
 
 def insert(
     pipeline: List[dict],
     transform: dict,
-    before: Optional[str] = None,
-    after: Optional[str] = None,
+    before: Optional[Types] = None,
+    after: Optional[Types] = None,
 ) -> List[dict]:
     """Copy a pipeline and insert a transform before or after another type."""
     index = find(pipeline, before) if before else find(pipeline, after) + 1
@@ -40,18 +54,19 @@ def insert(
 
 
 def resized(pipeline: List[dict], scale: Tuple[int, int]) -> List[dict]:
-    """Copy a pipeline with another scale of every ``Resize`` in it.
+    """Copy a pipeline with another scale of every resize in it.
 
     Args:
         pipeline (list[dict]): Configs of transforms, nested ones included.
-        scale (tuple[int, int]): Greatest width and height in pixels.
+        scale (tuple[int, int]): Greatest width and height in pixels; of a
+            ``RandomResize`` before its random factor.
 
     Returns:
         list[dict]: The copy.
     """
     if isinstance(pipeline, list):
         return [resized(item, scale) for item in pipeline]
-    if pipeline['type'] == 'Resize':
+    if pipeline['type'] in RESIZES:
         return dict(pipeline, scale=scale)
     if 'transforms' in pipeline:
         return dict(
@@ -81,6 +96,29 @@ def warmups(base: ConfigDict) -> List[ConfigDict]:
     """List the schedulers that warm up: those of the type ``LinearLR``."""
     schedulers = _as_list(base.param_scheduler)
     return [item for item in schedulers if item.type == 'LinearLR']
+
+
+def mean_teacher(epochs: float) -> dict:
+    """Config of the hook that averages the teacher over some epochs."""
+    return dict(type='mmleuk.EpochMeanTeacherHook', horizon=epochs)
+
+
+def scale_base_batch_size(base: ConfigDict, factor: float) -> dict:
+    """Copy ``auto_scale_lr`` for batches that count more images.
+
+    Args:
+        base (:obj:`ConfigDict`): The base.
+        factor (float): Images of a batch, as a multiple of those that count
+            as a batch of the same size in the base.
+
+    Returns:
+        dict: ``auto_scale_lr``, which leaves the learning rate where it is in
+        the base.
+    """
+    setting = copy.deepcopy(base.get('auto_scale_lr', {}))
+    if 'base_batch_size' in setting:
+        setting['base_batch_size'] *= factor
+    return setting
 
 
 def rcnn_stages(detector: ConfigDict) -> List[ConfigDict]:

@@ -4,12 +4,20 @@ from typing import List, Tuple
 
 from mmengine.config import ConfigDict
 
-from .parts import check_roi_head, find, train_pipeline_of, warmups
+from .parts import (
+    RESIZES,
+    TEACHER_EPOCHS,
+    check_roi_head,
+    find,
+    mean_teacher,
+    scale_base_batch_size,
+    train_pipeline_of,
+)
 
 BRANCHES = ('sup', 'unsup_teacher', 'unsup_student')
 # Transforms of the base that the un-labelled views have, too: the one scale
 # and the orientations of all methods.
-GEOMETRY = ('Resize', 'RandomFlip', 'mmleuk.RandomTranspose')
+GEOMETRY = (*RESIZES, 'RandomFlip', 'mmleuk.RandomTranspose')
 # What RandAugment chooses from, by MMDetection.
 COLORS = 'ColorTransform AutoContrast Equalize Sharpness Posterize'
 COLORS += ' Solarize Color Contrast Brightness'
@@ -20,12 +28,11 @@ META_KEYS += ' flip_direction homography_matrix'
 
 def soft_teacher(
     base: ConfigDict,
-    max_iters: int,
     num_unsup: int = 2,
     burn_in: float = 1 / 3,
     unsup_weight: float = 2.0,
-    momentum: float = 0.05,
-) -> Tuple[dict, dict, dict, list, dict, dict, list]:
+    teacher_epochs: float = TEACHER_EPOCHS,
+) -> Tuple[dict, dict, dict, list]:
     """Train by MMDetection's Soft Teacher on the detector of a config.
 
     The labelled images are the sparse fields, the un-labelled ones the same
@@ -35,23 +42,19 @@ def soft_teacher(
 
     Args:
         base (:obj:`ConfigDict`): The base, a two-stage detector.
-        max_iters (int): Steps of the training. They are counted since the
-            sampler of the data is infinite.
         num_unsup (int): Un-labelled images of a step.
         burn_in (float): Share of the training that learns from labelled
             images alone: before, the teacher finds next to nothing.
         unsup_weight (float): Weight of the un-labelled loss. 2 is that of
             Soft Teacher where a batch has as many labelled images as others;
             MMDetection's 4 is for one to four.
-        momentum (float): Share of the student in each update of the teacher.
-            MMDetection's 0.001 suits 180,000 steps; in a few hundred, three
-            quarters of the last teacher would still be the first one. 0.05
-            forgets within 5 % of the training; no score was looked at to
-            choose it.
+        teacher_epochs (float): Epochs that the teacher averages over.
+            MMDetection's momentum of 0.001 suits 180,000 steps; in a few
+            hundred, three quarters of the last teacher would still be the
+            first one. No score was looked at to choose it.
 
     Returns:
-        tuple: ``model``, ``train_dataloader``, ``train_cfg``,
-        ``param_scheduler``, ``default_hooks``, ``log_processor`` and
+        tuple: ``model``, ``train_dataloader``, ``auto_scale_lr`` and
         ``custom_hooks``.
     """
     check_roi_head(base, max_stages=1)
@@ -91,7 +94,7 @@ def soft_teacher(
         num_workers=loader.num_workers,
         persistent_workers=loader.persistent_workers,
         sampler=dict(
-            type='GroupMultiSourceSampler',
+            type='mmleuk.EpochMultiSourceSampler',
             batch_size=batch_size,
             source_ratio=[loader.batch_size, num_unsup],
         ),
@@ -103,29 +106,12 @@ def soft_teacher(
             ],
         ),
     )
-    cosine = dict(
-        type='CosineAnnealingLR',
-        by_epoch=False,
-        begin=0,
-        end=max_iters,
-        T_max=max_iters,
-    )
     return (
         model,
         train_dataloader,
-        dict(
-            _delete_=True,
-            type='IterBasedTrainLoop',
-            max_iters=max_iters,
-            val_interval=max_iters,
-        ),
-        [*warmups(base), cosine],
-        dict(checkpoint=dict(by_epoch=False, interval=max_iters)),
-        dict(by_epoch=False),
-        [
-            *base.get('custom_hooks', []),
-            dict(type='MeanTeacherHook', momentum=momentum, skip_buffer=False),
-        ],
+        # The student learns from as many images as in the base.
+        scale_base_batch_size(base, batch_size / loader.batch_size),
+        [*base.get('custom_hooks', []), mean_teacher(teacher_epochs)],
     )
 
 

@@ -9,7 +9,7 @@ with redirect_stdout(sys.stderr):
 
 from mmleuk.structures.metainfo import LLD_CLASSES, LLD_METAINFO, LLD_PALETTE  # noqa: E402
 
-from . import transforms  # noqa: E402
+from . import samplers, transforms  # noqa: E402
 from .lld import LLDDataset  # noqa: E402
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     'LLD_METAINFO',
     'LLD_PALETTE',
     'LLDDataset',
+    'samplers',
     'transforms',
 ]

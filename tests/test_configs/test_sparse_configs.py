@@ -1,21 +1,23 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 """Each method that learns from sparse labels is the same on all data."""
 
+import copy
 import math
-from pathlib import Path
 
 import pytest
 import torch
 from mmdet.registry import MODELS, TRANSFORMS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
+from test_configs import CONFIG_DIR, read
 
 from mmleuk import configs
 from mmleuk.models.utils import heads_without_regions
 
-CONFIG_DIR = Path(__file__).parents[2] / 'configs'
+# Functions that are no methods for sparse labels.
+OTHERS = ('mmdet_augmentation', 'mmdet_detector', 'resized')
 METHODS = [
-    *(n.replace('_', '-') for n in configs.__all__ if n != 'resized'),
+    *(n.replace('_', '-') for n in configs.__all__ if n not in OTHERS),
     'self-training',
 ]
 # Full and sparse labels, number of train fields, size of the stored fields.
@@ -33,7 +35,7 @@ def load(method, data):
     (path,) = CONFIG_DIR.glob(
         f'*/{method}-attr-faster-rcnn_lite0_fpn_{data}.py'
     )
-    return Config.fromfile(path)
+    return copy.deepcopy(read(path))
 
 
 def iter_dicts(node):
@@ -83,15 +85,20 @@ def test_all_methods_see_as_many_pixels(full, sparse, fields, size):
     epochs = cfg.train_cfg.max_epochs
     for method in METHODS:
         own = load(method, sparse)
-        if method == 'soft-teacher':
-            steps = epochs * math.ceil(fields / batch_size)
-            assert own.train_cfg.max_iters == steps
-            continue
         factor = CROPS_IN_A_FIELD if method == 'crop' else 1
-        assert own.train_dataloader.batch_size == batch_size * factor
+        loader = own.train_dataloader
+        # Soft Teacher has further images for the teacher.
+        labelled = loader.sampler.get('source_ratio', [loader.batch_size])[0]
+        assert labelled == batch_size * factor
         assert own.train_cfg.max_epochs == epochs * factor
         last = own.param_scheduler[-1]
-        assert last.end == last.begin + last.T_max == epochs * factor
+        assert last.get('end', epochs * factor) == epochs * factor
+        assert last.get('T_max', 0) + last.begin in (0, epochs * factor)
+        # The learning rate of a step stays where it is.
+        setting = own.auto_scale_lr
+        assert setting.base_batch_size * batch_size == (
+            cfg.auto_scale_lr.base_batch_size * loader.batch_size
+        )
 
     # A mosaic is as large as a field.
     (resize,) = find(Config(dict(p=cfg.train_pipeline)), 'Resize')
@@ -105,6 +112,15 @@ def test_all_methods_see_as_many_pixels(full, sparse, fields, size):
                 [side * ratio for side in size], abs=4
             )
         assert mosaics
+
+
+@EACH_DATA_SET
+def test_teachers_average_over_as_many_steps(full, sparse, fields, size):
+    for method in ('mined', 'soft-teacher'):
+        cfg = load(method, sparse)
+        steps = math.ceil(fields / 4)
+        (hook,) = find(cfg, 'EpochMeanTeacherHook')
+        assert 1 / (hook['horizon'] * steps) == pytest.approx(0.05)
 
 
 def roi_budget(cfg):
@@ -171,7 +187,7 @@ def test_the_labeller_learns_from_crops_of_the_same_data(
 ):
     cfg = load('self-training', sparse)
     path = CONFIG_DIR / 'baselines' / cfg.self_training.labeller
-    labeller = Config.fromfile(path)
+    labeller = read(path)
     assert find(labeller, 'RegionCrop')
     own = cfg.train_dataloader.dataset
     assert labeller.train_dataloader.dataset.data_root == own.data_root

@@ -27,13 +27,30 @@ eval_meta_keys = (
 train_pipeline = [
     dict(type='LoadImageFromFile', backend_args=backend_args),
     dict(type='mmleuk.LoadLLDAnnotations', with_bbox=True),
-    dict(type='Resize', scale=scale, keep_ratio=True),
-    # Cells have no upright position: each flip is as likely as none.
+    # Mild, since basophilia and granules are colours. Not
+    # PhotoMetricDistortion, which permutes the channels of every other image.
+    dict(
+        type='YOLOXHSVRandomAug',
+        hue_delta=4,
+        saturation_delta=30,
+        value_delta=30,
+    ),
+    # Mild, since the size of a cell is an attribute and evidence of its type.
+    dict(
+        type='RandomResize',
+        scale=scale,
+        ratio_range=(0.9, 1.1),
+        keep_ratio=True,
+    ),
+    # Cells have no upright position: all eight orientations are equal. Fields
+    # are squeezed horizontally, so that a transposed one shows cells of other
+    # proportions, too.
     dict(
         type='RandomFlip',
         prob=[0.25, 0.25, 0.25],
         direction=['horizontal', 'vertical', 'diagonal'],
     ),
+    dict(type='mmleuk.RandomTranspose'),
     dict(type='mmleuk.PackLLDInputs'),
 ]
 test_pipeline = [

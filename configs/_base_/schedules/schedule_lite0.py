@@ -5,12 +5,11 @@ test_cfg = dict(type='TestLoop')
 
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
+    # To the end of the training.
     dict(
         type='CosineAnnealingLR',
         by_epoch=True,
         begin=0,
-        end=20,
-        T_max=20,
         convert_to_iter_based=True,
     ),
 ]

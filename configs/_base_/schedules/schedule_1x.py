@@ -1,3 +1,0 @@
-_base_ = ['mmdet::_base_/schedules/schedule_1x.py']
-
-optim_wrapper = dict(type='mmleuk.FiniteOptimWrapper')

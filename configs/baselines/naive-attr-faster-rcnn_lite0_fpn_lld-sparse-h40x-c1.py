@@ -1,0 +1,5 @@
+_base_ = './ignore-attr-faster-rcnn_lite0_fpn_lld-sparse-h40x-c1.py'
+
+from mmleuk.configs import naive
+
+model = naive(_base_)

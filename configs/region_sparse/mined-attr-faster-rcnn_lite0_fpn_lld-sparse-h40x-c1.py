@@ -1,0 +1,8 @@
+_base_ = '../baselines/ignore-attr-faster-rcnn_lite0_fpn_lld-sparse-h40x-c1.py'
+
+from mmleuk.configs import mined
+
+# Four passes in the 20 epochs after the burn-in.
+model, train_pipeline, train_dataloader, param_scheduler, custom_hooks = mined(
+    _base_, mining_interval=5
+)
