@@ -9,4 +9,5 @@ from mmleuk.configs import crop
     train_cfg,
     param_scheduler,
     default_hooks,
+    auto_scale_lr,
 ) = crop(_base_)
