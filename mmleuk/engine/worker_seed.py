@@ -2,13 +2,13 @@
 """Seeds and caches of the workers of a dataloader, epoch by epoch."""
 
 from functools import partial
-from typing import Any, Iterable, Optional
+from typing import Any, Optional
 
 import torch
 from mmengine.dataset import worker_init_fn
 from torch.utils.data import DataLoader, get_worker_info
 
-from .dataset_wrappers import unwrap_dataset
+from .dataset_wrappers import iter_transforms, unwrap_dataset
 
 
 class WorkerSeed:
@@ -105,21 +105,8 @@ def clear_caches(dataset: Any) -> None:
         clear_caches(part)
     if hasattr(dataset, 'dataset'):
         clear_caches(dataset.dataset)
-    for transform in _transforms(getattr(dataset, 'pipeline', None)):
+    for transform in iter_transforms(getattr(dataset, 'pipeline', None)):
         # Names in our transforms, and in mmdet's CachedMosaic and CachedMixUp.
         for name in ('cache', 'results_cache'):
             if isinstance(getattr(transform, name, None), list):
                 getattr(transform, name).clear()
-
-
-def _transforms(pipeline: Any) -> Iterable:
-    """List transforms, also those inside of others."""
-    if callable(pipeline):
-        yield pipeline
-    inner = getattr(pipeline, 'transforms', pipeline)
-    if isinstance(inner, dict):
-        inner = inner.values()
-    if hasattr(inner, '__iter__'):
-        for transform in inner:
-            if transform is not pipeline:
-                yield from _transforms(transform)
