@@ -244,7 +244,7 @@ def test_a_config_builds_its_runner(tmp_path):
 
 
 @pytest.mark.parametrize(
-    'folder', ['attribute_rcnn', 'baselines', 'region_sparse']
+    'folder', ['attribute_rcnn', 'baselines', 'joint', 'region_sparse']
 )
 def test_metafile_lists_the_configs_of_its_folder(folder):
     root = CONFIG_DIR.parent
