@@ -9,6 +9,7 @@ from .parts import (
     TEACHER_EPOCHS,
     bbox_heads,
     inner_dataset,
+    inner_datasets,
     insert,
     mean_teacher,
     train_pipeline_of,
@@ -84,16 +85,20 @@ def mined(
         before='PackLLDInputs',
     )
     loader = base.train_dataloader
-    # The fields as the teacher sees them: as in a test.
+    # The fields as the teacher sees them: each once, as in a test.
+    test_pipeline = inner_dataset(base.test_dataloader.dataset).pipeline
+    fields = [
+        dict(part, pipeline=test_pipeline)
+        for part in inner_datasets(loader.dataset)
+    ]
     mining_dataloader = dict(
         batch_size=loader.batch_size,
         num_workers=loader.num_workers,
         persistent_workers=loader.persistent_workers,
         sampler=dict(type='DefaultSampler', shuffle=False),
-        dataset=dict(
-            inner_dataset(loader.dataset),
-            pipeline=inner_dataset(base.test_dataloader.dataset).pipeline,
-        ),
+        dataset=fields[0]
+        if len(fields) == 1
+        else dict(type='mmleuk.JointDataset', datasets=fields),
     )
     custom_hooks = [
         *base.get('custom_hooks', []),

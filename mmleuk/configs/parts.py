@@ -75,21 +75,38 @@ def resized(pipeline: List[dict], scale: Tuple[int, int]) -> List[dict]:
     return pipeline
 
 
+def inner_datasets(dataset: ConfigDict) -> List[ConfigDict]:
+    """Configs of the datasets inside of wrappers, joint ones included."""
+    parts = dataset.get('datasets') or [dataset.get('dataset')]
+    if parts == [None]:
+        return [dataset]
+    return [inner for part in parts for inner in inner_datasets(part)]
+
+
 def inner_dataset(dataset: ConfigDict) -> ConfigDict:
-    """Config of the dataset inside of wrappers such as ``RepeatDataset``."""
-    return inner_dataset(dataset.dataset) if 'dataset' in dataset else dataset
+    """Config of the first dataset inside of wrappers."""
+    return inner_datasets(dataset)[0]
 
 
 def with_pipeline(dataset: ConfigDict, pipeline: List[dict]) -> ConfigDict:
     """Copy the config of a dataset, wrappers kept, with another pipeline."""
     dataset = copy.deepcopy(dataset)
-    inner_dataset(dataset).pipeline = pipeline
+    for inner in inner_datasets(dataset):
+        inner.pipeline = pipeline
     return dataset
 
 
 def train_pipeline_of(base: ConfigDict) -> List[dict]:
-    """Copy the pipeline of the training dataset."""
-    return copy.deepcopy(inner_dataset(base.train_dataloader.dataset).pipeline)
+    """Copy the pipeline of the training data, the same for all parts."""
+    first, *others = inner_datasets(base.train_dataloader.dataset)
+    for other in others:
+        if other.pipeline != first.pipeline:
+            raise ValueError(
+                'the datasets of train_dataloader have pipelines that differ, '
+                f'{first.pipeline} and {other.pipeline}, expected the same: a '
+                'method changes the pipeline of all'
+            )
+    return copy.deepcopy(first.pipeline)
 
 
 def warmups(base: ConfigDict) -> List[ConfigDict]:

@@ -10,9 +10,11 @@ with redirect_stdout(sys.stderr):
 from mmleuk.structures.metainfo import LLD_CLASSES, LLD_METAINFO, LLD_PALETTE  # noqa: E402
 
 from . import samplers, transforms  # noqa: E402
+from .joint import JointDataset  # noqa: E402
 from .lld import LLDDataset  # noqa: E402
 
 __all__ = [
+    'JointDataset',
     'LLD_CLASSES',
     'LLD_METAINFO',
     'LLD_PALETTE',

@@ -1,7 +1,16 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-from mmdet.datasets.samplers import MultiSourceSampler
+from mmdet.datasets.samplers import (
+    GroupMultiSourceSampler,
+    MultiSourceSampler,
+)
 from mmengine.dataset import InfiniteSampler
 from mmengine.runner import IterBasedTrainLoop, Runner
+
+_ENDLESS_SAMPLERS = (
+    InfiniteSampler,
+    MultiSourceSampler,
+    GroupMultiSourceSampler,
+)
 
 
 def require_epochs(runner: Runner, setting: str) -> None:
@@ -17,12 +26,14 @@ def require_epochs(runner: Runner, setting: str) -> None:
     Raises:
         ValueError: If the first epoch never ends.
     """
+    loop = runner.train_loop
     sampler = runner.train_dataloader.batch_sampler.sampler
-    for part, endless in (
-        (runner.train_loop, IterBasedTrainLoop),
-        (sampler, (InfiniteSampler, MultiSourceSampler)),
+    for part, is_endless in (
+        (loop, isinstance(loop, IterBasedTrainLoop)),
+        # Subclasses may end.
+        (sampler, type(sampler) in _ENDLESS_SAMPLERS),
     ):
-        if isinstance(part, endless):
+        if is_endless:
             raise ValueError(
                 f'{setting} counts epochs, but the training has none: its '
                 f'{type(part).__name__} never ends one. Set train_cfg=dict('

@@ -62,7 +62,7 @@ def check_regions(dataset, model: nn.Module, name: str) -> None:
                 expected = 'each assigner in train_cfg'
             raise ValueError(
                 f'{found} {unaware.detector} learns it as background: its '
-                f'{unaware.name} is a {unaware.head} with the assigner '
+                f'{unaware.name} is {unaware.head} with the assigner '
                 f'{" and ".join(unaware.assigners) or None}. Use '
                 f"type='mmleuk.RegionMaxIoUAssigner' for {expected}; or learn "
                 "from the annotated regions alone, by 'mmleuk.RegionCrop' "

@@ -107,6 +107,11 @@ class AttributeSchema:
         return tuple(attribute.name for attribute in self.attributes)
 
     @property
+    def names_and_values(self) -> Tuple[Tuple[str, Tuple[str, ...]], ...]:
+        """tuple[tuple]: What codes mean, without titles and JSON keys."""
+        return tuple((item.name, item.values) for item in self.attributes)
+
+    @property
     def titles(self) -> Tuple[str, ...]:
         """tuple[str]: Names for people, in order."""
         return tuple(attribute.title for attribute in self.attributes)

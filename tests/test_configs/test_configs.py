@@ -198,7 +198,8 @@ def test_datasets_and_model_agree(name):
         outer = cfg[f'{part}_dataloader'].dataset
         for dataset in outer.get('datasets', [outer]):
             assert inner_dataset(dataset).type == 'mmleuk.LLDDataset'
-    assert cfg.val_evaluator.type == 'mmleuk.LLDMetric'
+    for metric in cfg.val_evaluator.get('metrics', [cfg.val_evaluator]):
+        assert metric.type == 'mmleuk.LLDMetric'
     assert cfg.default_scope == 'mmdet'
     assert 'custom_imports' not in cfg
     assert set(cfg) <= KEYS | VARIABLES

@@ -200,6 +200,32 @@ def test_wrapped_datasets(tmp_path):
     assert fields.type == 'mmleuk.LLDDataset'
 
 
+def test_joint_datasets(tmp_path):
+    joint = tmp_path / 'joint.py'
+    joint.write_text(
+        f"_base_ = '{CONFIG_DIR / PBC}'\n"
+        'part = _base_.train_dataloader.dataset\n'
+        "other = dict(part, data_root='data/other/')\n"
+        "other = dict(type='RepeatDataset', times=2, dataset=other)\n"
+        'train_dataloader = dict(dataset=dict(_delete_=True, '
+        "type='mmleuk.JointDataset', datasets=[part, other]))\n"
+    )
+    cfg = Config.fromfile(write_child(tmp_path, joint, 'mined'))
+    first, second = cfg.train_dataloader.dataset.datasets
+    assert (second.type, second.times) == ('RepeatDataset', 2)
+    assert first.pipeline == second.dataset.pipeline == cfg.train_pipeline
+    fields = cfg.custom_hooks[-1].dataloader.dataset
+    assert fields.type == 'mmleuk.JointDataset'
+    roots = [part.data_root for part in fields.datasets]
+    assert roots == ['data/pbc_fields/', 'data/other/']
+    assert all(part.pipeline == cfg.test_pipeline for part in fields.datasets)
+
+    unlike = 'datasets=[dict(part, pipeline=[])'
+    joint.write_text(joint.read_text().replace('datasets=[part', unlike))
+    with pytest.raises(ValueError, match='have pipelines that differ'):
+        Config.fromfile(write_child(tmp_path, joint, 'mined'))
+
+
 def test_what_was_looked_for_is_named(tmp_path):
     pipeline = [dict(type='Resize'), dict(type='mmleuk.PackLLDInputs')]
     added = insert(pipeline, dict(type='A'), before='PackLLDInputs')
@@ -240,7 +266,8 @@ def test_a_config_builds_its_runner(tmp_path):
 
 
 @pytest.mark.parametrize(
-    'folder', ['attribute_rcnn', 'baselines', 'mmdet', 'region_sparse']
+    'folder',
+    ['attribute_rcnn', 'baselines', 'joint', 'mmdet', 'region_sparse'],
 )
 def test_metafile_lists_the_configs_of_its_folder(folder):
     root = CONFIG_DIR.parent

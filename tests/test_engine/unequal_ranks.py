@@ -15,7 +15,7 @@ from mmengine.logging import MessageHub
 from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import Runner
 from mmengine.structures import InstanceData
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from mmleuk.engine.hooks import RegionMiningHook
 from mmleuk.models.mining import RegionMiner
@@ -31,6 +31,9 @@ class Fields(Dataset):
 
     def __len__(self):
         return NUM_FIELDS
+
+    def get_data_info(self, index):
+        return self[index].metainfo
 
     def __getitem__(self, index):
         return DetDataSample(
@@ -79,6 +82,8 @@ def mine(rank):
     )
     runner = SimpleNamespace(
         model=model,
+        train_loop=None,
+        train_dataloader=DataLoader(Fields()),
         seed=0,
         epoch=0,
         logger=logging.getLogger('unequal_ranks'),

@@ -1,7 +1,7 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 import re
-from itertools import product
-from typing import Any, Iterable, Iterator, List, Optional, Tuple
+from itertools import chain
+from typing import Any, Iterable, Iterator, Mapping, Optional, Tuple
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -81,6 +81,19 @@ class SchemaCheckHook(Hook):
     def _check(self, runner: Runner, part: str) -> None:
         """Check the data of one part against the model and other parts."""
         name = f'{part}_dataloader'
+        outer = getattr(getattr(runner, name).dataset, 'metainfo', {})
+        if not isinstance(outer, Mapping):
+            differing = [
+                key
+                for key in dict.fromkeys(chain(*outer))
+                if any(item.get(key) != outer[0].get(key) for item in outer)
+            ]
+            raise TypeError(
+                f'the dataset of {name} has one metainfo for each of its '
+                f'{len(outer)} parts, since these differ in {differing}, '
+                "expected a single one. Set type='mmleuk.JointDataset' in "
+                'place of ConcatDataset'
+            )
         for dataset in unwrap_dataset(getattr(runner, name).dataset):
             self._check_classes(name, dataset.metainfo, runner.model)
             self._check_attributes(name, dataset.metainfo, runner.model)
@@ -151,23 +164,15 @@ class SchemaCheckHook(Hook):
 
     def _check_class_maps(self, runner: Runner) -> None:
         """Raise an error if training and validation mean other classes."""
-        for trained, dataset in product(
-            unwrap_dataset(runner.train_dataloader.dataset),
-            unwrap_dataset(runner.val_dataloader.dataset),
-        ):
-            maps = [getattr(d, 'class_map', None) for d in (trained, dataset)]
-            if not all(isinstance(item, ClassMap) for item in maps):
-                continue
-            only = None
-            if trained.data_root != dataset.data_root:
-                # Other names may be those of one of the two alone.
-                only = dataset.metainfo['classes']
-            differing = maps[0].differences(maps[1], only)
-            if differing:
+        trained = list(unwrap_dataset(runner.train_dataloader.dataset))
+        for dataset in unwrap_dataset(runner.val_dataloader.dataset):
+            differing = [_map_differences(part, dataset) for part in trained]
+            # Of several datasets to train on one may be that to validate on.
+            if all(differing):
                 raise ValueError(
                     'train_dataloader and val_dataloader make other classes '
-                    f'(train, val) of the same cells: {differing}. Give both '
-                    'datasets the same `class_map`'
+                    f'(train, val) of the same cells: {differing[0]}. Give '
+                    'both datasets the same `class_map`'
                 )
 
     def _check_checkpoint(self, name: str, metainfo: dict) -> None:
@@ -185,9 +190,21 @@ class SchemaCheckHook(Hook):
                 )
 
 
-def _names(attributes: Iterable) -> List[tuple]:
+def _names(attributes: Iterable) -> tuple:
     """Attributes and values by name: titles are up to the data."""
-    return [(item.name, item.values) for item in AttributeSchema(attributes)]
+    return AttributeSchema(attributes).names_and_values
+
+
+def _map_differences(trained, dataset) -> dict:
+    """Class names that the maps of two datasets treat differently."""
+    maps = [getattr(item, 'class_map', None) for item in (trained, dataset)]
+    if not all(isinstance(item, ClassMap) for item in maps):
+        return {}
+    names = None
+    if trained.data_root != dataset.data_root:
+        # Other names may be those of one of the two alone.
+        names = dataset.metainfo['classes']
+    return maps[0].differences(maps[1], names)
 
 
 def _hold_out(share: float, seed: int = 0) -> dict:

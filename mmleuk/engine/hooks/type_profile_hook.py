@@ -67,7 +67,8 @@ class TypeProfileHook(Hook):
                 (instance['bbox_label'], instance['attributes'])
                 for info in _distinct_images(dataset)
                 for instance in info['instances']
-                if not instance['ignore_flag']
+                # Other datasets of a joint training may have none.
+                if not instance['ignore_flag'] and 'attributes' in instance
             ),
             **self.profile_args,
         ).to_dict()

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmdet.datasets import ConcatDataset as MMDetConcatDataset
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
@@ -141,6 +142,19 @@ def test_other_attributes(attributes, part):
     hook = SchemaCheckHook()
     with pytest.raises(ValueError, match=message):
         getattr(hook, f'before_{part}')(runner)
+
+
+@pytest.mark.parametrize('part', ['train', 'val', 'test'])
+def test_a_metainfo_for_each_of_several_datasets(part):
+    """As MMDetection has it; hooks, metrics and checkpoints need one."""
+    parts = [Fields(), Fields()]
+    for number, fields in enumerate(parts):
+        fields._metainfo['palette'] = [(number,) * 3] * 3
+    dataset = MMDetConcatDataset(parts, lazy_init=True)
+    runner = make_runner(make_model(), **{'train': Fields(), part: dataset})
+    message = f"{part}_dataloader .* 2 parts.*\\['palette'\\].*JointDataset"
+    with pytest.raises(TypeError, match=message):
+        getattr(SchemaCheckHook(), f'before_{part}')(runner)
 
 
 @pytest.mark.parametrize(
@@ -288,7 +302,7 @@ def make_retinanet(assigner):
             'MaxIoUAssigner',
             [LOAD],
             '2 of 3 fields of train_dataloader have.*RetinaNet learns it as.*'
-            'bbox_head is a RetinaHead with the assigner MaxIoUAssigner.*'
+            'bbox_head is RetinaHead with the assigner MaxIoUAssigner.*'
             'RegionMaxIoUAssigner.*RegionCrop.*use_regions=False',
         ),
         # Not every image is cropped.
@@ -342,6 +356,11 @@ def test_class_maps_of_training_and_validation(train, val, root, fits):
         dataset.data_root = 'a'
     datasets[1].data_root = root
     runner = make_runner(make_model(), *datasets)
+    # One of several datasets that were trained on is the one to score.
+    joined = ConcatDataset([datasets[0], datasets[1]], lazy_init=True)
+    SchemaCheckHook().before_train(
+        make_runner(make_model(), joined, datasets[1])
+    )
     if fits:
         SchemaCheckHook().before_train(runner)
         return
