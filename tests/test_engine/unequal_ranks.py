@@ -19,6 +19,7 @@ from torch.utils.data import Dataset
 
 from mmleuk.engine.hooks import LossGuardHook, RegionMiningHook
 from mmleuk.engine.optimizers import FiniteOptimWrapper
+from mmleuk.engine.run_config import check_same_start
 from mmleuk.models.mining import RegionMiner
 from mmleuk.structures import UNANNOTATED
 
@@ -236,6 +237,27 @@ def train(rank, method, samples, detections=None):
         if parameter.requires_grad
     }
     return dict(values), gradients
+
+
+def start(rank, checkpoints):
+    """Start from a checkpoint of one's own; return the error."""
+    cfg = Config(
+        dict(load_from=checkpoints[rank], resume=True, work_dir='work_dirs/a')
+    )
+    try:
+        check_same_start(cfg)
+    except SystemExit as error:
+        return str(error)
+    return None
+
+
+def work_of_engine(rank, bad_inputs):
+    """What of the engine is tested in one group."""
+    return (
+        guard(rank, bad_inputs),
+        start(rank, ['a/epoch_3.pth', 'b/epoch_3.pth']),
+        start(rank, ['a/epoch_3.pth', None]),
+    )
 
 
 def guard(rank, bad_inputs):
