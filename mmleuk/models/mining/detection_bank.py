@@ -57,12 +57,12 @@ class DetectionBank(BaseModule):
     def get_extra_state(self) -> Union[Dict[str, dict], torch.Tensor]:
         """Entries as plain tensors, fields and metainfo by path.
 
-        Before the first mining pass it is an empty tensor: at the start of a
-        distributed training MMEngine broadcasts the whole state of a model,
-        and can broadcast tensors only.
+        Without entries it is a tensor: at the start of a distributed training
+        MMEngine broadcasts the whole state of a model, and can broadcast
+        tensors only.
         """
         if not self._entries:
-            return torch.empty(0)
+            return torch.zeros(1)
         return {
             img_path: dict(
                 fields=dict(detections.items()),
