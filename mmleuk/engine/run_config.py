@@ -5,6 +5,7 @@ import os.path as osp
 
 from mmdet.utils import register_all_modules, setup_cache_size_limit_of_dynamo
 from mmengine.config import Config, DictAction
+from mmengine.dist import all_gather_object
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
@@ -92,6 +93,9 @@ def build_runner(cfg: Config) -> Runner:
 
     Processes without an accelerator, which MMEngine does not start, are
     started with gloo.
+
+    Raises:
+        SystemExit: If processes start from different checkpoints.
     """
     if cfg.launcher != 'none' and not has_accelerator():
         timeout = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout')
@@ -105,5 +109,33 @@ def build_runner(cfg: Config) -> Runner:
             'device_ids': None,
         }
     if 'runner_type' in cfg:
-        return RUNNERS.build(cfg)
-    return Runner.from_cfg(cfg)
+        runner = RUNNERS.build(cfg)
+    else:
+        runner = Runner.from_cfg(cfg)
+    check_same_start(cfg)
+    return runner
+
+
+def check_same_start(cfg: Config) -> None:
+    """Check that all processes load the same checkpoint.
+
+    Processes that don't would train different weights without an error: for
+    instance if only one machine finds a checkpoint to resume from.
+
+    Args:
+        cfg (Config): The config of this process.
+
+    Raises:
+        SystemExit: In all processes, if they differ.
+    """
+    checkpoint = cfg.get('load_from')
+    # Machines may see one folder under different paths.
+    name = None if checkpoint is None else osp.basename(checkpoint)
+    starts = all_gather_object((name, cfg.get('resume', False)))
+    for rank, start in enumerate(starts):
+        if start != starts[0]:
+            raise SystemExit(
+                f'process {rank} loads the checkpoint {start[0]}, expected '
+                f'{starts[0][0]} as process 0 does: all machines have to '
+                f'share the work directory {cfg.work_dir}'
+            )

@@ -7,7 +7,13 @@ import pytest
 import torch
 from mmengine.structures import InstanceData
 from run_processes import run_processes
-from unequal_ranks import NUM_FIELDS, make_sample, mine, train
+from unequal_ranks import (
+    NUM_FIELDS,
+    make_sample,
+    mine,
+    train,
+    work_of_engine,
+)
 
 CELL = [10.0, 10, 40, 40]
 EVERYWHERE = [-1e6, -1e6, 1e6, 1e6]
@@ -72,3 +78,30 @@ def test_pseudo_labels_on_one_rank(tmp_path):
     assert losses['loss_pseudo'] > 0
     assert nothing['num_pseudo'] == 0
     assert nothing['loss_pseudo'] == 0
+
+
+@pytest.fixture(scope='module')
+def engine(tmp_path_factory):
+    """What two processes report."""
+    nan = float('nan')
+    folder = tmp_path_factory.mktemp('engine')
+    return run_processes(work_of_engine, 2, folder, [(1.0, nan), (nan, nan)])
+
+
+def test_images_of_a_bad_loss_on_one_rank_are_named(engine):
+    """On both ranks: the log is that of the first."""
+    assert engine[0][0] == engine[1][0]
+    warning, error = engine[0][0]
+    assert 'loss is not finite' in warning
+    assert 'process_1_step_0.png' in warning
+    assert 'process_0' not in warning
+    assert 'process_0_step_1.png, process_1_step_1.png' in error
+    assert '2 batches were skipped' in error
+
+
+def test_all_ranks_resume_or_none(engine):
+    for _, same, different in engine:
+        assert same is None
+        assert 'process 1 loads the checkpoint None, expected epoch_3.pth' in (
+            different
+        )

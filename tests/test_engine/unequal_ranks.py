@@ -17,7 +17,9 @@ from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 from torch.utils.data import DataLoader, Dataset
 
-from mmleuk.engine.hooks import RegionMiningHook
+from mmleuk.engine.hooks import LossGuardHook, RegionMiningHook
+from mmleuk.engine.optimizers import FiniteOptimWrapper
+from mmleuk.engine.run_config import check_same_start
 from mmleuk.models.mining import RegionMiner
 from mmleuk.structures import UNANNOTATED
 
@@ -240,3 +242,61 @@ def train(rank, method, samples, detections=None):
         if parameter.requires_grad
     }
     return dict(values), gradients
+
+
+def start(rank, checkpoints):
+    """Start from a checkpoint of one's own; return the error."""
+    cfg = Config(
+        dict(load_from=checkpoints[rank], resume=True, work_dir='work_dirs/a')
+    )
+    try:
+        check_same_start(cfg)
+    except SystemExit as error:
+        return str(error)
+    return None
+
+
+def work_of_engine(rank, bad_inputs):
+    """What of the engine is tested in one group."""
+    return (
+        guard(rank, bad_inputs),
+        start(rank, ['a/epoch_3.pth', 'b/epoch_3.pth']),
+        start(rank, ['a/epoch_3.pth', None]),
+    )
+
+
+def guard(rank, bad_inputs):
+    """Train with losses that aren't finite on one process.
+
+    Args:
+        rank (int): Rank of the process.
+        bad_inputs (list[tuple]): For each step, what the network gets on each
+            process.
+
+    Returns:
+        list[str]: What the guard logs, and the error that it ends with.
+    """
+    messages = []
+    logger = SimpleNamespace(
+        info=messages.append, log=lambda _, text: messages.append(text)
+    )
+    network = MMDistributedDataParallel(torch.nn.Linear(1, 1))
+    runner = SimpleNamespace(
+        optim_wrapper=FiniteOptimWrapper(
+            torch.optim.SGD(network.parameters(), lr=0.1)
+        ),
+        logger=logger,
+    )
+    hook = LossGuardHook(max_skipped=1)
+    hook.before_train(runner)
+    for step, values in enumerate(bad_inputs):
+        runner.iter = step
+        loss = network(torch.tensor([[values[rank]]])).sum()
+        runner.optim_wrapper.update_params(loss)
+        name = f'process_{rank}_step_{step}.png'
+        batch = [DetDataSample(metainfo=dict(img_path=name))]
+        try:
+            hook.after_train_iter(runner, step, batch, dict(loss=loss))
+        except FloatingPointError as error:
+            messages.append(str(error))
+    return messages

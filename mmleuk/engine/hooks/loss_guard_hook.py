@@ -1,9 +1,10 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 import logging
 from collections import deque
-from typing import Any, Deque, List, Optional
+from typing import Any, Deque, List, Optional, Tuple
 
 import torch
+from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
@@ -28,6 +29,10 @@ class LossGuardHook(Hook):
     and the lowered scale is 1 or more, such a step is logged, but not
     counted. A constant ``loss_scale`` is never lowered: each skipped step is
     counted.
+
+    In a distributed run, all processes skip the same steps, since gradients
+    are averaged. The images are those of the processes whose losses are not
+    finite, or of all if only the gradient is not.
 
     Args:
         max_skipped (int): Batches that may be skipped in the whole training.
@@ -89,18 +94,21 @@ class LossGuardHook(Hook):
         is_early = can_skip and not was_skipped and self._names.maxlen > 1
         if is_early or not (bad or was_skipped):
             return
-        if self._scale >= 1 and was_skipped and not any(self._is_bad):
+        is_bad = any(self._is_bad)
+        names = [name for batch in self._names for name in batch]
+        if was_skipped:
+            bad, names, is_bad = _join_processes(bad, names, is_bad)
+        if self._scale >= 1 and was_skipped and not is_bad:
             runner.logger.info(
                 f'Iteration {runner.iter}: the step is skipped, and the scale '
                 f'of the loss lowered to {self._scale:g}.'
             )
             return
         self.num_skipped += 1
-        names = ', '.join(name for batch in self._names for name in batch)
         what = ', '.join(bad) or 'the gradient'
         message = (
             f'Iteration {runner.iter}: {what} is not finite. Images of the '
-            f'batch: {names}.'
+            f'batch: {", ".join(names)}.'
         )
         if not can_skip:
             raise FloatingPointError(
@@ -137,6 +145,29 @@ def image_names(data_batch: Any) -> List[str]:
         name = getattr(data_batch, 'metainfo', {}).get('img_path')
         return [] if name is None else [str(name)]
     return list(dict.fromkeys(name for part in parts for name in part))
+
+
+def _join_processes(
+    bad: List[str], names: List[str], is_bad: bool
+) -> Tuple[List[str], List[str], bool]:
+    """Join what the processes know of a step that all of them skip.
+
+    Args:
+        bad (list[str]): Losses of the last batch that are not finite.
+        names (list[str]): Images of all batches of the step.
+        is_bad (bool): Whether a loss of any of these batches is not finite.
+
+    Returns:
+        tuple: The same of all processes, but only of those with such losses
+        if there are any.
+    """
+    parts = all_gather_object((bad, names, is_bad))
+    parts = [part for part in parts if part[2]] or parts
+    return (
+        list(dict.fromkeys(key for part in parts for key in part[0])),
+        [name for part in parts for name in part[1]],
+        parts[0][2],
+    )
 
 
 def _can_skip(wrapper: Any) -> bool:

@@ -60,12 +60,12 @@ class DetectionBank(BaseModule):
     def get_extra_state(self) -> Union[Dict[str, list], Tensor]:
         """All entries in a few plain tensors, see :func:`pack_entries`.
 
-        Before the first mining pass it is an empty tensor: at the start of a
-        distributed training MMEngine broadcasts the whole state of a model,
-        and can broadcast tensors only.
+        Without entries it is a tensor: at the start of a distributed training
+        MMEngine broadcasts the whole state of a model, and can broadcast
+        tensors only.
         """
         if not self._entries:
-            return torch.empty(0)
+            return torch.zeros(1)
         return dict(groups=pack_entries(self._entries))
 
     def set_extra_state(self, state: Union[Dict[str, list], Tensor]) -> None:
