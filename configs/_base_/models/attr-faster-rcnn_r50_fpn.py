@@ -19,6 +19,8 @@ model = dict(
             featmap_strides=[4, 8],
             finest_scale=112,
         ),
+        # RoIs of one cell overlap: few teach as much as all of up to 128.
+        attribute_max_rois=24,
         attribute_head=dict(type='mmleuk.AttributeHead', in_channels=256),
     ),
     train_cfg=dict(

@@ -1,8 +1,9 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""Time training steps of detectors with and without regions and mining.
+"""Time training steps with and without attributes, regions and mining.
 
-Steps of all variants alternate in one process, on the same batches, so that
-the ratios hold however fast the machine is at the moment::
+Steps of all variants alternate in one process, on the same batches, and the
+shortest of a few repetitions counts, so that the ratios hold on a machine that
+others use::
 
     python tools/dev/benchmarks/step_time.py CHECKPOINT --steps 15
 
@@ -16,11 +17,13 @@ epochs that it serves.
 
 import argparse
 import copy
+import math
 import statistics
 import time
 from typing import Callable, Dict, List
 
 import torch
+from inference import PREFIX, without_attributes
 from mmdet.registry import HOOKS, MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config, ConfigDict
@@ -34,22 +37,21 @@ from runs import ROOT, spread
 from torch import Tensor
 
 from mmleuk.engine.checkpoint_loaders import load_checkpoints_safely
+from mmleuk.engine.hooks import RegionMiningHook
+from mmleuk.engine.run_config import add_cfg_options
 from mmleuk.structures import is_held_out
 
-IGNORE = (
-    'configs/baselines/ignore-attr-faster-rcnn_lite0_fpn_pbc-fields-sparse.py'
-)
-SELF_MINED = (
-    'configs/region_sparse/'
-    'self-mined-attr-faster-rcnn_lite0_fpn_pbc-fields-sparse.py'
-)
-MINED = (
-    'configs/region_sparse/'
-    'mined-attr-faster-rcnn_lite0_fpn_pbc-fields-sparse.py'
+CONFIG = (
+    ROOT / 'configs/region_sparse'
+    '/mined-attr-faster-rcnn_lite0_fpn_pbc-fields-sparse.py'
 )
 STUDENT = 'student'
 PLAIN = 'MMDetection'
-REGIONS = 'regions'
+ATTRIBUTES = 'attributes'
+REGIONS = 'attributes, regions'
+SAMPLED = 'attributes, regions, region sampler'
+SELF_MINED = 'self-mined'
+MINED = 'mined'
 
 
 def parse_args() -> argparse.Namespace:
@@ -58,30 +60,47 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         'checkpoint', help='of the mined config: weights to start from'
     )
+    parser.add_argument(
+        '--config', default=CONFIG, help='a mined config; default: %(default)s'
+    )
+    add_cfg_options(parser, 'train_dataloader.batch_size=2')
     parser.add_argument('--steps', type=int, default=15)
     parser.add_argument('--warm-up', type=int, default=2)
+    parser.add_argument('--repetitions', type=int, default=3)
     return parser.parse_args()
 
 
-def model_configs() -> Dict[str, ConfigDict]:
-    """List the models to time, all with the same detector."""
-    regions = Config.fromfile(ROOT / IGNORE).model
-    plain = copy.deepcopy(regions)
-    for part in (plain.train_cfg.rpn, plain.train_cfg.rcnn):
+def model_configs(mined: ConfigDict) -> Dict[str, ConfigDict]:
+    """List the models to time, all with the detector of a mined model."""
+    regions = copy.deepcopy(mined.detector)
+    for part in sampling_parts(regions):
+        part.sampler.type = 'RandomSampler'
+    attributes = copy.deepcopy(regions)
+    for part in sampling_parts(attributes):
         part.assigner.type = 'MaxIoUAssigner'
-    sampled = copy.deepcopy(regions)
-    for part in (sampled.train_cfg.rpn, sampled.train_cfg.rcnn):
-        part.sampler.type = 'mmleuk.SparseRegionSampler'
-    self_mined = Config.fromfile(ROOT / SELF_MINED).model
-    # As it is after its warm-up.
-    self_mined.train_cfg.rcnn.sampler.warmup = 0
+    self_mined = copy.deepcopy(mined.detector)
+    for part in sampling_parts(self_mined)[1:]:
+        part.sampler.self_mining = dict(score_thr=0.9)
     return {
-        PLAIN: plain,
+        PLAIN: without_attributes(attributes),
+        ATTRIBUTES: attributes,
         REGIONS: regions,
-        'regions, region sampler': sampled,
-        'self-mined': self_mined,
-        'mined': Config.fromfile(ROOT / MINED).model,
+        SAMPLED: mined.detector,
+        SELF_MINED: self_mined,
+        MINED: mined,
     }
+
+
+def sampling_parts(detector: ConfigDict) -> List[ConfigDict]:
+    """List the parts of ``train_cfg`` with a sampler, that of the RPN first.
+
+    A cascade has one for each stage.
+    """
+    rcnn = detector.train_cfg.rcnn
+    return [
+        detector.train_cfg.rpn,
+        *([rcnn] if hasattr(rcnn, 'sampler') else rcnn),
+    ]
 
 
 def load_weights(model: BaseModel, weights: Dict[str, Tensor]) -> None:
@@ -92,6 +111,14 @@ def load_weights(model: BaseModel, weights: Dict[str, Tensor]) -> None:
             name.removeprefix(start): value
             for name, value in weights.items()
             if name.startswith(start)
+        }
+    if not hasattr(model, STUDENT) and not hasattr(
+        model.roi_head, 'attribute_head'
+    ):
+        weights = {
+            name: value
+            for name, value in weights.items()
+            if not name.startswith(f'roi_head.{PREFIX}')
         }
     load_state_dict(model, weights, strict=True)
 
@@ -114,8 +141,8 @@ def make_step(
 
 
 def find_hook(cfg: Config, name: str) -> ConfigDict:
-    """Find the config of the last custom hook of this type."""
-    return [h for h in cfg.custom_hooks if h.type.split('.')[-1] == name][-1]
+    """Find the config of the last custom hook whose type ends so."""
+    return [h for h in cfg.custom_hooks if h.type.endswith(name)][-1]
 
 
 def mine(step: Callable, cfg: Config) -> float:
@@ -142,6 +169,27 @@ def mine(step: Callable, cfg: Config) -> float:
     return seconds / num_fields
 
 
+def count_passes(
+    hook: RegionMiningHook, num_epochs: int, held_out: float
+) -> float:
+    """Count the mining passes of a training.
+
+    Args:
+        hook (RegionMiningHook): The hook that runs them.
+        num_epochs (int): Epochs of the training.
+        held_out (float): Share of the held-out fields. A pass before mining
+            begins is over these alone, and counts so much.
+
+    Returns:
+        float: The number of passes over all fields.
+    """
+    return sum(
+        1 if epoch >= hook.begin else held_out
+        for epoch in range(num_epochs)
+        if hook.is_due(epoch)
+    )
+
+
 def main() -> None:
     """Time all models and print the ratios."""
     args = parse_args()
@@ -150,14 +198,15 @@ def main() -> None:
     weights = CheckpointLoader.load_checkpoint(
         args.checkpoint, map_location='cpu'
     )['state_dict']
-    cfg = Config.fromfile(ROOT / MINED)
+    cfg = Config.fromfile(args.config)
+    cfg.merge_from_dict(args.cfg_options or {})
     MessageHub.get_instance('step_time')
     with DefaultScope.overwrite_default_scope('mmdet'):
         steps = {
             name: make_step(model_cfg, cfg.optim_wrapper, weights)
-            for name, model_cfg in model_configs().items()
+            for name, model_cfg in model_configs(cfg.model).items()
         }
-        seconds_a_field = mine(steps['mined'], cfg)
+        seconds_a_field = mine(steps[MINED], cfg)
         # Fields as the student sees them once the burn-in is over.
         dataset = copy.deepcopy(cfg.train_dataloader.dataset)
         switch = find_hook(cfg, 'InnerPipelineSwitchHook')
@@ -178,37 +227,34 @@ def main() -> None:
             if batch is None:
                 batches = iter(loader)
                 batch = next(batches)
-            for name, step in steps.items():
-                start = time.perf_counter()
-                step(copy.deepcopy(batch))
-                if index >= args.warm_up:
-                    times[name].append(time.perf_counter() - start)
+            seconds = dict.fromkeys(steps, math.inf)
+            for _ in range(args.repetitions):
+                for name, step in steps.items():
+                    copied = copy.deepcopy(batch)
+                    start = time.perf_counter()
+                    step(copied)
+                    passed = time.perf_counter() - start
+                    seconds[name] = min(seconds[name], passed)
+            if index >= args.warm_up:
+                for name in steps:
+                    times[name].append(seconds[name])
 
-    rows = [
-        ('regions / MMDetection', times[REGIONS], times[PLAIN]),
-        (
-            'region sampler / MMDetection',
-            times['regions, region sampler'],
-            times[PLAIN],
-        ),
-        ('self-mined / regions', times['self-mined'], times[REGIONS]),
-        ('mined / regions', times['mined'], times[REGIONS]),
-    ]
-    for name, ours, theirs in rows:
-        ratios = [a / b for a, b in zip(ours, theirs)]
+    for ours, theirs in (
+        (ATTRIBUTES, PLAIN),
+        (REGIONS, ATTRIBUTES),
+        (SAMPLED, ATTRIBUTES),
+        (SELF_MINED, REGIONS),
+        (MINED, REGIONS),
+    ):
+        ratios = [a / b for a, b in zip(times[ours], times[theirs])]
         print(
-            f'{name:30s} median {statistics.median(ratios):.3f}, '
+            f'{ours} / {theirs}: median {statistics.median(ratios):.3f}, '
             f'mean {spread(ratios)}'
         )
     step = statistics.median(times[REGIONS])
-    # Passes in the config's schedule, those of the held-out fields counted by
-    # their share.
     hook = HOOKS.build(find_hook(cfg, 'RegionMiningHook'))
     num_epochs = cfg.train_cfg.max_epochs
-    passes = sum(
-        1 if hook.is_of_all_fields(epoch) else cfg.model.miner.hold_out.share
-        for epoch in filter(hook.is_due, range(num_epochs))
-    )
+    passes = count_passes(hook, num_epochs, cfg.model.miner.hold_out.share)
     share = seconds_a_field * cfg.train_dataloader.batch_size / step
     print(
         f'a pass of the teacher costs {share:.3f} of a step a batch; '
