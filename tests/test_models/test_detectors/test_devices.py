@@ -39,6 +39,31 @@ FAMILIES = {
 PROGRESS = 0.8
 
 
+@pytest.mark.parametrize('device', DEVICES)
+def test_devices_are_strict(device):
+    here = torch.arange(4.0)
+    with other_or_cuda(device) as (torch_device, take):
+        there = here.to(torch_device)
+        for mix in (
+            lambda: there + here,
+            lambda: torch.cat([there, here]),
+            lambda: there @ here,
+            lambda: here[there > 1],
+            lambda: there.numpy(),
+        ):
+            with pytest.raises((RuntimeError, TypeError)):
+                mix()
+        take()
+        # Numbers, and copies that nothing waits for, are free.
+        there = torch.where(there > torch.tensor(1.0), there, 0.0)
+        there = there + here.to(torch_device, non_blocking=True)
+        assert take() == []
+        assert there[there > 1].tolist() == [4.0, 6.0]
+        assert len(take()) >= 2
+        there.new_tensor([1.0])
+        assert len(take()) >= 1
+
+
 def model_cfg(family):
     register_all_modules()
     file = FAMILIES[family]

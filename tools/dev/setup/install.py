@@ -244,7 +244,7 @@ def install_torch(settings: Settings, pinned: List[str]) -> None:
 
 def build_minutes(torch: Dict) -> int:
     """Estimate how long the build of mmcv takes on two cores."""
-    return 40 if mmcv_wheel.with_gpu_ops(torch) else 4
+    return 20 if mmcv_wheel.with_gpu_ops(torch) else 4
 
 
 def install_mmcv(
