@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import (
     TorchDispatchMode,
     _disable_current_modes,
 )
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_flatten, tree_map
 
 # Torch knows this name without any hardware.
 OTHER = torch.device('meta')
@@ -145,7 +145,7 @@ class OtherDevice(TorchDispatchMode):
         name = func.overloadpacket.__name__
         tensors = [
             leaf
-            for leaf in tree_leaves((args, kwargs))
+            for leaf in tree_flatten((args, kwargs))[0]
             if isinstance(leaf, torch.Tensor)
         ]
         is_here = [isinstance(tensor, OtherTensor) for tensor in tensors]
@@ -229,7 +229,7 @@ class _Ops:
         def run(*args, **kwargs):
             is_here = any(
                 isinstance(leaf, OtherTensor)
-                for leaf in tree_leaves((args, kwargs))
+                for leaf in tree_flatten((args, kwargs))[0]
             )
             args, kwargs = tree_map(_hold, (args, kwargs))
             with _disable_current_modes():

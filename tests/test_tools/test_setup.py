@@ -475,7 +475,7 @@ def test_downloads_what_the_set_up_installs(install, monkeypatch, tmp_path):
     assert arguments[:3] == ['download', '--dest', str(tmp_path)]
     assert {
         'torch==2.13.0',
-        'setuptools<81',
+        install.SETUPTOOLS,
         'onedl-mmcv==2.3.6',
         'onedl-mmdetection==3.5.1',
         f'{ROOT}[onedl,dev,lite0,onnx,plot,report]',

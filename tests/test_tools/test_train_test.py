@@ -176,7 +176,12 @@ def test_train_in_mixed_precision(trained, dtype):
         'tiny.py',
         '--amp',
         *('--work-dir', work_dir),
-        *('--cfg-options', f'optim_wrapper.dtype={dtype}'),
+        '--cfg-options',
+        f'optim_wrapper.dtype={dtype}',
+        # As in all of our configs.
+        'model.rpn_head.type=mmleuk.BF16RPNHead',
+        'model.roi_head.bbox_roi_extractor.type='
+        'mmleuk.RobustSingleRoIExtractor',
         cwd=trained,
     )
     assert 'AmpOptimWrapper' in (work_dir / 'tiny.py').read_text()

@@ -36,11 +36,11 @@ def pip_arguments(settings: install.Settings, folder: Path) -> List[str]:
         'download',
         '--dest',
         str(folder),
-        # mmcv's set-up needs an older setuptools than pip would take.
+        # With the setuptools that mmcv's set-up needs.
         '--no-build-isolation',
         settings.torch_requirement,
         *install.BUILD_REQUIREMENTS,
-        'setuptools<81',
+        install.SETUPTOOLS,
         stack.mmcv,
         *stack.others,
         f'{install.ROOT}[{extras}]',
@@ -70,7 +70,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix='mmleuk-download-') as temporary:
         venv.create(temporary, with_pip=True)
         python = str(Path(temporary) / 'bin' / 'python')
-        run_pip(python, 'install', '--quiet', 'setuptools<81', 'wheel')
+        run_pip(python, 'install', '--quiet', install.SETUPTOOLS, 'wheel')
         run_pip(python, *pip_arguments(settings, folder))
         # pip also packs this clone, which is installed from where it is.
         for own in folder.glob('mmleuk-*'):

@@ -42,6 +42,9 @@ ENVIRONMENT = runpy.run_path(str(ROOT / 'mmleuk' / 'environment.py'))
 TORCH_VERSION = '2.13.0'
 TORCH_INDEX = 'https://download.pytorch.org/whl'
 EXTRAS = ['dev', 'lite0', 'onnx', 'plot', 'report']
+# mmengine 0.10.7 and mmcv 2.1.0 import pkg_resources, which 81 dropped;
+# onedl-mmcv states its license as 77 allows.
+SETUPTOOLS = 'setuptools>=77,<81'
 # What mmcv is built with.
 BUILD_REQUIREMENTS = ['setuptools', 'wheel', 'ninja', 'psutil', 'packaging']
 PIP = [sys.executable, '-m', 'pip', '--disable-pip-version-check']
@@ -244,7 +247,7 @@ def install_torch(settings: Settings, pinned: List[str]) -> None:
 
 def build_minutes(torch: Dict) -> int:
     """Estimate how long the build of mmcv takes on two cores."""
-    return 40 if mmcv_wheel.with_gpu_ops(torch) else 4
+    return 20 if mmcv_wheel.with_gpu_ops(torch) else 4
 
 
 def install_mmcv(
@@ -361,7 +364,7 @@ def set_up(settings: Settings, made_here: bool, stamp: Dict) -> None:
         pinned = [
             # As pip knows it: PyPI's build calls itself 2.13.0+cu130.
             f'torch=={metadata.version("torch")}',
-            'setuptools<81',
+            SETUPTOOLS,
             stack.mmcv,
             *stack.others,
         ]
