@@ -419,7 +419,7 @@ OVERLAP_ACROSS = _reported(
 OVERLAP_WITHIN = _reported(
     'pairs of fields that show the same cells, within a split',
     'two fields of a patient in one subset that overlap on the film',
-    fix='Nothing, if it may be that these cells count twice; or remove one',
+    fix='Remove one of the two, or accept that these cells count twice',
 )
 SHARED_PATIENT = _reported(
     'patients in more than one split',
