@@ -169,8 +169,9 @@ def labeller_config(cfg: Config) -> Config:
     fields = cfg.train_dataloader.dataset
     for loader in (labeller.train_dataloader, labeller.test_dataloader):
         loader.dataset = use_fields_of(loader.dataset, fields)
-    if 'randomness' in cfg:
-        labeller.randomness = cfg.randomness
+    for key in ('randomness', 'unsqueeze'):
+        if key in cfg:
+            labeller[key] = cfg[key]
     for key in ('val_cfg', 'val_dataloader', 'val_evaluator'):
         labeller[key] = None
     scale_schedule(labeller, cfg[SETTING].labeller_share)

@@ -41,6 +41,7 @@ from torch import nn
 
 from mmleuk.engine.checkpoint_metadata import read_calibration
 from mmleuk.engine.hooks.type_profile_hook import PROFILE_KEY
+from mmleuk.engine.unsqueeze import apply_unsqueeze
 from mmleuk.registry import INFERENCERS
 from mmleuk.structures import ImagePrediction, PredictionHeader, TypeProfile
 from mmleuk.version import __version__
@@ -282,6 +283,7 @@ class LLDInferencer(DetInferencer):
 
     def _init_pipeline(self, cfg: Union[Config, ConfigDict]) -> Compose:
         """Split the test pipeline into ``self.load`` and ``self.prepare``."""
+        apply_unsqueeze(cfg)
         pipeline = [
             step
             for step in unwrap_dataset(cfg.test_dataloader.dataset).pipeline

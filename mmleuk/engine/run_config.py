@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 
 from .checkpoint_loaders import load_checkpoints_safely
 from .launchers import add_launcher, has_accelerator, join_processes
+from .unsqueeze import apply_unsqueeze
 
 
 def add_cfg_options(parser: argparse.ArgumentParser, example: str) -> None:
@@ -78,6 +79,7 @@ def load_run_config(args: argparse.Namespace) -> Config:
     cfg.launcher = args.launcher
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
+    apply_unsqueeze(cfg)
     cfg.setdefault('default_scope', 'mmdet')
 
     if args.work_dir is not None:

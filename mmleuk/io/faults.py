@@ -410,6 +410,17 @@ MISPLACED_BOXES = _reported(
     'by the same distance',
     fix='Look at the field (--pictures), and move its boxes or remove it',
 )
+OVERLAP_ACROSS = _reported(
+    'pairs of fields that show the same cells, in more than one split',
+    'two fields of a patient in one subset that overlap on the film, one in '
+    'train and one in test',
+    fix='Put both into one split',
+)
+OVERLAP_WITHIN = _reported(
+    'pairs of fields that show the same cells, within a split',
+    'two fields of a patient in one subset that overlap on the film',
+    fix='Remove one of the two, or accept that these cells count twice',
+)
 SHARED_PATIENT = _reported(
     'patients in more than one split',
     'one patient in train and test, within a subset or across them',

@@ -34,3 +34,30 @@ def draw_moved_boxes(
         for x1, y1, x2, y2 in np.round(corners).astype(int).tolist():
             cv2.rectangle(picture, (x1, y1), (x2, y2), colour, 2)
     return picture
+
+
+def draw_overlap(
+    first: np.ndarray, second: np.ndarray, shift: Sequence[int]
+) -> np.ndarray:
+    """Draw two fields side by side, and frame what both show.
+
+    Args:
+        first (np.ndarray): Shape (h, w, 3), uint8, BGR.
+        second (np.ndarray): As large.
+        shift (Sequence[int]): Where the left upper corner of the second image
+            is in the first one, in x and y.
+
+    Returns:
+        np.ndarray: The picture, shape (h, 2 * w, 3).
+    """
+    size = np.array(first.shape[1::-1])
+    sides = []
+    for image, move in ((first, np.array(shift)), (second, -np.array(shift))):
+        low = np.clip(move, 0, size)
+        high = np.clip(move + size, 0, size) - 1
+        sides.append(
+            cv2.rectangle(
+                image.copy(), low.tolist(), high.tolist(), _STATED, 3
+            )
+        )
+    return np.concatenate(sides, axis=1)

@@ -127,6 +127,31 @@ def test_predictions_are_those_of_the_test_tool(tiny, tmp_path):
         )
 
 
+def test_squeezed_images_are_widened(tiny, tmp_path):
+    images = tiny.folder / 'images'
+    resize = "dict(type='Resize', scale=(96, 96), keep_ratio=True)"
+    plain = Path(tiny.config).read_text()
+    assert resize in plain
+    # 120 x 96 is widened to 240 x 96 and fits into 192 x 96.
+    by_hand = "dict(type='Resize', scale=(192, 77), keep_ratio=False)"
+    results = []
+    for name, text in (
+        ('set.py', plain + '\nunsqueeze = 0.5\n'),
+        ('hand.py', plain.replace(resize, by_hand)),
+        ('off.py', plain),
+    ):
+        config = tmp_path / name
+        config.write_text(text)
+        found = infer(tiny.weights, images, config, score_thr=0)
+        results.append([[c.bbox for c in image.cells] for image in found])
+    widened, expected, off = results
+    for boxes, others in zip(widened, expected):
+        np.testing.assert_allclose(boxes, others, atol=1e-3)
+        # In pixels of the file.
+        assert np.max(boxes) <= 120
+    assert widened != off
+
+
 def test_a_folder_is_predicted_and_written(inferencer, fields, tmp_path):
     images = inferencer(
         str(fields),

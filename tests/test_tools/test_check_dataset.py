@@ -145,6 +145,27 @@ def test_misplaced_boxes_are_drawn(faulty_dataset, call, tmp_path):
     assert '--pictures needs the images' in err
 
 
+def test_overlapping_fields_are_drawn(faulty_dataset, call, tmp_path):
+    width, height = SIZE
+    film = faulty_dataset.picture('film', (width * 3 // 2, height))
+    faulty_dataset.add_image('5_2_1000_ALL.png', draw=False)
+    faulty_dataset.write()
+    for number in (1, 2):
+        left = (number - 1) * width // 2
+        film.crop((left, 0, left + width, height)).save(
+            faulty_dataset.image_path(f'5_{number}_1000_ALL.png')
+        )
+    arguments = [*paths(faulty_dataset), '--pictures', tmp_path / 'pictures']
+    status, out, _ = call(*arguments, '--json')
+    assert status == 1
+    (pair,) = json.loads(out)['overlaps']
+    assert pair['one'].endswith('5_1_1000_ALL.png')
+    assert pair['shift'] == [32, 0]
+    assert pair['share'] == pytest.approx(0.5)
+    picture = tmp_path / 'pictures/overlaps/5_1_1000_ALL~5_2_1000_ALL.png'
+    assert cv2.imread(str(picture)).shape == (height, 2 * width, 3)
+
+
 def test_a_root_of_subsets(tmp_path, call):
     for subset in ('H_100x_C1', 'other'):
         faulty_dataset = FaultyDataset(tmp_path / 'root' / subset)

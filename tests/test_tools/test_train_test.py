@@ -259,13 +259,26 @@ def test_test_scores_dumps_and_draws(trained):
         )
 
 
-def test_test_merges_views(trained):
+def test_test_merges_views_of_widened_fields(trained):
     checkpoint = trained / 'work_dirs' / 'tiny' / 'epoch_1.pth'
-    out = trained / 'tta.pkl'
-    run('test.py', 'tiny.py', checkpoint, '--tta', '--out', out, cwd=trained)
+    out, work_dir = trained / 'tta.pkl', trained / 'widened'
+    run(
+        'test.py',
+        'tiny.py',
+        checkpoint,
+        *('--tta', '--out', out, '--work-dir', work_dir),
+        *('--cfg-options', 'unsqueeze=0.6'),
+        cwd=trained,
+    )
+    stored = (work_dir / 'tiny.py').read_text()
+    assert 'mmleuk.UnsqueezeResize' in stored
+    assert 'unsqueeze =' not in stored
     with open(out, 'rb') as file:
         results = pickle.load(file)
     for result in results:
+        assert result['img_shape'] == (96, 160)
+        # In pixels of the file.
+        assert result['pred_instances']['bboxes'].max() <= 96
         predictions = result['pred_instances']
         assert 0 < len(predictions['bboxes']) <= 5
         sums = predictions['attribute_probs'].sum(dim=1)

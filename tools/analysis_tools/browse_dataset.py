@@ -41,6 +41,7 @@ from torch.utils.data import Dataset
 
 from mmleuk.engine.dataset_wrappers import iter_data_infos, unwrap_dataset
 from mmleuk.engine.run_config import add_cfg_options
+from mmleuk.engine.unsqueeze import apply_unsqueeze
 from mmleuk.structures import (
     MISSING,
     UNANNOTATED,
@@ -327,6 +328,7 @@ def main() -> None:
     cfg = Config.fromfile(args.config)
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
+    apply_unsqueeze(cfg)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     set_random_seed(args.seed)
     dataset = DATASETS.build(cfg[f'{args.split}_dataloader'].dataset)

@@ -35,7 +35,7 @@ from mmleuk.datasets.checks import (
 )
 from mmleuk.datasets.naming import LLD_SUBSETS, normalise_subset
 from mmleuk.io.readers import READERS
-from mmleuk.visualization.check_pictures import draw_moved_boxes
+from mmleuk.visualization.check_pictures import draw_moved_boxes, draw_overlap
 from mmleuk.visualization.picture_names import PictureNames, common_folder
 
 
@@ -108,7 +108,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--pictures',
         metavar='DIR',
-        help='draw the fields whose boxes are misplaced into this folder',
+        help='draw fields whose boxes are misplaced, and pairs of fields '
+        'that overlap, into this folder',
     )
     parser.add_argument(
         '--json', action='store_true', help='print the report as JSON'
@@ -222,12 +223,21 @@ def draw_pictures(report: DataReport, folder: str) -> None:
 
     Args:
         report (DataReport): What was found.
-        folder (str): Where the pictures are put, under ``misplaced``.
+        folder (str): Where the pictures are put, under ``misplaced`` and
+            ``overlaps``.
     """
-    names = PictureNames(common_folder(report.misplaced))
+    paths = [*report.misplaced]
+    for pair in report.overlaps:
+        paths += pair.one, pair.two
+    names = PictureNames(common_folder(paths))
     for path, move in report.misplaced.items():
         picture = draw_moved_boxes(load_image(path), move.bboxes, move.shift)
         mmcv.imwrite(picture, names.file(osp.join(folder, 'misplaced'), path))
+    for pair in report.overlaps:
+        images = load_image(pair.one), load_image(pair.two)
+        stem, _ = osp.splitext(names.key(pair.one))
+        path = osp.join(folder, 'overlaps', f'{stem}~{names.key(pair.two)}')
+        mmcv.imwrite(draw_overlap(*images, pair.shift), path)
 
 
 def main() -> int:

@@ -31,10 +31,15 @@ from mmleuk.deployment import Agreement, OnnxDetector
 from mmleuk.deployment.export import export_onnx
 from mmleuk.engine import load_checkpoints_safely
 from mmleuk.engine.run_config import add_cfg_options
+from mmleuk.engine.unsqueeze import apply_unsqueeze
 from mmleuk.version import __version__
 
 # Prefixes of transforms that do not change the pixels.
 _NOT_PIXELS = ('Load', 'Pack')
+# Those that an ONNX file states, with their scope.
+_RESIZES = dict(
+    Resize='mmdet.Resize', UnsqueezeResize='mmleuk.UnsqueezeResize'
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -108,8 +113,8 @@ def find_resize(dataset: ConfigDict) -> Optional[dict]:
     found = []
     for transform in dataset.get('pipeline', ()):
         kind = transform['type'].rpartition('.')[2]
-        if kind == 'Resize':
-            found.append(dict(transform, type='mmdet.Resize'))
+        if kind in _RESIZES:
+            found.append(dict(transform, type=_RESIZES[kind]))
         elif not kind.startswith(_NOT_PIXELS):
             raise SystemExit(
                 f'the test pipeline has {transform["type"]}, expected to '
@@ -202,6 +207,7 @@ def main() -> None:
     cfg = Config.fromfile(args.config)
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
+    apply_unsqueeze(cfg)
     detector, meta = load_detector(cfg, args.checkpoint)
     classes = (meta.get('dataset_meta') or {}).get('classes')
     if classes is None:

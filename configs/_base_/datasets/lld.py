@@ -4,6 +4,7 @@ data_root = 'data/lld/'
 backend_args = None
 
 # Fields are stored at 640 x 640, squeezed horizontally from a wider frame.
+# `unsqueeze = 0.6` undoes it in all pipelines (docs/dataset.md).
 scale = (640, 640)
 
 # `instances` and `annotated_regions` are the ground truth of LLDMetric.

@@ -4,7 +4,17 @@
 import os.path as osp
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Set
+from typing import (
+    Any,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Set,
+)
 
 import numpy as np
 from mmengine.config import Config
@@ -17,6 +27,8 @@ from mmleuk.io.faults import (
     IDENTICAL_ACROSS,
     IDENTICAL_WITHIN,
     MISPLACED_BOXES,
+    OVERLAP_ACROSS,
+    OVERLAP_WITHIN,
     SHARED_PATIENT,
     SIMILAR_ACROSS,
     Fault,
@@ -32,8 +44,10 @@ from .image_checks import (
     check_images,
     find_similar,
     group_identical,
+    load_image,
 )
 from .misplaced_boxes import NO_NUCLEUS
+from .overlapping_fields import Overlap, find_overlaps
 from .report import UNNAMED, DataReport, FaultCount, SourceReport
 
 # Arguments of a dataset that do not change which images and cells it holds.
@@ -219,8 +233,30 @@ def _nucleated_boxes(dataset: LLDDataset, info: dict) -> np.ndarray:
     return np.array(boxes, dtype=np.float64).reshape(-1, 4)
 
 
+def _find_overlaps(
+    checks: Sequence[ImageCheck], films: Iterable[Iterable[str]]
+) -> List[Overlap]:
+    """Find overlapping fields among the images of each film.
+
+    Images that are identical or nearly so are left to other checks.
+    """
+    unlike = {check.digest: check for check in checks if check.digest}
+    thumbnails = {check.path: check.thumbnail for check in unlike.values()}
+    similar = {
+        frozenset((one.path, two.path)) for one, two in find_similar(checks)
+    }
+    groups = [[path for path in film if path in thumbnails] for film in films]
+    return [
+        pair
+        for pair in find_overlaps(thumbnails, groups, load_image)
+        if frozenset((pair.one, pair.two)) not in similar
+    ]
+
+
 def _compare_images(
-    splits: Mapping[str, Set[str]], checks: Sequence[ImageCheck]
+    splits: Mapping[str, Set[str]],
+    checks: Sequence[ImageCheck],
+    overlaps: Sequence[Overlap],
 ) -> List[FaultCount]:
     """List what was seen in the images, given the splits of each file."""
     damaged = [check.path for check in checks if check.digest is None]
@@ -234,6 +270,10 @@ def _compare_images(
         for one, two in find_similar(checks)
         if splits[one.path] != splits[two.path]
     ]
+    shared, repeated = [], []
+    for pair in overlaps:
+        one, two = splits[pair.one], splits[pair.two]
+        (shared if len(one | two) > 1 else repeated).append(str(pair))
     misplaced = [
         f'{check.path}: {check.move}' for check in checks if check.move
     ]
@@ -243,6 +283,8 @@ def _compare_images(
         _count(SIMILAR_ACROSS, similar),
         _count(IDENTICAL_WITHIN, within),
         _count(MISPLACED_BOXES, misplaced),
+        _count(OVERLAP_ACROSS, shared),
+        _count(OVERLAP_WITHIN, repeated),
     ]
 
 
@@ -267,6 +309,7 @@ def examine(
     files: Dict[str, str] = {}
     splits: Dict[str, Set[str]] = defaultdict(set)
     boxes: Dict[str, np.ndarray] = {}
+    films: Dict[tuple, Dict[str, None]] = defaultdict(dict)
     for report, source in zip(reports, sources):
         dataset = _read(report, source)
         for info in dataset.data_list if dataset else ():
@@ -275,15 +318,20 @@ def examine(
             path = files.setdefault(real, path)
             splits[path].add(report.split)
             boxes.setdefault(path, _nucleated_boxes(dataset, info))
+            if info['patient'] is not None:
+                patient = normalise_patient(info['patient'])
+                films[patient, info['subset']][path] = None
     checks = check_images(boxes, workers) if with_images and boxes else []
+    overlaps = _find_overlaps(checks, films.values())
     across = [
         _find_shared_patients(reports),
-        *_compare_images(splits, checks),
+        *_compare_images(splits, checks, overlaps),
     ]
     return DataReport(
         reports,
         [fault for fault in across if fault.count],
         {check.path: check.move for check in checks if check.move},
+        overlaps,
         checked_images=len(checks),
         unnamed_images=sum(r.patients.get(UNNAMED, 0) for r in reports),
     )

@@ -5,7 +5,7 @@ import hashlib
 import os
 import sys
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
@@ -17,6 +17,7 @@ from mmengine.utils import track_parallel_progress, track_progress
 from scipy.fft import dctn
 
 from .misplaced_boxes import BoxMove, find_better_place
+from .overlapping_fields import shrink
 
 # Perceptual hash: the signs of the 8 x 8 lowest frequencies of the image at
 # 32 x 32 pixels, as Zauner (2010) describes it. Images are similar if their
@@ -43,12 +44,14 @@ class ImageCheck:
             blank image.
         move (BoxMove, optional): Where its boxes belong if they are
             misplaced.
+        thumbnail (np.ndarray, optional): See :func:`shrink`.
     """
 
     path: str
     digest: Optional[str] = None
     perceptual: Optional[int] = None
     move: Optional[BoxMove] = None
+    thumbnail: Optional[np.ndarray] = field(default=None, compare=False)
 
 
 def load_image(path: str) -> np.ndarray:
@@ -93,6 +96,7 @@ def check_image(path: str, boxes: np.ndarray = _NO_BOXES) -> ImageCheck:
         digest.hexdigest(),
         perceptual_hash(image),
         find_better_place(image, boxes),
+        shrink(image),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Dict, List, Optional
 from terminaltables import AsciiTable
 
 from .misplaced_boxes import BoxMove
+from .overlapping_fields import Overlap
 
 # Name of a patient, subset, ... that the file name does not state.
 UNNAMED = 'unnamed'
@@ -151,6 +152,7 @@ class DataReport:
             patients and images in two splits, images that can't be decoded.
         misplaced (dict[str, BoxMove]): Where the boxes of an image file
             belong, if they are misplaced.
+        overlaps (list[Overlap]): Pairs of fields that show the same cells.
         checked_images (int): Images that were decoded.
         unnamed_images (int): Images whose name states no patient, so that
             nobody can tell whether patients are shared.
@@ -159,6 +161,7 @@ class DataReport:
     sources: List[SourceReport]
     across: List[FaultCount] = field(default_factory=list)
     misplaced: Dict[str, BoxMove] = field(default_factory=dict)
+    overlaps: List[Overlap] = field(default_factory=list)
     checked_images: int = 0
     unnamed_images: int = 0
 

@@ -5,6 +5,7 @@ from .loading import LoadLLDAnnotations
 from .random_transpose import RandomTranspose
 from .region_crop import RegionCrop
 from .region_mosaic import CachedRegionMosaic
+from .unsqueeze_resize import UnsqueezeResize
 
 __all__ = [
     'CachedRegionMosaic',
@@ -13,4 +14,5 @@ __all__ = [
     'PackLLDInputs',
     'RandomTranspose',
     'RegionCrop',
+    'UnsqueezeResize',
 ]
