@@ -19,8 +19,10 @@ from mmleuk.structures import LLD_ATTRIBUTES, AttributeSchema
 
 SCHEMA = AttributeSchema(LLD_ATTRIBUTES)
 RUNTIME = Path(__file__).parents[2] / 'configs/_base_/default_runtime.py'
-# Before the second mining pass.
-INTERRUPTED_EPOCH = 3
+NUM_STEPS = 3
+# Number of epochs, and the one before which a training is interrupted: the
+# one of the second mining pass, or of the first pseudo-labels.
+EPOCHS = dict(mined=(4, 3), cascade=(2, 1), sla_det=(2, 1))
 
 # Learns from annotated regions alone; its frozen statistics do not differ
 # from process to process.
@@ -69,13 +71,13 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 val_evaluator = dict(type='mmleuk.LLDMetric')
 test_evaluator = val_evaluator
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=4, val_interval=9)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=2, val_interval=9)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.01, momentum=0.9))
 param_scheduler = [
     dict(type='LinearLR', by_epoch=False, start_factor=0.1, begin=0, end=2),
-    dict(type='CosineAnnealingLR', T_max=4, convert_to_iter_based=True),
+    dict(type='CosineAnnealingLR', T_max=2, convert_to_iter_based=True),
 ]
 randomness = dict(seed=1)
 """
@@ -85,7 +87,9 @@ METHODS = dict(
     # Passes before epoch 1 (to calibrate), 2 and 3.
     mined="""
 _base_ = './base.py'
+train_cfg = dict(max_epochs=4)
 from mmleuk.configs import mined
+_base_.train_cfg.max_epochs = 4
 model, train_pipeline, train_dataloader, param_scheduler, custom_hooks = mined(
     _base_, burn_in=0.5, mining_interval=1, num_orientations=2,
     hold_out=dict(share=0.5, seed=0), target_precision=0.1)
@@ -267,6 +271,6 @@ def work(rank, folder):
         config = folder / f'{method}.py'
         whole = train(config, folder / f'{method}_whole')
         work_dir = folder / f'{method}_resumed'
-        train(config, work_dir, INTERRUPTED_EPOCH)
+        train(config, work_dir, EPOCHS[method][1])
         results[method] = whole, train(config, work_dir)
     return results

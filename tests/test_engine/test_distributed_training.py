@@ -3,7 +3,13 @@
 
 import pytest
 import torch
-from distributed_training import METHODS, work, write_files
+from distributed_training import (
+    EPOCHS,
+    METHODS,
+    NUM_STEPS,
+    work,
+    write_files,
+)
 from run_processes import run_processes
 
 
@@ -41,8 +47,9 @@ def test_processes_end_with_the_same_weights(ranks, method):
 @pytest.mark.parametrize('method', METHODS)
 def test_a_resumed_training_ends_as_an_uninterrupted_one(ranks, method):
     whole, resumed = ranks[0][method]
-    # Three of twelve steps.
-    assert (len(whole['num_cells']), len(resumed['num_cells'])) == (12, 3)
+    max_epochs, interrupted = EPOCHS[method]
+    assert len(whole['num_cells']) == NUM_STEPS * max_epochs
+    assert len(resumed['num_cells']) == NUM_STEPS * (max_epochs - interrupted)
     check_equal(whole, resumed)
 
 
