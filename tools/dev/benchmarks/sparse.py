@@ -31,7 +31,6 @@ the spread includes that of the draws. Results have a folder of their own.
 
 import argparse
 import hashlib
-import json
 import os.path as osp
 import re
 import sys
@@ -271,15 +270,9 @@ def tool(name: str) -> str:
 def score(config: Path, work_dir: Path) -> Dict[str, float]:
     """Read the final scores of a run, or run the test if it logged none."""
     scores = runs.read_final_scores(work_dir)
-    if scores is not None:
-        return scores
-    checkpoint = Path((work_dir / 'last_checkpoint').read_text()).name
-    folder = work_dir / 'test'
-    command = [tool('test.py'), str(config), str(work_dir / checkpoint)]
-    command += ['--work-dir', str(folder)]
-    runs.run_logged([sys.executable, *command], folder)
-    scores = json.loads(max(folder.glob('*/*.json')).read_text())
-    return {k: v for k, v in scores.items() if k.startswith('lld/')}
+    return (
+        runs.score_checkpoint(config, work_dir) if scores is None else scores
+    )
 
 
 def train(
