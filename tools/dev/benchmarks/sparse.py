@@ -249,14 +249,14 @@ def prepare(
     cfg.merge_from_dict(parse_options(cfg_options))
     cfg.merge_from_dict({'randomness.seed': run.seed})
     use_annotations(cfg, annotations, run.share)
-    use_budget(cfg, annotations, run.share)
+    use_budget(cfg, run.share)
     folder = work_dir / 'config'
     if SELF_TRAINING in cfg:
         # The data of the labeller are those of the config, and its path is
         # relative to it.
         path = run.config.parent / cfg[SELF_TRAINING].labeller
         labeller = Config.fromfile(path)
-        use_budget(labeller, annotations, run.share)
+        use_budget(labeller, run.share)
         write_once(folder / path.name, labeller.pretty_text)
         cfg[SELF_TRAINING].labeller = path.name
     return write_once(folder / run.config.name, cfg.pretty_text)
