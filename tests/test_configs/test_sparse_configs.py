@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from mmdet.registry import MODELS, TRANSFORMS
+from mmdet.registry import DATASETS, MODELS, TRANSFORMS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from test_configs import CONFIG_DIR, read
@@ -191,3 +191,54 @@ def test_the_labeller_learns_from_crops_of_the_same_data(
     assert find(labeller, 'RegionCrop')
     own = cfg.train_dataloader.dataset
     assert labeller.train_dataloader.dataset.data_root == own.data_root
+
+
+@pytest.fixture
+def sparse_fields(tmp_path, lld_files):
+    """Six fields of 40x, annotated in the middle, with a cell in and out."""
+    folder = tmp_path / 'H_40X_C1'
+    images, cells = [], []
+    for number in range(6):
+        name = f'{number}_1_1_400_ALL.png'
+        lld_files.image(folder / 'images' / 'train' / name, (640, 640))
+        region = [160, 160, 480, 400]
+        images.append(
+            dict(
+                id=number,
+                file_name=name,
+                width=640,
+                height=640,
+                annotated_regions=[region],
+            )
+        )
+        cells.append(lld_files.annotation(number, number, (250, 250, 60, 90)))
+    lld_files.json(folder / 'json_labels' / 'train.json', images, cells)
+    return tmp_path
+
+
+@pytest.mark.parametrize('method', ['ignore', 'crop', 'mosaic', 'mined'])
+def test_methods_scale_the_fields_of_lld(method, sparse_fields):
+    """The random scale moves boxes and regions, and mosaics keep a size."""
+    (path,) = CONFIG_DIR.glob(
+        f'*/{method}-attr-faster-rcnn_r50_fpn_lld-sparse-h40x-c1.py'
+    )
+    part = copy.deepcopy(read(path)).train_dataloader.dataset
+    part.data_root = str(sparse_fields)
+    dataset = DATASETS.build(part)
+    sizes, scales = set(), []
+    for index in range(len(dataset)):
+        item = dataset[index]
+        sample = item['data_samples']
+        sizes.add(max(item['inputs'].shape))
+        boxes = sample.gt_instances.bboxes.tensor
+        scales += (boxes[:, 2:] - boxes[:, :2]).prod(1).div(5400).tolist()
+        ignored = sample.ignored_instances
+        has_area = bool((ignored.labels == -1).any())
+        assert has_area == (method != 'crop')
+    assert all(0.8 < scale < 1.22 for scale in scales)
+    assert max(scales) - min(scales) > 0.02
+    if method in ('mosaic', 'mined'):
+        assert sizes == {640}
+    else:
+        largest = 640 if method == 'ignore' else 320
+        assert all(0.89 < size / largest < 1.11 for size in sizes)

@@ -52,7 +52,14 @@ def test_a_child_chooses_any_subset(subset, tmp_path):
 
 
 @pytest.mark.parametrize(
-    'name', ['lld-h100x-c1', 'lld-100x', 'lld-sparse-h40x-c1']
+    'name',
+    [
+        'lld-h100x-c1',
+        'lld-100x',
+        'lld-h40x-c1',
+        'lld-h10x-c1',
+        'lld-sparse-h40x-c1',
+    ],
 )
 def test_datasets_are_built_from_files(name, tmp_path, lld_files):
     cfg = load(name)

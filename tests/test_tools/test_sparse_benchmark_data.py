@@ -299,28 +299,20 @@ class TestUseAnnotations:
 
 
 class TestUseBudget:
-    def test_smaller_crops(self, data, annotations):
+    def test_smaller_crops(self, data):
         cfg = make_config(make_dataset(pipeline=CROP))
         cfg.train_cfg.max_epochs = 60
         cfg.param_scheduler = [
             dict(type='LinearLR', by_epoch=False, end=100),
             dict(type='CosineAnnealingLR', end=60, T_max=60),
         ]
-        data.use_budget(cfg, annotations(), 0.05)
+        data.use_budget(cfg, 0.05)
         assert cfg.train_dataloader.batch_size == 80
         assert cfg.train_cfg.max_epochs == 240
         assert [item.end for item in cfg.param_scheduler] == [100, 240]
 
-    def test_the_share_that_configs_are_meant_for(self, data, annotations):
+    def test_the_share_that_configs_are_meant_for(self, data):
         cfg = make_config(make_dataset(pipeline=CROP))
         before = cfg.to_dict()
-        data.use_budget(cfg, annotations(), 0.2)
+        data.use_budget(cfg, 0.2)
         assert cfg.to_dict() == before
-
-    def test_steps_follow_the_fields(self, data, annotations):
-        cfg = make_config(make_dataset(), param_scheduler=None)
-        cfg.train_cfg = dict(max_iters=264, val_interval=264)
-        data.use_budget(cfg, annotations(), 0.1)
-        assert cfg.train_cfg.max_iters == 264
-        data.use_budget(cfg, annotations(part=3), 0.1)
-        assert cfg.train_cfg == dict(max_iters=198, val_interval=198)

@@ -6,6 +6,7 @@ import json
 import os
 import statistics
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Callable, Dict, List, Mapping, Optional, Sequence
@@ -158,6 +159,34 @@ def run_logged(
             f'output is in {log_file}'
         )
     return minutes
+
+
+def score_checkpoint(
+    config: Path, work_dir: Path, cfg_options: Sequence[str] = ()
+) -> Dict[str, float]:
+    """Run ``tools/test.py`` on the last checkpoint of a training.
+
+    Args:
+        config (Path): The config.
+        work_dir (Path): Working directory of the training; the test has the
+            folder ``test`` in it.
+        cfg_options (Sequence[str]): ``key=value`` overrides for the test.
+
+    Returns:
+        dict: The scores.
+
+    Raises:
+        RuntimeError: If the test fails.
+    """
+    checkpoint = Path((work_dir / 'last_checkpoint').read_text()).name
+    folder = work_dir / 'test'
+    command = [str(ROOT / 'tools' / 'test.py'), str(config)]
+    command += [str(work_dir / checkpoint), '--work-dir', str(folder)]
+    if cfg_options:
+        command += ['--cfg-options', *cfg_options]
+    run_logged([sys.executable, *command], folder)
+    scores = json.loads(max(folder.glob('*/*.json')).read_text())
+    return {k: v for k, v in scores.items() if k.startswith('lld/')}
 
 
 def spread(values: Sequence, digits: str = '.3f') -> str:

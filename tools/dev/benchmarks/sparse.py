@@ -31,7 +31,6 @@ the spread includes that of the draws. Results have a folder of their own.
 
 import argparse
 import hashlib
-import json
 import os.path as osp
 import re
 import sys
@@ -251,14 +250,14 @@ def prepare(
     cfg.merge_from_dict(parse_options(cfg_options))
     cfg.merge_from_dict({'randomness.seed': run.seed})
     use_annotations(cfg, annotations, run.share)
-    use_budget(cfg, annotations, run.share)
+    use_budget(cfg, run.share)
     folder = work_dir / 'config'
     if SELF_TRAINING in cfg:
         # The data of the labeller are those of the config, and its path is
         # relative to it.
         path = run.config.parent / cfg[SELF_TRAINING].labeller
         labeller = Config.fromfile(path)
-        use_budget(labeller, annotations, run.share)
+        use_budget(labeller, run.share)
         write_once(folder / path.name, labeller.pretty_text)
         cfg[SELF_TRAINING].labeller = path.name
     return write_once(folder / run.config.name, cfg.pretty_text)
@@ -272,15 +271,9 @@ def tool(name: str) -> str:
 def score(config: Path, work_dir: Path) -> Dict[str, float]:
     """Read the final scores of a run, or run the test if it logged none."""
     scores = runs.read_final_scores(work_dir)
-    if scores is not None:
-        return scores
-    checkpoint = Path((work_dir / 'last_checkpoint').read_text()).name
-    folder = work_dir / 'test'
-    command = [tool('test.py'), str(config), str(work_dir / checkpoint)]
-    command += ['--work-dir', str(folder)]
-    runs.run_logged([sys.executable, *command], folder)
-    scores = json.loads(max(folder.glob('*/*.json')).read_text())
-    return {k: v for k, v in scores.items() if k.startswith('lld/')}
+    return (
+        runs.score_checkpoint(config, work_dir) if scores is None else scores
+    )
 
 
 def train(

@@ -220,15 +220,12 @@ def use_annotations(
         )
 
 
-def use_budget(cfg: Config, annotations: Annotations, share: float) -> None:
+def use_budget(cfg: Config, share: float) -> None:
     """Give a config the budget of pixels that all methods have, in place.
 
-    What a config states is meant for ``READY_SHARE`` of all fields:
-
-    - One that trains on crops of the annotated rectangles needs more of
-      smaller ones for a batch, and more epochs for the same training.
-    - One that counts its steps, not epochs, takes fewer where fields are held
-      out.
+    What a config states is meant for ``READY_SHARE`` of all fields. One that
+    trains on crops of the annotated rectangles needs more of smaller ones for
+    a batch, and more epochs for the same training.
     """
     loader = cfg.train_dataloader
     pipeline = loader.dataset.get('pipeline', [])
@@ -236,5 +233,3 @@ def use_budget(cfg: Config, annotations: Annotations, share: float) -> None:
         factor = READY_SHARE / share
         loader.batch_size = round(loader.batch_size * factor)
         scale_schedule(cfg, factor, units=['epochs'])
-    if annotations.choosing and 'max_iters' in cfg.train_cfg:
-        scale_schedule(cfg, 1 - 1 / NUM_PARTS, units=['iterations'])
