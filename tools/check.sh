@@ -63,4 +63,10 @@ ruff check .
 ruff format --check .
 
 echo '- tests'
+if [ $# = 0 ]; then
+    # A process a core; a process does all tests of a file, which share what
+    # they train.
+    export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+    set -- -n auto --maxprocesses 8 --dist loadfile
+fi
 exec python -m pytest "$@"

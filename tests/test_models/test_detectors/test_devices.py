@@ -25,7 +25,11 @@ from other_device import other_or_cuda
 from mmleuk.engine.hooks import LossGuardHook, RegionMiningHook
 
 CONFIGS = Path(__file__).parents[3] / 'configs'
-HALF = np.diag([0.5, 0.5, 1]).astype(np.float32)
+# Of views half as large as the stored image, which has 192 x 128 pixels.
+GEOMETRY = dict(
+    homography_matrix=np.diag([0.5, 0.5, 1]).astype(np.float32),
+    field_matrix=np.diag([1 / 192, 1 / 128, 1]),
+)
 DEVICES = ['other', pytest.param('cuda', marks=pytest.mark.cuda)]
 FAMILIES = {
     'faster-rcnn': 'baselines/ignore-attr-faster-rcnn_lite0_fpn',
@@ -146,9 +150,9 @@ def make_batch(make_sample):
     def make(family):
         torch.manual_seed(0)
         samples = [
-            make_sample(2, homography_matrix=HALF),
-            make_sample(1, (), homography_matrix=HALF),
-            make_sample(0, homography_matrix=HALF),
+            make_sample(2, **GEOMETRY),
+            make_sample(1, (), **GEOMETRY),
+            make_sample(0, **GEOMETRY),
         ]
         for number, sample in enumerate(samples):
             sample.set_metainfo(dict(img_path=f'{number}.png'))

@@ -19,6 +19,7 @@ COLUMNS = {
     'box AP50': 'lld/bbox_mAP_50',
     'box AP50, any class': 'lld/bbox_agnostic_mAP_50',
     'attribute macro-F1, given a match': ATTRIBUTES,
+    'that of the majority of the type': 'lld/attr_macro_f1_type_majority',
     'attribute macro-F1, end to end': 'lld/attr_macro_f1_e2e',
 }
 CURVES = {'box AP': AP, 'attribute macro-F1, given a match': ATTRIBUTES}
