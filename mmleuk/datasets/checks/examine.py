@@ -4,6 +4,7 @@
 import os.path as osp
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from itertools import chain
 from typing import (
     Any,
     Dict,
@@ -50,6 +51,8 @@ from .misplaced_boxes import NO_NUCLEUS
 from .overlapping_fields import Overlap, find_overlaps
 from .report import UNNAMED, DataReport, FaultCount, SourceReport
 
+# Paths of images, as keys, by patient and subset (None: not stated).
+_Films = Dict[str, Dict[Optional[str], Dict[str, None]]]
 # Arguments of a dataset that do not change which images and cells it holds.
 _NO_CONTENT = ('pipeline', 'serialize_data', 'lazy_init', 'strict')
 
@@ -233,6 +236,19 @@ def _nucleated_boxes(dataset: LLDDataset, info: dict) -> np.ndarray:
     return np.array(boxes, dtype=np.float64).reshape(-1, 4)
 
 
+def group_films(films: _Films) -> Iterator[List[str]]:
+    """List the images of each patient in each subset.
+
+    If an image of a patient states no subset, it may belong to any: all
+    images of that patient are one group.
+    """
+    for subsets in films.values():
+        if None in subsets:
+            yield list(dict.fromkeys(chain(*subsets.values())))
+        else:
+            yield from map(list, subsets.values())
+
+
 def _find_overlaps(
     checks: Sequence[ImageCheck], films: Iterable[Iterable[str]]
 ) -> List[Overlap]:
@@ -309,7 +325,7 @@ def examine(
     files: Dict[str, str] = {}
     splits: Dict[str, Set[str]] = defaultdict(set)
     boxes: Dict[str, np.ndarray] = {}
-    films: Dict[tuple, Dict[str, None]] = defaultdict(dict)
+    films: _Films = defaultdict(lambda: defaultdict(dict))
     for report, source in zip(reports, sources):
         dataset = _read(report, source)
         for info in dataset.data_list if dataset else ():
@@ -320,9 +336,9 @@ def examine(
             boxes.setdefault(path, _nucleated_boxes(dataset, info))
             if info['patient'] is not None:
                 patient = normalise_patient(info['patient'])
-                films[patient, info['subset']][path] = None
+                films[patient][info['subset']][path] = None
     checks = check_images(boxes, workers) if with_images and boxes else []
-    overlaps = _find_overlaps(checks, films.values())
+    overlaps = _find_overlaps(checks, group_films(films))
     across = [
         _find_shared_patients(reports),
         *_compare_images(splits, checks, overlaps),

@@ -7,6 +7,7 @@ from lld_files import JSON_KEYS
 from mmengine.config import Config
 
 from mmleuk.datasets.checks import Source, examine, find_sources
+from mmleuk.datasets.checks.examine import group_films
 
 
 @pytest.fixture
@@ -240,3 +241,18 @@ class TestFindSources:
         )
         with pytest.raises(ValueError, match='no dataloader has a dataset'):
             find_sources(cfg)
+
+
+@pytest.mark.parametrize(
+    ('subsets', 'groups'),
+    [
+        (dict(H_40X_C1='ab', H_40X_C2='c'), ['ab', 'c']),
+        # What states no subset may belong to any.
+        ({'H_40X_C1': 'ab', None: 'bc'}, ['abc']),
+        ({None: 'ab'}, ['ab']),
+    ],
+)
+def test_images_of_a_film_are_grouped(subsets, groups):
+    paths = {name: dict.fromkeys(text) for name, text in subsets.items()}
+    found = [''.join(group) for group in group_films({'5': paths})]
+    assert found == groups
