@@ -20,6 +20,8 @@ from mmleuk.structures import (
     match_detections,
     split_ignored,
 )
+from mmleuk.structures.metainfo import make_schema
+from mmleuk.structures.record import normalise_name
 
 from .colours import RGB
 from .short_names import abbreviate_classes, value_codes
@@ -130,7 +132,7 @@ class CellMarker:
         self.attributes = attributes
         self.attribute_thr = attribute_thr
         if attributes != 'none' and meta.get('attributes'):
-            self.schema = AttributeSchema(meta['attributes'])
+            self.schema = make_schema(meta)
             self.codes = value_codes(self.schema, marked_values)
 
     def _names(
@@ -158,6 +160,11 @@ class CellMarker:
         for box, label, name in zip(boxes, labels, names):
             # A label beyond the classes is drawn all the same, and numbered.
             yield (tuple(box), tuple(palette[label % len(palette)]), *name)
+
+    def _may_have_attributes(self, name: str) -> bool:
+        """Whether cells of a class have attributes."""
+        bare = self.schema.classes_without_attributes
+        return normalise_name(name) not in bare
 
     def _check_width(self, codes: np.ndarray, field_name: str) -> None:
         """Refuse attributes of another schema."""
@@ -317,7 +324,7 @@ class CellMarker:
             elif is_false_positive is not None and is_false_positive[index]:
                 suffix.append('extra')
             lines = ()
-            if codes is not None:
+            if codes is not None and self._may_have_attributes(outline[2]):
                 probs = (
                     None if fields[key] is None else fields[key][index]
                     for key in ('attribute_scores', 'attribute_confidences')

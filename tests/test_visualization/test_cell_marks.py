@@ -90,6 +90,18 @@ def test_a_prediction_says_how_sure_it_is():
     assert [span.look for span in mark.lines[0]] == [PLAIN] * 6 + [FAINT]
 
 
+def test_a_type_without_attributes_is_drawn_without():
+    none = prediction(labels=torch.tensor([0]))
+    (mark,) = CellMarker(LLD_METAINFO).predicted(none)
+    assert mark.title(False) == 'none 0.93'
+    assert mark.lines == ()
+    meta = {**LLD_METAINFO, 'classes_without_attributes': ('Lymphoblast',)}
+    (mark,) = CellMarker(meta).predicted(none)
+    assert mark.lines
+    (mark,) = CellMarker(meta).predicted(prediction())
+    assert mark.lines == ()
+
+
 def test_calibrated_probabilities_come_first():
     confidences = torch.tensor([[0.5] + [0.8] * 6])
     (mark,) = CellMarker(LLD_METAINFO, 'words').predicted(
