@@ -145,6 +145,7 @@ def test_configs_by_name(run, scripts, tmp_path):
 def test_self_check(run, scripts):
     text = run('mmleuk', 'self-check')
     assert f'({scripts.parent}' in text
+    assert 'all modules can be imported' in text
     assert 'the ops of mmcv run on cpu' in text
 
 

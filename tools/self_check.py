@@ -1,8 +1,9 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 """Say what this environment consists of, and try the parts that often fail.
 
-The compiled ops of mmcv are run on the CPU and on the accelerator that torch
-sees, and the configs of the package are read. What fails raises its error.
+All modules of MMDetection and mmleuk are imported, the compiled ops of mmcv
+run on the CPU and on the accelerator that torch sees, and a config of the
+package is read. What fails raises its error.
 """
 
 import argparse
@@ -10,9 +11,12 @@ import platform
 
 import torch
 from mmcv.ops import nms, roi_align
+from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.registry import Registry
 
+from mmleuk import registry as mmleuk_registry
 from mmleuk.config_files import CONFIGS
 from mmleuk.environment import find_module
 
@@ -46,6 +50,11 @@ def main() -> None:
     print(f'Python {platform.python_version()}')
     for name in MODULES:
         print(find_module(name))
+    register_all_modules()
+    for registry in vars(mmleuk_registry).values():
+        if isinstance(registry, Registry):
+            registry.import_from_location()
+    print('all modules can be imported')
     for device in dict.fromkeys(['cpu', get_device()]):
         run_ops(device)
         print(f'the ops of mmcv run on {device}')
