@@ -9,6 +9,7 @@ swallows an ``ImportError`` raised here, which then comes back as a misleading
 message on the scope.
 """
 
+from mmdet import registry as mmdet_registry
 from mmdet.registry import DATA_SAMPLERS as MMDET_DATA_SAMPLERS
 from mmdet.registry import DATASETS as MMDET_DATASETS
 from mmdet.registry import HOOKS as MMDET_HOOKS
@@ -20,6 +21,9 @@ from mmdet.registry import TRANSFORMS as MMDET_TRANSFORMS
 from mmdet.registry import VISUALIZERS as MMDET_VISUALIZERS
 from mmengine.registry import INFERENCERS as MMENGINE_INFERENCERS
 from mmengine.registry import Registry
+
+# It tells MMEngine where `mmleuk::CONFIG` is.
+from . import config_files  # noqa: F401
 
 DATASETS = Registry(
     'dataset',
@@ -78,3 +82,25 @@ INFERENCERS = Registry(
     scope='mmleuk',
     locations=['mmleuk.apis'],
 )
+
+# What a config takes from `_base_ = 'mmleuk::...'` is looked up in our scope.
+# Where we had no registry, MMEngine would look in its own and find nothing of
+# MMDetection, so all of MMDetection's have a child. MMEngine does not import
+# the locations of a parent.
+for registry in vars(mmdet_registry).copy().values():
+    if (
+        isinstance(registry, Registry)
+        and registry.scope == 'mmdet'
+        and 'mmleuk' not in registry.children
+    ):
+        Registry(
+            registry.name,
+            parent=registry,
+            scope='mmleuk',
+            locations=[
+                'mmdet.engine',
+                'mmdet.evaluation',
+                'mmdet.models',
+                'mmdet.visualization',
+            ],
+        )

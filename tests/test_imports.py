@@ -11,13 +11,15 @@ import mmleuk
 PACKAGE = Path(mmleuk.__file__).parent
 # A sub-package imports those of earlier layers only.
 LAYERS = (
-    ('environment', 'optional_packages', 'registry', 'version'),
+    ('config_files', 'environment', 'optional_packages', 'version'),
+    ('registry',),
     ('structures',),
     ('io',),
     ('datasets', 'models', 'evaluation'),
     ('visualization',),
     ('engine',),
     ('apis', 'reports', 'deployment', 'configs'),
+    ('__main__',),
 )
 LEVELS = {name: level for level, row in enumerate(LAYERS) for name in row}
 

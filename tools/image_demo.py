@@ -21,11 +21,17 @@ from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 
 from mmleuk.apis import LLDInferencer, Tiling, UnreadableImageError
+from mmleuk.config_files import config_path
 from mmleuk.engine.launchers import add_launcher, join_processes
 
 # Seconds that processes wait for each other. One that ends is not waited for:
 # the launcher ends the others.
 TIMEOUT = 24 * 3600
+
+
+def model_path(name: str) -> str:
+    """Find a config; leave the path of a checkpoint as it is."""
+    return name if name.endswith('.pth') else config_path(name)
 
 
 def parse_args() -> argparse.Namespace:
@@ -38,8 +44,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('inputs', help='path of an image or a folder')
     parser.add_argument(
         'model',
+        type=model_path,
         metavar='CONFIG|WEIGHTS',
-        help='path of a config, or of a checkpoint (.pth) that holds its own',
+        help='path or name of a config, or path of a checkpoint (.pth) that '
+        'holds its own',
     )
     parser.add_argument('--weights', help='path of the checkpoint')
     parser.add_argument(

@@ -42,6 +42,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 from torch.distributed import is_torchelastic_launched
 
+from mmleuk.config_files import config_path
 from mmleuk.datasets.pseudo_labels import label_fields
 from mmleuk.engine.run_config import add_cfg_options
 from mmleuk.engine.schedule import scale_schedule
@@ -60,7 +61,9 @@ def parse_args() -> argparse.Namespace:
         argparse.Namespace: The arguments.
     """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('config', help='path of the config')
+    parser.add_argument(
+        'config', type=config_path, help='path or name of the config'
+    )
     parser.add_argument(
         '--work-dir',
         help='folder for logs, labels and checkpoints; default: '
@@ -85,8 +88,6 @@ def parse_args() -> argparse.Namespace:
         )
     if args.gpus is not None and args.gpus < 1:
         parser.error(f'--gpus is {args.gpus}, expected 1 or more')
-    if not osp.isfile(args.config):
-        parser.error(f'there is no config {args.config}')
     return args
 
 

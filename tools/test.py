@@ -8,6 +8,7 @@ from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmdet.evaluation import DumpDetResults
 from mmengine.config import Config, ConfigDict
 
+from mmleuk.config_files import config_path
 from mmleuk.engine.run_config import (
     add_run_arguments,
     build_runner,
@@ -23,7 +24,9 @@ def parse_args() -> argparse.Namespace:
         argparse.Namespace: The arguments.
     """
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='path of the config')
+    parser.add_argument(
+        'config', type=config_path, help='path or name of the config'
+    )
     parser.add_argument('checkpoint', help='path or address of the weights')
     parser.add_argument(
         '--out',

@@ -7,6 +7,7 @@ import os.path as osp
 from mmengine.config import Config
 from mmengine.device import get_device
 
+from mmleuk.config_files import config_path
 from mmleuk.engine.latest_checkpoint import find_checkpoint
 from mmleuk.engine.run_config import (
     add_run_arguments,
@@ -23,7 +24,9 @@ def parse_args() -> argparse.Namespace:
         argparse.Namespace: The arguments.
     """
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='path of the config')
+    parser.add_argument(
+        'config', type=config_path, help='path or name of the config'
+    )
     parser.add_argument(
         '--resume',
         nargs='?',

@@ -53,8 +53,6 @@ def add_run_arguments(parser: argparse.ArgumentParser, example: str) -> None:
 def parse_run_args(parser: argparse.ArgumentParser) -> argparse.Namespace:
     """Read a command line with a config, and set the rank of the process."""
     args = parser.parse_args()
-    if not osp.isfile(args.config):
-        parser.error(f'there is no config {args.config}')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 

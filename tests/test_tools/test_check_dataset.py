@@ -204,7 +204,7 @@ def test_other_classes(faulty_dataset, call):
     'arguments, message',
     [
         ([], 'expected one of'),
-        (['a.py', '--root', 'b'], 'expected one of'),
+        ([__file__, '--root', 'b'], 'expected one of'),
         (['--ann', 'a.json'], 'needs --images'),
         (['--ann', 'a', 'b', 'c', '--images', 'd', 'e'], '2 --images for 3'),
     ],

@@ -132,7 +132,11 @@ def test_images_that_are_not_read_are_told_of(
     'args, message',
     [
         (['x', 'a.pth', '--weights', 'b.pth'], 'got two checkpoints'),
-        (['x', 'a.py'], '--weights: got none for the config a.py'),
+        (['x', 'a.py'], 'there is no config a.py'),
+        (
+            ['x', 'joint/faster-rcnn_lite0_fpn_joint-wbc.py'],
+            '--weights: got none for the config',
+        ),
         (['x', 'a.pth', '--overlap', '3'], 'need --tile'),
         (['x', 'a.pth', '--region', *'0123'], 'need --tile'),
     ],

@@ -39,6 +39,7 @@ from mmengine.structures import InstanceData
 from mmengine.utils import ProgressBar
 from torch.utils.data import Dataset
 
+from mmleuk.config_files import config_path
 from mmleuk.engine.dataset_wrappers import iter_data_infos, unwrap_dataset
 from mmleuk.engine.run_config import add_cfg_options
 from mmleuk.engine.unsqueeze import apply_unsqueeze
@@ -61,7 +62,9 @@ def parse_args() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('config', help='path of the config')
+    parser.add_argument(
+        'config', type=config_path, help='path or name of the config'
+    )
     parser.add_argument(
         '--split',
         choices=['train', 'val', 'test'],
@@ -116,8 +119,6 @@ def parse_args() -> argparse.Namespace:
     )
     add_cfg_options(parser, 'train_dataloader.dataset.ann_file=other.json')
     args = parser.parse_args()
-    if not osp.isfile(args.config):
-        parser.error(f'there is no config {args.config}')
     for name in ('number', 'examples', 'cell_size'):
         value = getattr(args, name)
         if value is not None and value < 1:

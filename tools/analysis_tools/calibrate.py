@@ -25,6 +25,7 @@ from dump_options import (
 from mmdet.utils import register_all_modules
 from terminaltables import AsciiTable
 
+from mmleuk.config_files import config_path
 from mmleuk.engine.checkpoint_metadata import (
     load_whole_checkpoint,
     read_trained_on,
@@ -45,7 +46,9 @@ def parse_args() -> argparse.Namespace:
         argparse.Namespace: The arguments.
     """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('config', help='config that the test ran with')
+    parser.add_argument(
+        'config', type=config_path, help='config that the test ran with'
+    )
     parser.add_argument('checkpoint', help='checkpoint that was tested')
     parser.add_argument(
         'results', help='its predictions, from tools/test.py --out'

@@ -25,6 +25,7 @@ from mmdet.utils import register_all_modules
 from mmengine import fileio
 from mmengine.config import Config, DictAction
 
+from mmleuk.config_files import config_path
 from mmleuk.datasets.checks import (
     DataReport,
     Source,
@@ -48,6 +49,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         'config',
+        type=config_path,
         nargs='?',
         help='config whose train, val and test datasets to check',
     )

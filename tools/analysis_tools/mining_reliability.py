@@ -23,6 +23,7 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config, ConfigDict
 from mmengine.runner.checkpoint import load_checkpoint
 
+from mmleuk.config_files import config_path
 from mmleuk.engine import load_checkpoints_safely
 from mmleuk.evaluation.functional import wilson_interval
 from mmleuk.models.mining import RegionMiner
@@ -44,7 +45,9 @@ def parse_args() -> argparse.Namespace:
         argparse.Namespace: The arguments.
     """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('config', help='config of the training')
+    parser.add_argument(
+        'config', type=config_path, help='config of the training'
+    )
     parser.add_argument('checkpoint', help='its checkpoint')
     parser.add_argument('labels', help='full labels of the training fields')
     parser.add_argument(

@@ -25,6 +25,7 @@ from dump_options import (
 )
 from mmdet.utils import register_all_modules
 
+from mmleuk.config_files import config_path
 from mmleuk.engine.checkpoint_metadata import (
     load_whole_checkpoint,
     read_calibration,
@@ -65,7 +66,10 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('results', help='pickle from tools/test.py --out')
     parser.add_argument(
-        '--config', required=True, help='config that the test ran with'
+        '--config',
+        type=config_path,
+        required=True,
+        help='config that the test ran with',
     )
     parser.add_argument(
         '--out', required=True, metavar='DIR', help='folder for the plots'

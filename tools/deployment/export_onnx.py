@@ -27,6 +27,7 @@ from mmengine.runner import Runner
 from mmengine.runner.checkpoint import load_checkpoint
 
 from mmleuk.apis.safe_checkpoint import hash_file
+from mmleuk.config_files import config_path
 from mmleuk.deployment import Agreement, OnnxDetector
 from mmleuk.deployment.export import export_onnx
 from mmleuk.engine import load_checkpoints_safely
@@ -45,7 +46,9 @@ _RESIZES = dict(
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('config', help='path of the config')
+    parser.add_argument(
+        'config', type=config_path, help='path or name of the config'
+    )
     parser.add_argument('checkpoint', help='path of the weights')
     parser.add_argument('out', help='file to write, ending in .onnx')
     parser.add_argument(

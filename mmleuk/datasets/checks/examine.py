@@ -53,8 +53,9 @@ from .report import UNNAMED, DataReport, FaultCount, SourceReport
 
 # Paths of images, as keys, by patient and subset (None: not stated).
 _Films = Dict[str, Dict[Optional[str], Dict[str, None]]]
-# Arguments of a dataset that do not change which images and cells it holds.
-_NO_CONTENT = ('pipeline', 'serialize_data', 'lazy_init', 'strict')
+# Keys of a dataset that do not change which images and cells it holds;
+# MMEngine adds `_scope_` where a base is given as `package::config`.
+_NO_CONTENT = ('pipeline', 'serialize_data', 'lazy_init', 'strict', '_scope_')
 
 
 @dataclass
