@@ -18,14 +18,19 @@ from pathlib import Path
 from typing import List
 
 import install
+import mmcv_wheel
 
 
-def pip_arguments(settings: install.Settings, folder: Path) -> List[str]:
+def pip_arguments(
+    settings: install.Settings, folder: Path, mmcv: Path
+) -> List[str]:
     """Write the arguments of pip, from its verb on.
 
     Args:
         settings (Settings): Versions and builds.
         folder (Path): Where the files go.
+        mmcv (Path): The source of mmcv, which pip packs; the released one may
+            not tell its version to this Python.
 
     Returns:
         list[str]: The arguments.
@@ -41,7 +46,7 @@ def pip_arguments(settings: install.Settings, folder: Path) -> List[str]:
         settings.torch_requirement,
         *install.BUILD_REQUIREMENTS,
         install.SETUPTOOLS,
-        stack.mmcv,
+        str(mmcv),
         *stack.others,
         f'{install.ROOT}[{extras}]',
     ]
@@ -71,7 +76,19 @@ def main() -> None:
         venv.create(temporary, with_pip=True)
         python = str(Path(temporary) / 'bin' / 'python')
         run_pip(python, 'install', '--quiet', install.SETUPTOOLS, 'wheel')
-        run_pip(python, *pip_arguments(settings, folder))
+        requirement = install.STACKS[settings.stack].mmcv
+        unpacked = Path(temporary) / 'source'
+        unpacked.mkdir()
+        try:
+            source = mmcv_wheel.unpack_source(
+                requirement, unpacked, [python, '-m', 'pip']
+            )
+            mmcv_wheel.mend_source(
+                source, requirement, dict(version=settings.torch_version)
+            )
+        except install.SetupError as error:
+            sys.exit(str(error))
+        run_pip(python, *pip_arguments(settings, folder, source))
         # pip also packs this clone, which is installed from where it is.
         for own in folder.glob('mmleuk-*'):
             own.unlink()
