@@ -519,6 +519,35 @@ def test_downloads_what_the_set_up_installs(install, monkeypatch, tmp_path):
     assert arguments[-1] == 'https://download.pytorch.org/whl/cu126'
 
 
+@pytest.mark.parametrize(
+    ('requirement', 'name'),
+    [
+        ('mmcv==2.1.0', 'mmcv-2.1.0.tar.gz'),
+        ('onedl-mmcv==2.3.6', 'onedl_mmcv-2.3.6.tar.gz'),
+    ],
+)
+def test_downloaded_source_is_found_without_a_network(
+    install, mmcv_wheel, monkeypatch, tmp_path, requirement, name
+):
+    download_wheels = importlib.import_module('download_wheels')
+    source, links, found = (tmp_path / x for x in ('source', 'links', 'found'))
+    for folder in (source, links, found):
+        folder.mkdir()
+    distribution, version = requirement.split('==')
+    (source / 'setup.py').write_text(
+        'from setuptools import setup\n'
+        f'setup(name={distribution!r}, version={version!r})\n'
+    )
+    file = download_wheels.pack_source(source, requirement, links)
+    assert file == links / name
+    monkeypatch.setenv('PIP_FIND_LINKS', str(links))
+    monkeypatch.setenv('PIP_NO_INDEX', '1')
+    unpacked = mmcv_wheel.unpack_source(requirement, found, install.PIP)
+    assert (unpacked / 'setup.py').read_text() == (
+        source / 'setup.py'
+    ).read_text()
+
+
 # The shell before there is an environment
 
 
@@ -793,6 +822,11 @@ def test_source_that_can_not_be_had_is_named(
             'error: command c++ failed with exit code 1\n',
             'cannot find -lc10',
             'the library that the linker misses',
+        ),
+        (
+            'ops.cu(7): error: identifier "x" is undefined\n',
+            'identifier "x"',
+            'docs/installation.md',
         ),
         ('half a line\n', 'half a line', 'docs/installation.md'),
     ],

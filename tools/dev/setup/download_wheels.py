@@ -12,6 +12,7 @@ default. mmcv comes as source, to be compiled there.
 import os
 import subprocess
 import sys
+import tarfile
 import tempfile
 import venv
 from pathlib import Path
@@ -29,8 +30,8 @@ def pip_arguments(
     Args:
         settings (Settings): Versions and builds.
         folder (Path): Where the files go.
-        mmcv (Path): The source of mmcv, which pip packs; the released one may
-            not tell its version to this Python.
+        mmcv (Path): The mended source of mmcv; the released one may not
+            tell its version to this Python.
 
     Returns:
         list[str]: The arguments.
@@ -54,6 +55,26 @@ def pip_arguments(
         index = f'{settings.torch_index}/{settings.torch_build}'
         arguments += ['--extra-index-url', index]
     return arguments
+
+
+def pack_source(source: Path, requirement: str, folder: Path) -> Path:
+    """Pack a source as the distribution that pip finds in a folder.
+
+    Args:
+        source (Path): Folder with ``setup.py``.
+        requirement (str): ``name==version`` of it.
+        folder (Path): Where the file goes.
+
+    Returns:
+        Path: The file, e.g. ``onedl_mmcv-2.3.6.tar.gz``.
+    """
+    name = requirement.replace('==', '-')
+    # PEP 625: one hyphen, between name and version.
+    name = name.replace('-', '_', name.count('-') - 1)
+    file = folder / f'{name}.tar.gz'
+    with tarfile.open(file, 'w:gz') as archive:
+        archive.add(source, arcname=name)
+    return file
 
 
 def run_pip(python: str, *arguments: str) -> None:
@@ -89,7 +110,9 @@ def main() -> None:
         except install.SetupError as error:
             sys.exit(str(error))
         run_pip(python, *pip_arguments(settings, folder, source))
-        # pip also packs this clone, which is installed from where it is.
+        pack_source(source, requirement, folder)
+        # Some versions of pip also pack this clone, which is installed from
+        # where it is.
         for own in folder.glob('mmleuk-*'):
             own.unlink()
         # What comes as source asks for more packages where it is built.

@@ -452,7 +452,7 @@ def build_errors(log: Path, count: int = 3) -> str:
         if line.strip()
     ]
     kinds = [
-        r':\d+: (fatal )?error: |^(c\+\+|g\+\+|nvcc)\S*: (fatal )?error: ',
+        r'^\S+:? (fatal )?error\s*: ',
         r'\bld(\.\w+)?: ',
         r'^(\w+\.)*\w*(Error|Exception|Interrupt)\b(?!.*subprocess)',
     ]
@@ -470,7 +470,7 @@ BUILD_HINTS = {
     r'No space left on device': (
         'free some disk space, or name a folder with more in TMPDIR'
     ),
-    r'c\+\+20|C\+\+20': (
+    r'c\+\+20': (
         'this compiler is too old for the C++20 that torch needs: install '
         'g++ 10 or newer and name it as in CXX=g++-12, or take an older '
         'torch with TORCH_VERSION=2.13.0'
