@@ -82,10 +82,10 @@ def test_import_is_cheap():
 @pytest.mark.parametrize(
     ('changes', 'parts'),
     [
-        (dict(torch=None), ['there is none', 'install torch>=2.0,<2.14']),
-        (dict(torch='2.14.0'), ['torch 2.14.0 (', 'C++20', 'torch 2.13.0']),
-        (dict(torch='2.15.1+cu130'), ['torch 2.15.1+cu130 (']),
-        (dict(torch='1.13.1'), ['torch 1.13.1 (', 'torch>=2.0,<2.14']),
+        (dict(torch=None), ['there is none', 'install torch>=2.0,<2.16']),
+        (dict(torch='2.16.0'), ['torch 2.16.0 (', 'torch 2.13.0']),
+        (dict(torch='2.17.1+cu130'), ['torch 2.17.1+cu130 (']),
+        (dict(torch='1.13.1'), ['torch 1.13.1 (', 'torch>=2.0,<2.16']),
         (dict(mmcv=None), ['there is no mmcv', 'openmmlab or onedl']),
         (dict(mmdet=None, mmcv=None), ['no mmcv and no mmdet']),
         (dict(mmdet='3.2.0'), ['mmdet>=3.3,<4', 'mmdet 3.2.0 (']),
@@ -172,9 +172,9 @@ def test_mocks_of_documentation_tools_pass(tmp_path):
 
 
 def test_imported_module_counts(monkeypatch, tmp_path):
-    module = MagicMock(__version__='2.14.1', __path__=[str(tmp_path)])
+    module = MagicMock(__version__='2.16.1', __path__=[str(tmp_path)])
     monkeypatch.setitem(sys.modules, 'torch', module)
-    assert 'torch 2.14.1 (' in environment.check_torch()
+    assert 'torch 2.16.1 (' in environment.check_torch()
 
 
 def test_old_python(monkeypatch):

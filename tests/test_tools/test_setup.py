@@ -3,6 +3,7 @@ import importlib
 import importlib.util
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -97,14 +98,45 @@ def test_torch_can_be_chosen(install, monkeypatch, build, requirement):
     ('name', 'value', 'match'),
     [
         ('STACK', 'mmdet', 'STACK=openmmlab or STACK=onedl'),
-        ('TORCH_VERSION', '2.14.0', r'C\+\+20.*>=2.0,<2.14'),
-        ('TORCH_VERSION', '1.13.1', '>=2.0,<2.14'),
+        ('TORCH_VERSION', '2.16.0', r'no build.*>=2\..*,<2\.1'),
+        ('TORCH_VERSION', '1.13.1', r'no build.*>=2\..*,<2\.1'),
     ],
 )
 def test_bad_settings_are_refused(install, monkeypatch, name, value, match):
     monkeypatch.setenv(name, value)
     with pytest.raises(install.SetupError, match=match):
         install.read_settings()
+
+
+@pytest.mark.parametrize(
+    ('python', 'torch', 'accepted'),
+    [
+        ((3, 10), '2.14.1', '>=2.0,<2.15'),
+        ((3, 12), '2.2.0', '>=2.2,<2.16'),
+        ((3, 13), '2.5.0', '>=2.5,<2.16'),
+        ((3, 14), '2.15.0', '>=2.9,<2.16'),
+    ],
+)
+def test_torch_has_to_be_there_for_the_python(
+    install, python, torch, accepted
+):
+    install.check_combination(torch, python)
+    outside = '2.15.0' if python == (3, 10) else '2.1.2'
+    name = f'3.{python[1]}'
+    with pytest.raises(
+        install.SetupError, match=f'with Python {name}.*{accepted}'
+    ):
+        install.check_combination(outside, python)
+
+
+def test_default_torch_is_there_for_each_python(install):
+    for python in install.TORCH_OF_PYTHON:
+        install.check_combination(install.TORCH_VERSION, python)
+
+
+def test_python_of_tomorrow_is_refused(install):
+    with pytest.raises(install.SetupError, match='3.10 to 3.14, this is 3.15'):
+        install.check_combination('2.15.0', (3, 15))
 
 
 def test_the_other_stack_is_refused(install):
@@ -470,21 +502,50 @@ def test_downloads_what_the_set_up_installs(install, monkeypatch, tmp_path):
     monkeypatch.setenv('STACK', 'onedl')
     download_wheels = importlib.import_module('download_wheels')
     arguments = download_wheels.pip_arguments(
-        install.read_settings(), tmp_path
+        install.read_settings(), tmp_path, tmp_path / 'source'
     )
     assert arguments[:3] == ['download', '--dest', str(tmp_path)]
     assert {
         'torch==2.13.0',
         install.SETUPTOOLS,
-        'onedl-mmcv==2.3.6',
+        str(tmp_path / 'source'),
         'onedl-mmdetection==3.5.1',
         f'{ROOT}[onedl,dev,lite0,onnx,plot,report]',
     } <= set(arguments)
     monkeypatch.setenv('TORCH_BUILD', 'cu126')
     arguments = download_wheels.pip_arguments(
-        install.read_settings(), tmp_path
+        install.read_settings(), tmp_path, tmp_path / 'source'
     )
     assert arguments[-1] == 'https://download.pytorch.org/whl/cu126'
+
+
+@pytest.mark.parametrize(
+    ('requirement', 'name'),
+    [
+        ('mmcv==2.1.0', 'mmcv-2.1.0.tar.gz'),
+        ('onedl-mmcv==2.3.6', 'onedl_mmcv-2.3.6.tar.gz'),
+    ],
+)
+def test_downloaded_source_is_found_without_a_network(
+    install, mmcv_wheel, monkeypatch, tmp_path, requirement, name
+):
+    download_wheels = importlib.import_module('download_wheels')
+    source, links, found = (tmp_path / x for x in ('source', 'links', 'found'))
+    for folder in (source, links, found):
+        folder.mkdir()
+    distribution, version = requirement.split('==')
+    (source / 'setup.py').write_text(
+        'from setuptools import setup\n'
+        f'setup(name={distribution!r}, version={version!r})\n'
+    )
+    file = download_wheels.pack_source(source, requirement, links)
+    assert file == links / name
+    monkeypatch.setenv('PIP_FIND_LINKS', str(links))
+    monkeypatch.setenv('PIP_NO_INDEX', '1')
+    unpacked = mmcv_wheel.unpack_source(requirement, found, install.PIP)
+    assert (unpacked / 'setup.py').read_text() == (
+        source / 'setup.py'
+    ).read_text()
 
 
 # The shell before there is an environment
@@ -555,9 +616,9 @@ def test_folder_that_is_no_environment_is_refused(clone):
 
 def test_environment_is_made_and_marked(clone):
     # Ends at the settings, before anything is installed.
-    result = run_check(clone, TORCH_VERSION='2.14.0', PYTHON=sys.executable)
+    result = run_check(clone, TORCH_VERSION='2.16.0', PYTHON=sys.executable)
     assert result.returncode == 1
-    assert 'C++20' in result.stderr
+    assert 'TORCH_VERSION=2.16.0' in result.stderr
     stamp = json.loads((clone / '.venv' / 'mmleuk-setup.json').read_text())
     assert stamp == dict(made_here=True)
 
@@ -566,10 +627,10 @@ def test_each_stack_has_an_environment_of_its_own(clone):
     result = run_check(
         clone,
         *('--stack', 'onedl'),
-        TORCH_VERSION='2.14.0',
+        TORCH_VERSION='2.16.0',
         PYTHON=sys.executable,
     )
-    assert 'C++20' in result.stderr
+    assert 'TORCH_VERSION=2.16.0' in result.stderr
     assert (clone / '.venv-onedl').is_dir()
     assert not (clone / '.venv').exists()
 
@@ -582,9 +643,9 @@ def test_a_stack_needs_a_name(clone):
 
 def test_cuda_ops_have_an_environment_of_their_own(clone):
     result = run_check(
-        clone, '--cuda', TORCH_VERSION='2.14.0', PYTHON=sys.executable
+        clone, '--cuda', TORCH_VERSION='2.16.0', PYTHON=sys.executable
     )
-    assert 'C++20' in result.stderr
+    assert 'TORCH_VERSION=2.16.0' in result.stderr
     assert (clone / '.venv-cuda').is_dir()
 
 
@@ -642,6 +703,152 @@ def test_progress_counts_files(mmcv_wheel, capsys):
     ]
 
 
+# The lines of mmcv 2.1.0 that need a mend since Python 3.13.
+GET_VERSION = """
+def get_version():
+    version_file = 'version.py'
+    with open(version_file, encoding='utf-8') as f:
+        exec(compile(f.read(), version_file, 'exec'))
+    return locals()['__version__']
+
+"""
+
+
+@pytest.fixture
+def source(tmp_path):
+    """An unpacked source of mmcv, as far as it is mended."""
+    folder = tmp_path / 'source'
+    folder.mkdir()
+    text = f"{GET_VERSION}cxx = ['-std=c++17']\nnvcc = ['-std=c++17']\n"
+    (folder / 'setup.py').write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ('python', 'torch', 'reasons'),
+    [
+        ((3, 12), '2.13.0', []),
+        ((3, 13), '2.13.0+cpu', ['locals']),
+        ((3, 12), '2.14.1', [r'C++20']),
+        ((3, 14), '2.15.0+cu130', ['locals', 'C++20']),
+    ],
+)
+def test_mends_are_applied_where_needed(
+    mmcv_wheel, monkeypatch, source, python, torch, reasons
+):
+    monkeypatch.setattr(mmcv_wheel.sys, 'version_info', python)
+    before = (source / 'setup.py').read_text()
+    torch = dict(TORCH, version=torch)
+    applied = mmcv_wheel.mend_source(source, 'mmcv==2.1.0', torch)
+    assert len(applied) == len(reasons)
+    for mend, reason in zip(applied, reasons):
+        assert reason in mend.reason
+        assert '#' in mend.upstream
+    after = (source / 'setup.py').read_text()
+    assert (after == before) is (not reasons)
+    assert ('locals()' in after) is ('locals' not in reasons)
+    assert after.count('-std=c++20') == 2 * ('C++20' in reasons)
+    # A source that is mended, as one from download_wheels.py, is taken.
+    assert mmcv_wheel.mend_source(source, 'mmcv==2.1.0', torch) == []
+    assert (source / 'setup.py').read_text() == after
+
+
+def test_mended_source_knows_its_version(
+    mmcv_wheel, monkeypatch, source, tmp_path
+):
+    monkeypatch.setattr(mmcv_wheel.sys, 'version_info', (3, 13))
+    mmcv_wheel.mend_source(source, 'mmcv==2.1.0', TORCH)
+    (source / 'version.py').write_text("__version__ = '2.1.0'\n")
+    monkeypatch.chdir(source)
+    scope = runpy.run_path('setup.py')
+    assert scope['get_version']() == '2.1.0'
+
+
+def test_onedl_mmcv_has_its_own_mends(mmcv_wheel, monkeypatch, source):
+    monkeypatch.setattr(mmcv_wheel.sys, 'version_info', (3, 14))
+    torch = dict(TORCH, version='2.15.0')
+    applied = mmcv_wheel.mend_source(source, 'onedl-mmcv==2.3.6', torch)
+    assert [mend.new for mend in applied] == ['-std=c++20']
+
+
+def test_mend_that_no_longer_applies_is_named(mmcv_wheel, monkeypatch, source):
+    monkeypatch.setattr(mmcv_wheel.sys, 'version_info', (3, 13))
+    (source / 'setup.py').write_text("version = '2.3.0'\n")
+    with pytest.raises(mmcv_wheel.SetupError) as error:
+        mmcv_wheel.mend_source(source, 'mmcv==2.3.0', TORCH)
+    assert 'setup.py of mmcv==2.3.0 has changed' in str(error.value)
+    assert "locals()['__version__']" in str(error.value)
+    assert 'entry of MENDS' in str(error.value)
+
+
+def test_source_that_can_not_be_had_is_named(
+    mmcv_wheel, install, monkeypatch, tmp_path
+):
+    monkeypatch.setenv('PIP_NO_INDEX', '1')
+    monkeypatch.delenv('PIP_FIND_LINKS', raising=False)
+    with pytest.raises(mmcv_wheel.SetupError) as error:
+        mmcv_wheel.unpack_source('mmcv==0.0.9', tmp_path, install.PIP)
+    assert 'No matching distribution found' in str(error.value)
+    assert 'PIP_FIND_LINKS' in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ('log', 'reason', 'hint'),
+    [
+        (
+            "KeyError: '__version__'\n\n"
+            'note: This error originates from a subprocess\n',
+            "KeyError: '__version__'",
+            'docs/installation.md',
+        ),
+        (
+            'a.cpp:5:2: error: #error C++20 or later compatible compiler\n'
+            'RuntimeError: Error compiling objects for extension\n',
+            '#error C++20 or later',
+            'g++ 10 or newer',
+        ),
+        (
+            "c++: error: unrecognized option '-std=c++20'\n",
+            '-std=c++20',
+            'g++ 10 or newer',
+        ),
+        (
+            'c++: fatal error: Killed signal terminated program cc1plus\n',
+            'Killed signal',
+            'MAX_JOBS=1',
+        ),
+        (
+            '/usr/bin/ld: cannot find -lc10: No such file\n'
+            'error: command c++ failed with exit code 1\n',
+            'cannot find -lc10',
+            'the library that the linker misses',
+        ),
+        (
+            'ops.cu(7): error: identifier "x" is undefined\n',
+            'identifier "x"',
+            'docs/installation.md',
+        ),
+        ('half a line\n', 'half a line', 'docs/installation.md'),
+    ],
+)
+def test_failed_build_is_explained(mmcv_wheel, tmp_path, log, reason, hint):
+    file = tmp_path / 'mmcv.log'
+    file.write_text(f'running build_ext\nc++ -Werror=x -c error.cpp\n{log}')
+    errors = mmcv_wheel.build_errors(file)
+    assert reason in errors
+    assert hint in mmcv_wheel.build_hint(errors)
+    assert 'subprocess' not in errors
+
+
+@pytest.mark.parametrize(
+    ('version', 'standard'),
+    [('2.4.1', 'c++17'), ('2.13.0+cpu', 'c++17'), ('2.14.0', 'c++20')],
+)
+def test_standard_follows_torch(mmcv_wheel, version, standard):
+    torch = dict(TORCH, version=version)
+    assert mmcv_wheel.cxx_standard(torch) == standard
+
+
 @pytest.fixture
 def tiny_source(tmp_path, monkeypatch):
     """An index with a source distribution named as mmcv, of one small file.
@@ -653,14 +860,17 @@ def tiny_source(tmp_path, monkeypatch):
     pytest.importorskip('wheel', reason='wheel is not there')
     source = tmp_path / 'mmcv-0.0.1'
     source.mkdir()
+    (source / 'version.py').write_text("__version__ = '0.0.1'\n")
     (source / 'setup.py').write_text(
         'from setuptools import setup\n'
+        + GET_VERSION
+        + 'version = get_version()\n'
         'from torch.utils.cpp_extension import BuildExtension, CppExtension\n'
         "extension = CppExtension('_ext', ['tiny.cpp'],\n"
         "    extra_compile_args=dict(cxx=['-std=c++17']))\n"
         'for name in ("include_dirs", "libraries"):\n'
         '    setattr(extension, name, [])\n'
-        "setup(name='mmcv', version='0.0.1', ext_modules=[extension],\n"
+        "setup(name='mmcv', version=version, ext_modules=[extension],\n"
         '    cmdclass=dict(build_ext=BuildExtension))\n'
     )
     (source / 'PKG-INFO').write_text(

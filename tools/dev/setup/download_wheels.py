@@ -12,20 +12,26 @@ default. mmcv comes as source, to be compiled there.
 import os
 import subprocess
 import sys
+import tarfile
 import tempfile
 import venv
 from pathlib import Path
 from typing import List
 
 import install
+import mmcv_wheel
 
 
-def pip_arguments(settings: install.Settings, folder: Path) -> List[str]:
+def pip_arguments(
+    settings: install.Settings, folder: Path, mmcv: Path
+) -> List[str]:
     """Write the arguments of pip, from its verb on.
 
     Args:
         settings (Settings): Versions and builds.
         folder (Path): Where the files go.
+        mmcv (Path): The mended source of mmcv; the released one may not
+            tell its version to this Python.
 
     Returns:
         list[str]: The arguments.
@@ -41,7 +47,7 @@ def pip_arguments(settings: install.Settings, folder: Path) -> List[str]:
         settings.torch_requirement,
         *install.BUILD_REQUIREMENTS,
         install.SETUPTOOLS,
-        stack.mmcv,
+        str(mmcv),
         *stack.others,
         f'{install.ROOT}[{extras}]',
     ]
@@ -49,6 +55,26 @@ def pip_arguments(settings: install.Settings, folder: Path) -> List[str]:
         index = f'{settings.torch_index}/{settings.torch_build}'
         arguments += ['--extra-index-url', index]
     return arguments
+
+
+def pack_source(source: Path, requirement: str, folder: Path) -> Path:
+    """Pack a source as the distribution that pip finds in a folder.
+
+    Args:
+        source (Path): Folder with ``setup.py``.
+        requirement (str): ``name==version`` of it.
+        folder (Path): Where the file goes.
+
+    Returns:
+        Path: The file, e.g. ``onedl_mmcv-2.3.6.tar.gz``.
+    """
+    name = requirement.replace('==', '-')
+    # PEP 625: one hyphen, between name and version.
+    name = name.replace('-', '_', name.count('-') - 1)
+    file = folder / f'{name}.tar.gz'
+    with tarfile.open(file, 'w:gz') as archive:
+        archive.add(source, arcname=name)
+    return file
 
 
 def run_pip(python: str, *arguments: str) -> None:
@@ -71,8 +97,22 @@ def main() -> None:
         venv.create(temporary, with_pip=True)
         python = str(Path(temporary) / 'bin' / 'python')
         run_pip(python, 'install', '--quiet', install.SETUPTOOLS, 'wheel')
-        run_pip(python, *pip_arguments(settings, folder))
-        # pip also packs this clone, which is installed from where it is.
+        requirement = install.STACKS[settings.stack].mmcv
+        unpacked = Path(temporary) / 'source'
+        unpacked.mkdir()
+        try:
+            source = mmcv_wheel.unpack_source(
+                requirement, unpacked, [python, '-m', 'pip']
+            )
+            mmcv_wheel.mend_source(
+                source, requirement, dict(version=settings.torch_version)
+            )
+        except install.SetupError as error:
+            sys.exit(str(error))
+        run_pip(python, *pip_arguments(settings, folder, source))
+        pack_source(source, requirement, folder)
+        # Some versions of pip also pack this clone, which is installed from
+        # where it is.
         for own in folder.glob('mmleuk-*'):
             own.unlink()
         # What comes as source asks for more packages where it is built.

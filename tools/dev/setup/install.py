@@ -21,25 +21,31 @@ import importlib
 import json
 import os
 import platform
-import runpy
 import subprocess
 import sys
 import tempfile
 import time
 from importlib import metadata
 from pathlib import Path
-from typing import Dict, Iterator, List, NamedTuple, Optional
+from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import mmcv_wheel
-from mmcv_wheel import SetupError
+from mmcv_wheel import ENVIRONMENT, ROOT, SetupError
 
-ROOT = Path(__file__).resolve().parents[3]
 WHEELS = ROOT / '.wheels'
 # Written by prepare.sh when it makes the environment, then by this file.
 STAMP = Path(sys.prefix) / 'mmleuk-setup.json'
-ENVIRONMENT = runpy.run_path(str(ROOT / 'mmleuk' / 'environment.py'))
 
 TORCH_VERSION = '2.13.0'
+# The versions of torch that PyPI has for a Python: from the first to below the
+# second. None: no end yet but that of ENVIRONMENT['TORCH_RANGE'].
+TORCH_OF_PYTHON = {
+    (3, 10): ((2, 0), (2, 15)),
+    (3, 11): ((2, 0), None),
+    (3, 12): ((2, 2), None),
+    (3, 13): ((2, 5), None),
+    (3, 14): ((2, 9), None),
+}
 TORCH_INDEX = 'https://download.pytorch.org/whl'
 EXTRAS = ['dev', 'lite0', 'onnx', 'plot', 'report']
 # mmengine 0.10.7 and mmcv 2.1.0 import pkg_resources, which 81 dropped;
@@ -124,16 +130,36 @@ def read_settings() -> Settings:
             f'STACK={settings.stack} is unknown: set STACK=openmmlab or '
             'STACK=onedl.'
         )
-    low, high = ENVIRONMENT['TORCH_RANGE']
-    if not low <= ENVIRONMENT['parse_version'](settings.torch_version) < high:
-        raise SetupError(
-            f'TORCH_VERSION={settings.torch_version} can not be used, '
-            'because mmcv can not be built for it (torch 2.14 asks for '
-            "C++20, mmcv's set-up for C++17): set a version "
-            f'>={".".join(map(str, low))},<{".".join(map(str, high))}, or '
-            f'none for {TORCH_VERSION}.'
-        )
+    check_combination(settings.torch_version, sys.version_info[:2])
     return settings
+
+
+def check_combination(torch_version: str, python: Tuple[int, int]) -> None:
+    """Raise a SetupError if a torch can not be had for a Python.
+
+    Args:
+        torch_version (str): E.g. ``2.13.0``.
+        python (tuple[int, int]): E.g. ``(3, 13)``.
+    """
+    low, high = ENVIRONMENT['TORCH_RANGE']
+    name = '.'.join(map(str, python))
+    if python not in TORCH_OF_PYTHON:
+        raise SetupError(
+            f'mmleuk can be set up with Python 3.{min(TORCH_OF_PYTHON)[1]} to '
+            f'3.{max(TORCH_OF_PYTHON)[1]}, this is {name} '
+            f'({sys.executable}): name another, as in PYTHON=python3.13 with '
+            'VENV=.venv-3.13.'
+        )
+    first, end = TORCH_OF_PYTHON[python]
+    low, high = max(low, first), min(high, end or high)
+    version = ENVIRONMENT['parse_version'](torch_version)
+    if not low <= version < high:
+        raise SetupError(
+            f'TORCH_VERSION={torch_version} can not be used with Python '
+            f'{name}, because torch has no build for it or mmcv was never '
+            f'built with it: set a version >={".".join(map(str, low))},'
+            f'<{".".join(map(str, high))}, or none for {TORCH_VERSION}.'
+        )
 
 
 def installed() -> Dict[str, str]:

@@ -5,6 +5,9 @@ Nearly all of the compiler's work on mmcv is parsing torch's headers, the same
 ones in each of its files. With those headers precompiled and without debug
 symbols the build takes a sixth of the time.
 
+The released sources do not build on every Python and torch of today. What
+stops them is mended in the unpacked source, see ``MENDS``.
+
 PyPI has no wheel of mmcv, and the name of a wheel does not tell which torch
 it was built for. So wheels are kept in a folder that names everything they
 depend on, and pip's own cache, which does not, is left out.
@@ -13,6 +16,7 @@ depend on, and pip's own cache, which does not, is left out.
 import json
 import os
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -21,7 +25,10 @@ import sysconfig
 import tempfile
 import time
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Callable, Dict, List, NamedTuple, Optional
+
+ROOT = Path(__file__).resolve().parents[3]
+ENVIRONMENT = runpy.run_path(str(ROOT / 'mmleuk' / 'environment.py'))
 
 # Optimised, without debug symbols: the wheel shrinks from 32 MB to 1.4 MB.
 COMPILE_FLAGS = '-O2 -g0'
@@ -29,7 +36,6 @@ COMPILE_FLAGS = '-O2 -g0'
 # compiler uses a precompiled header only under the flags that it was made
 # with; under others it says so (-Winvalid-pch) and parses as always.
 EXTENSION_FLAGS = [
-    '-std=c++17',
     '-DTORCH_API_INCLUDE_EXTENSION_H',
     '-DTORCH_EXTENSION_NAME=_ext',
 ]
@@ -37,6 +43,8 @@ EXTENSION_FLAGS = [
 PRECOMPILED_INCLUDE = '#include <torch/types.h>\n'
 # One compiler process needs about this much memory.
 BYTES_PER_JOB = 2 * 2**30
+# Headers of torch from this version on refuse C++17.
+FIRST_TORCH_OF_CXX20 = (2, 14)
 
 DESCRIBE_TORCH = """
 import json, torch
@@ -85,6 +93,72 @@ for device in devices:
 
 class SetupError(Exception):
     """Ends the set-up; its text says what is wrong and how to fix it."""
+
+
+def cxx_standard(torch: Dict) -> str:
+    """Name the C++ standard that the headers of a torch need.
+
+    Args:
+        torch (dict): As from :func:`describe_torch`.
+
+    Returns:
+        str: ``c++17`` or ``c++20``.
+    """
+    version = ENVIRONMENT['parse_version'](torch['version'])
+    return 'c++20' if version >= FIRST_TORCH_OF_CXX20 else 'c++17'
+
+
+class Mend(NamedTuple):
+    """A change without which a released source of mmcv does not build.
+
+    Args:
+        name (str): Distribution.
+        file (str): File in its source.
+        old (str): Text to replace, wherever it stands.
+        new (str): Text in its place.
+        reason (str): What fails without.
+        upstream (str): Where upstream discusses it. The mend goes when the
+            pinned version has it.
+        is_needed (callable): Tells it from the torch that
+            :func:`describe_torch` describes.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    reason: str
+    upstream: str
+    is_needed: Callable[[Dict], bool]
+
+
+MENDS = [
+    Mend(
+        'mmcv',
+        'setup.py',
+        "        exec(compile(f.read(), version_file, 'exec'))\n"
+        "    return locals()['__version__']\n",
+        '        scope = {}\n'
+        "        exec(compile(f.read(), version_file, 'exec'), scope)\n"
+        "    return scope['__version__']\n",
+        'exec() no longer fills locals() in Python 3.13',
+        # mmengine has the same lines; no issue of mmcv names them.
+        'open-mmlab/mmengine#1616, python/cpython#118888',
+        lambda torch: sys.version_info >= (3, 13),
+    ),
+    *(
+        Mend(
+            name,
+            'setup.py',
+            '-std=c++17',
+            '-std=c++20',
+            'headers of torch 2.14 and later need C++20',
+            'open-mmlab/mmcv#3341, pytorch/pytorch#178150',
+            lambda torch: cxx_standard(torch) == 'c++20',
+        )
+        for name in ('mmcv', 'onedl-mmcv')
+    ),
+]
 
 
 def cxx_compiler() -> str:
@@ -253,9 +327,8 @@ def build_environment(torch: Dict) -> Dict[str, str]:
     Raises:
         SetupError: If the CUDA toolkit is needed and missing.
     """
-    environment = dict(
-        os.environ, MMCV_WITH_OPS='1', MAX_JOBS=str(job_count())
-    )
+    environment = dict(os.environ, MMCV_WITH_OPS='1')
+    environment.setdefault('MAX_JOBS', str(job_count()))
     environment['CFLAGS'] = ' '.join(
         filter(None, [os.environ.get('CFLAGS'), COMPILE_FLAGS])
     )
@@ -327,6 +400,7 @@ def precompile_header(
         *shlex.split(compiler),
         *flags,
         *(f'-I{path}' for path in includes),
+        f'-std={cxx_standard(torch)}',
         *EXTENSION_FLAGS,
         '-x',
         'c++-header',
@@ -361,14 +435,61 @@ def job_count() -> int:
     return max(1, min(cores, int(memory / BYTES_PER_JOB)))
 
 
-def first_errors(log: Path, count: int = 3) -> str:
-    """Return the first lines of a build's log that state an error."""
+def build_errors(log: Path, count: int = 3) -> str:
+    """Return the lines of a build's log that say why it failed.
+
+    Args:
+        log (Path): The log.
+        count (int): How many lines at most.
+
+    Returns:
+        str: The first errors of the compiler, else of the linker, else the
+        last exception of Python, else the last lines.
+    """
     lines = [
         line.strip()
         for line in log.read_text(errors='replace').splitlines()
-        if re.search(r'\b(fatal )?error\b', line, re.IGNORECASE)
+        if line.strip()
     ]
-    return '\n'.join(f'    {line[:300]}' for line in lines[:count])
+    kinds = [
+        r'^\S+:? (fatal )?error\s*: ',
+        r'\bld(\.\w+)?: ',
+        r'^(\w+\.)*\w*(Error|Exception|Interrupt)\b(?!.*subprocess)',
+    ]
+    named = [[line for line in lines if re.search(x, line)] for x in kinds]
+    chosen = named[0][:count] or named[1][:count] or named[2][-1:]
+    chosen = chosen or lines[-count:]
+    return '\n'.join(f'    {line[:300]}' for line in chosen)
+
+
+# What a line of an error tells, and what helps.
+BUILD_HINTS = {
+    r'Killed|memory exhausted|cannot allocate memory': (
+        'the compiler ran out of memory: run it again with MAX_JOBS=1'
+    ),
+    r'No space left on device': (
+        'free some disk space, or name a folder with more in TMPDIR'
+    ),
+    r'c\+\+20': (
+        'this compiler is too old for the C++20 that torch needs: install '
+        'g++ 10 or newer and name it as in CXX=g++-12, or take an older '
+        'torch with TORCH_VERSION=2.13.0'
+    ),
+    r'cannot find -l|cannot find \S+\.so': (
+        'install the library that the linker misses'
+    ),
+}
+
+
+def build_hint(errors: str) -> str:
+    """Say what helps against the errors of a build."""
+    for pattern, hint in BUILD_HINTS.items():
+        if re.search(pattern, errors, re.IGNORECASE):
+            return hint
+    return (
+        'install what the errors name, or take a Python and a torch that '
+        'docs/installation.md lists as tested'
+    )
 
 
 class Progress:
@@ -408,6 +529,93 @@ class Progress:
         print(f'{start}{text}', end=end, flush=True)
 
 
+def unpack_source(
+    requirement: str, folder: Path, pip_arguments: List[str]
+) -> Path:
+    """Download and unpack the source distribution of mmcv.
+
+    pip runs the set-up of a source as soon as it has it, which fails where
+    the source needs a mend, and can be told to leave the source there.
+
+    Args:
+        requirement (str): ``mmcv==2.1.0`` or ``onedl-mmcv==2.3.6``.
+        folder (Path): An empty folder.
+        pip_arguments (list[str]): Command line of pip, up to its verb.
+
+    Returns:
+        Path: The folder with ``setup.py``.
+
+    Raises:
+        SetupError: If pip finds no source.
+    """
+    command = [
+        *pip_arguments,
+        'download',
+        '--quiet',
+        '--no-deps',
+        '--no-build-isolation',
+        '--no-cache-dir',
+        '--no-clean',
+        '--no-binary',
+        requirement.split('==')[0],
+        '--dest',
+        str(folder / 'download'),
+        requirement,
+    ]
+    result = subprocess.run(
+        command,
+        env=dict(os.environ, TMPDIR=str(folder)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    found = sorted(folder.glob('pip-*/*/setup.py'))
+    if len(found) != 1:
+        last = '\n'.join(result.stdout.strip().splitlines()[-5:])
+        raise SetupError(
+            f'The source of {requirement} could not be downloaded, pip said\n'
+            f'{last}\nCheck the network, or set PIP_FIND_LINKS to a folder '
+            'with its source distribution or with a ready wheel.'
+        )
+    return found[0].parent
+
+
+def mend_source(source: Path, requirement: str, torch: Dict) -> List[Mend]:
+    """Apply the mends that a source needs on this Python for a torch.
+
+    Args:
+        source (Path): From :func:`unpack_source`, changed in place.
+        requirement (str): ``mmcv==2.1.0`` or ``onedl-mmcv==2.3.6``.
+        torch (dict): As from :func:`describe_torch`; its version is read.
+
+    Returns:
+        list[Mend]: Those applied; one that the source has already is none.
+
+    Raises:
+        SetupError: If the source has neither the text that a needed mend
+            replaces nor the mended one.
+    """
+    applied = []
+    for mend in MENDS:
+        if mend.name != requirement.split('==')[0]:
+            continue
+        if not mend.is_needed(torch):
+            continue
+        file = source / mend.file
+        text = file.read_text(encoding='utf-8')
+        if mend.old in text:
+            file.write_text(text.replace(mend.old, mend.new), encoding='utf-8')
+            applied.append(mend)
+        elif mend.new not in text:
+            raise SetupError(
+                f'{mend.file} of {requirement} has changed: it should hold\n'
+                f'{mend.old.rstrip()}\nwhich has to be mended '
+                f'({mend.reason}; {mend.upstream}). Adapt this entry of MENDS '
+                f'in {__file__}, or remove it if that source builds without.'
+            )
+    return applied
+
+
 def build_wheel(
     requirement: str, folder: Path, torch: Dict, pip_arguments: List[str]
 ) -> Path:
@@ -430,13 +638,20 @@ def build_wheel(
     environment = build_environment(torch)
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f'{requirement.replace("==", "-")}.log'
-    name = requirement.split('==')[0]
     with tempfile.TemporaryDirectory(prefix='mmleuk-mmcv-') as temporary:
         header = precompile_header(
             Path(temporary), compiler, torch, environment
         )
         if header is not None:
             environment['CFLAGS'] += f' -Winvalid-pch -include {header}'
+        unpacked = Path(temporary) / 'source'
+        unpacked.mkdir()
+        source = unpack_source(requirement, unpacked, pip_arguments)
+        for mend in mend_source(source, requirement, torch):
+            print(
+                f'  mended {mend.file} of {requirement}: {mend.reason} '
+                f'({mend.upstream})'
+            )
         fresh = Path(temporary) / 'wheel'
         command = [
             *pip_arguments,
@@ -446,11 +661,9 @@ def build_wheel(
             '--no-build-isolation',
             # pip's cache would hand out a wheel of another torch.
             '--no-cache-dir',
-            '--no-binary',
-            name,
             '--wheel-dir',
             str(fresh),
-            requirement,
+            str(source),
         ]
         jobs = environment['MAX_JOBS']
         print(f'  {jobs} files at a time; the log is {log}', flush=True)
@@ -470,10 +683,11 @@ def build_wheel(
                 progress.feed(line)
                 unused_header += '-Winvalid-pch]' in line
         if process.wait():
+            errors = build_errors(log)
             raise SetupError(
                 f'{requirement} could not be built for torch '
-                f'{torch["version"]}; the first errors of {log} are\n'
-                f'{first_errors(log) or "    (none named)"}'
+                f'{torch["version"]}:\n{errors}\n'
+                f'What may help: {build_hint(errors)}. The whole log is {log}.'
             )
         if unused_header:
             print(

@@ -17,11 +17,13 @@ stop() {
     exit 1
 }
 
-# Prints the first Python that is new enough.
+# Prints the first Python that torch has builds for, as install.py lists them.
 find_python() {
     local candidate
-    for candidate in ${PYTHON:-python3 python3.12 python3.11 python3.10}; do
-        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+    for candidate in ${PYTHON:-python3 python3.14 python3.13 python3.12 \
+        python3.11 python3.10}; do
+        if "$candidate" -c 'import sys
+sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))' \
             >/dev/null 2>&1; then
             command -v "$candidate"
             return
@@ -32,7 +34,7 @@ find_python() {
 
 make_environment() {
     local python
-    python=$(find_python) || stop "mmleuk needs Python >= 3.10, and \
+    python=$(find_python) || stop "mmleuk needs Python >= 3.10 and <= 3.14, and \
 ${PYTHON:-python3} is $("${PYTHON:-python3}" --version 2>/dev/null ||
         echo 'not there'): install one, or name it as in PYTHON=python3.11 \
 bash $0."
