@@ -22,7 +22,11 @@ from mmengine.logging import print_log
 
 from mmleuk.apis import LLDInferencer, Tiling, UnreadableImageError
 from mmleuk.config_files import config_path
-from mmleuk.engine.launchers import add_launcher, join_processes
+from mmleuk.engine.launchers import (
+    add_launcher,
+    join_processes,
+    leave_processes,
+)
 
 # Seconds that processes wait for each other. One that ends is not waited for:
 # the launcher ends the others.
@@ -176,6 +180,7 @@ def main() -> None:
         f'images: see {args.out_dir}',
         logger='current',
     )
+    leave_processes()
     if num_failed == num_images:
         sys.exit('error: no image could be read')
 

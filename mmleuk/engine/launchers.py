@@ -62,6 +62,15 @@ def join_processes(
         )
 
 
+def leave_processes() -> None:
+    """Leave the group, if this process is in one.
+
+    The threads of a group that is left open may abort a process that ends.
+    """
+    if is_distributed():
+        distributed.destroy_process_group()
+
+
 def has_accelerator() -> bool:
     """Whether MMEngine can start several processes on the device."""
     return get_device() not in ('cpu', 'mps')
