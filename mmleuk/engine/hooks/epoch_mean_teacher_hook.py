@@ -1,7 +1,8 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 from mmdet.engine.hooks import MeanTeacherHook
-from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmengine.runner import Runner
 
+from mmleuk.engine.epochs import require_epochs
 from mmleuk.registry import HOOKS
 
 
@@ -21,8 +22,8 @@ class EpochMeanTeacherHook(MeanTeacherHook):
             statistics of batch norm.
 
     Raises:
-        ValueError: If ``horizon`` is not positive, or the training is counted
-            in iterations.
+        ValueError: If ``horizon`` is not positive, or the training does not
+            count epochs.
     """
 
     def __init__(self, horizon: float, skip_buffer: bool = False) -> None:
@@ -35,17 +36,12 @@ class EpochMeanTeacherHook(MeanTeacherHook):
 
     def before_train(self, runner: Runner) -> None:
         """Set the momentum, and start the teacher from the student."""
-        loop = runner.train_loop
-        if not isinstance(loop, EpochBasedTrainLoop):
-            raise ValueError(
-                f'horizon={self.horizon} counts epochs, but the train_cfg has '
-                f'a {type(loop).__name__}, which counts iterations: take an '
-                'EpochBasedTrainLoop, or the MeanTeacherHook of MMDetection'
-            )
-        steps = self.horizon * len(loop.dataloader)
+        require_epochs(runner, f'{type(self).__name__}.horizon')
+        epoch_steps = len(runner.train_dataloader)
+        steps = self.horizon * epoch_steps
         self.momentum = 1 / max(steps, 1)
         runner.logger.info(
             f'Mean teacher: momentum {self.momentum:.4g}, for '
-            f'{self.horizon:.4g} epochs of {len(loop.dataloader)} steps'
+            f'{self.horizon:.4g} epochs of {epoch_steps} steps'
         )
         super().before_train(runner)
