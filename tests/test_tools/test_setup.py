@@ -248,6 +248,50 @@ def test_build_without_working_ops_is_not_kept(install, monkeypatch, tmp_path):
     assert not built[0].exists()
 
 
+@pytest.fixture
+def broken_opencv(install, monkeypatch):
+    """An OpenCV without the libraries of X, whose errors can be set."""
+    errors = ['ImportError: libxcb.so.1: cannot open shared object file', None]
+    pip = FakePip(offers=True)
+    monkeypatch.setattr(install, 'run_pip', pip)
+    monkeypatch.setattr(
+        install.mmcv_wheel, 'error_of', lambda code: errors.pop(0)
+    )
+    return pip, errors
+
+
+def test_opencv_without_windows_where_x_is_missing(
+    install, broken_opencv, capsys
+):
+    pip, _ = broken_opencv
+    install.install_opencv([], replace=True)
+    assert pip.calls[-1][1] == 'opencv-python-headless'
+    assert '--no-deps' in pip.calls[-1]
+    assert 'libxcb.so.1' in capsys.readouterr().out
+
+
+def test_opencv_of_an_own_environment_is_not_replaced(install, broken_opencv):
+    pip, _ = broken_opencv
+    with pytest.raises(install.SetupError, match='apt install'):
+        install.install_opencv([], replace=False)
+    assert not any('headless' in word for call in pip.calls for word in call)
+
+
+def test_opencv_that_never_loads_is_named(install, broken_opencv):
+    _, errors = broken_opencv
+    errors[1] = 'ImportError: libz.so.1'
+    with pytest.raises(install.SetupError, match='libz.so.1'):
+        install.install_opencv([], replace=True)
+
+
+def test_error_of_another_python(mmcv_wheel):
+    assert mmcv_wheel.error_of('import sys') is None
+    assert mmcv_wheel.error_of('import no_such') == (
+        "ModuleNotFoundError: No module named 'no_such'"
+    )
+    assert mmcv_wheel.error_of('raise SystemExit(3)') == 'it ended with 3'
+
+
 def test_torch_comes_from_its_own_index_where_pip_has_none(
     install, monkeypatch
 ):
@@ -508,6 +552,7 @@ def test_downloads_what_the_set_up_installs(install, monkeypatch, tmp_path):
     assert {
         'torch==2.13.0',
         install.SETUPTOOLS,
+        'opencv-python-headless',
         str(tmp_path / 'source'),
         'onedl-mmdetection==3.5.1',
         f'{ROOT}[onedl,dev,lite0,onnx,plot,report]',

@@ -47,6 +47,8 @@ def pip_arguments(
         settings.torch_requirement,
         *install.BUILD_REQUIREMENTS,
         install.SETUPTOOLS,
+        install.OPENCV,
+        install.HEADLESS_OPENCV,
         str(mmcv),
         *stack.others,
         f'{install.ROOT}[{extras}]',

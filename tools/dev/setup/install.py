@@ -53,6 +53,10 @@ EXTRAS = ['dev', 'lite0', 'onnx', 'plot', 'report']
 SETUPTOOLS = 'setuptools>=77,<81'
 # What mmcv is built with.
 BUILD_REQUIREMENTS = ['setuptools', 'wheel', 'ninja', 'psutil', 'packaging']
+# What mmcv imports, and the same without windows, which loads on a system
+# without the libraries of X.
+OPENCV = 'opencv-python'
+HEADLESS_OPENCV = 'opencv-python-headless'
 PIP = [sys.executable, '-m', 'pip', '--disable-pip-version-check']
 
 
@@ -271,6 +275,34 @@ def install_torch(settings: Settings, pinned: List[str]) -> None:
         )
 
 
+def install_opencv(pinned: List[str], replace: bool) -> None:
+    """Install an OpenCV that loads on this system.
+
+    Args:
+        pinned (list[str]): Requirements that must stay.
+        replace (bool): Whether one that does not load may be replaced.
+
+    Raises:
+        SetupError: If it does not load.
+    """
+    if ENVIRONMENT['find_module']('cv2') is None:
+        with constraints(pinned) as arguments:
+            run_pip('install', OPENCV, *arguments)
+    error = mmcv_wheel.error_of('import cv2')
+    if error and replace:
+        print(f'  {OPENCV} does not load ({error}): {HEADLESS_OPENCV} instead')
+        # Over the other, which mmengine requires by name.
+        over = ['--force-reinstall', '--no-deps']
+        run_pip('install', HEADLESS_OPENCV, *over)
+        error = mmcv_wheel.error_of('import cv2')
+    if error:
+        raise SetupError(
+            f'OpenCV does not load: {error}. Install the libraries that it '
+            'misses (Debian and Ubuntu: "apt install libgl1 libglib2.0-0"), '
+            f'or {HEADLESS_OPENCV} in place of {OPENCV}.'
+        )
+
+
 def build_minutes(torch: Dict) -> int:
     """Estimate how long the build of mmcv takes on two cores."""
     return 20 if mmcv_wheel.with_gpu_ops(torch) else 4
@@ -396,9 +428,10 @@ def set_up(settings: Settings, made_here: bool, stamp: Dict) -> None:
         ]
     mmcv_here = ENVIRONMENT['find_module']('mmcv') is not None
     if made_here or not mmcv_here:
-        with step('what mmcv is built with: some seconds'):
+        with step('what mmcv is built with, and OpenCV: some seconds'):
             with constraints(pinned) as arguments:
                 run_pip('install', *BUILD_REQUIREMENTS, *arguments)
+            install_opencv(pinned, replace=made_here)
     mmcv_version = versions.get(stack.mmcv.split('==')[0])
     built_for = stamp.get('mmcv_built_for')
     if mmcv_here and not made_here:

@@ -209,14 +209,17 @@ def describe_torch() -> Dict:
     return json.loads(output)
 
 
-def verify_ops() -> Optional[str]:
-    """Load mmcv's ops and run two of them, on the GPU too where one is.
+def error_of(code: str) -> Optional[str]:
+    """Run code in a Python of its own.
+
+    Args:
+        code (str): What to run.
 
     Returns:
-        str | None: The last line of the error, or None when they work.
+        str | None: The last line of the error, or None without one.
     """
     result = subprocess.run(
-        [sys.executable, '-c', VERIFY_OPS],
+        [sys.executable, '-c', code],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -225,6 +228,15 @@ def verify_ops() -> Optional[str]:
         return None
     lines = result.stdout.strip().splitlines()
     return lines[-1] if lines else f'it ended with {result.returncode}'
+
+
+def verify_ops() -> Optional[str]:
+    """Load mmcv's ops and run two of them, on the GPU too where one is.
+
+    Returns:
+        str | None: The last line of the error, or None when they work.
+    """
+    return error_of(VERIFY_OPS)
 
 
 def gpu_ops_are_forced() -> bool:
