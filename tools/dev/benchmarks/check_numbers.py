@@ -35,7 +35,7 @@ import records
 import runs
 import sparse
 import yaml
-from sparse_report import AP, ATTRIBUTES, COLUMNS, compare, values_of
+from sparse_report import ATTRIBUTES, COLUMNS, compare, values_of
 
 PAGES = ('README.md', 'configs/*/README.md', 'docs/sparse_benchmark.md')
 METAFILES = 'configs/*/metafile.yml'
@@ -108,12 +108,12 @@ class Block(NamedTuple):
         return len(self.lines) > 1 and self.lines[1].startswith('| ---')
 
 
-class Fault(NamedTuple):
+class Mismatch(NamedTuple):
     """A number that no committed result explains.
 
     Args:
         path (Path): The file.
-        cell (Cell): The number, or the first text of a faulty row or table.
+        cell (Cell): The number, or the first text of a row or table.
         reason (str): What is wrong.
         new (str, optional): The text that the record gives.
     """
@@ -176,7 +176,7 @@ def read_blocks(path: Path) -> Iterator[Block]:
 def read_row(line: str, number: int) -> List[Cell]:
     """Read the cells of a row of a table."""
     return [
-        Cell(match.group().strip(), number, match.start() + 1)
+        Cell(match.group().strip(), number, match.start())
         for match in re.finditer(r'(?<=\|)[^|]+(?=\|)', line)
     ]
 
@@ -199,17 +199,17 @@ class NumberCheck:
             path.stem: records.read_record(path)
             for path in sorted((root / RECORDS).glob('*.jsonl'))
         }
-        self.faults: List[Fault] = []
+        self.mismatches: List[Mismatch] = []
         # Cells of unrecorded tables by config, then by score.
         self.unrecorded: Dict[str, Dict[str, str]] = {}
         # All numbers of marked tables.
         self.stated = set()
 
-    def run(self) -> List[Fault]:
+    def run(self) -> List[Mismatch]:
         """Check all files.
 
         Returns:
-            list[Fault]: What is wrong, in the order of files and lines.
+            list[Mismatch]: What is wrong, in the order of files and lines.
 
         Raises:
             ValueError: If a mark or a record cannot be read.
@@ -233,7 +233,7 @@ class NumberCheck:
             self.check_text(path, text)
         for path in sorted(self.root.glob(METAFILES)):
             self.check_metafile(path)
-        return sorted(self.faults, key=lambda f: (f.path, f.cell.line))
+        return sorted(self.mismatches, key=lambda f: (f.path, f.cell.line))
 
     def select(self, settings: dict) -> List[dict]:
         """Find the results of some settings.
@@ -267,8 +267,8 @@ class NumberCheck:
             if all(result[key] == value for key, value in wanted.items())
         ]
 
-    def nearest(self, key: str, text: str) -> str:
-        """Say which recorded mean is nearest to a number."""
+    def nearest(self, keys: Sequence[str], text: str) -> str:
+        """Say which recorded mean of some scores is nearest to a number."""
         try:
             number = float(first_number(text))
         except ValueError:
@@ -278,14 +278,15 @@ class NumberCheck:
             for result in results:
                 about = [
                     f'{k}={result[k]}'
-                    for k in ('data', 'method', 'share', 'cfg_options')
-                    if result[k]
+                    for k in ('data', 'method', 'share', *DEFAULTS)
+                    if result.get(k)
                 ]
                 name = f'{", ".join(about)} in {RECORDS}/{record}.jsonl'
                 groups.setdefault(name, []).append(result)
         means = {
-            name: statistics.mean(values_of(group, key))
+            f'{key} of {name}': statistics.mean(values_of(group, key))
             for name, group in groups.items()
+            for key in keys
             if values_of(group, key)
         }
         if not means:
@@ -296,16 +297,16 @@ class NumberCheck:
     def compare_cell(
         self, path: Path, cell: Cell, key: str, expected: str, source: str
     ) -> None:
-        """Note a fault if a cell does not have the expected text."""
+        """Note a mismatch if a cell does not have the expected text."""
         if expected == '–' and not cell.text:
             return
         if cell.text != expected:
-            self.faults.append(
-                Fault(
+            self.mismatches.append(
+                Mismatch(
                     path,
                     cell,
                     f'{source} has {expected!r} as {key}'
-                    + self.nearest(key, cell.text),
+                    + self.nearest([key], cell.text),
                     expected,
                 )
             )
@@ -343,7 +344,7 @@ class NumberCheck:
                     'where they come from: see the docstring of '
                     f'{Path(__file__).name}'
                 )
-                self.faults.append(Fault(path, header[0], reason))
+                self.mismatches.append(Mismatch(path, header[0], reason))
             return
         self.stated.update(
             number for line in table.lines for number in NUMBER.findall(line)
@@ -405,7 +406,7 @@ class NumberCheck:
                 self.compare_cell(path, cell, KEYS[title], expected, source)
             elif CELL.fullmatch(cell.text):
                 reason = f'the column {title!r} is no score of KEYS'
-                self.faults.append(Fault(path, cell, reason))
+                self.mismatches.append(Mismatch(path, cell, reason))
 
     def check_text(self, path: Path, block: Block) -> None:
         """Check the numbers of a paragraph or list."""
@@ -422,11 +423,9 @@ class NumberCheck:
         if not block.mark:
             for cell in found:
                 if cell.text not in self.stated:
-                    reason = (
-                        'no marked table has this number'
-                        + self.nearest(AP, cell.text)
-                    )
-                    self.faults.append(Fault(path, cell, reason))
+                    reason = 'no marked table has this number'
+                    reason += self.nearest(list(KEYS.values()), cell.text)
+                    self.mismatches.append(Mismatch(path, cell, reason))
             return
         mark = block.mark['results']
         numbers = mark.get('numbers', [])
@@ -485,7 +484,7 @@ class NumberCheck:
         for title, cell in metrics.items():
             if title not in KEYS:
                 reason = f'the metric {title!r} is no score of KEYS'
-                self.faults.append(Fault(path, cell, reason))
+                self.mismatches.append(Mismatch(path, cell, reason))
                 continue
             text = known.get(KEYS[title]) or compare(results, [], KEYS[title])
             expected = first_number(text)
@@ -518,29 +517,29 @@ def config_runs() -> Dict[str, dict]:
 CONFIGS = config_runs()
 
 
-def fix(faults: Sequence[Fault]) -> int:
+def fix(mismatches: Sequence[Mismatch]) -> int:
     """Write what the records have into the files.
 
     Args:
-        faults (Sequence[Fault]): The faults.
+        mismatches (Sequence[Mismatch]): The mismatches.
 
     Returns:
         int: Number of texts that were replaced.
     """
     count = 0
-    for path in {fault.path for fault in faults}:
+    for path in {mismatch.path for mismatch in mismatches}:
         lines = path.read_text(encoding='utf-8').split('\n')
         # From the right, so that columns before stay where they are.
-        for fault in sorted(faults, key=lambda f: -f.cell.start):
-            cell = fault.cell
-            if fault.path != path or fault.new in (None, '–'):
+        for mismatch in sorted(mismatches, key=lambda f: -f.cell.start):
+            cell = mismatch.cell
+            if mismatch.path != path or mismatch.new in (None, '–'):
                 continue
             line = lines[cell.line - 1]
             head, tail = line[: cell.start], line[cell.start :]
             if cell.text:
-                tail = tail.replace(cell.text, fault.new, 1)
+                tail = tail.replace(cell.text, mismatch.new, 1)
             else:
-                tail = f' {fault.new}{tail}'
+                tail = f' {mismatch.new}{tail}'
             lines[cell.line - 1] = head + tail
             count += 1
         path.write_text('\n'.join(lines), encoding='utf-8')
@@ -558,19 +557,18 @@ def main() -> None:
     args = parser.parse_args()
     try:
         check = NumberCheck(runs.ROOT)
-        faults = check.run()
+        mismatches = check.run()
     except ValueError as error:
         sys.exit(str(error))
-    for fault in faults:
-        print(
-            f'{fault.path.relative_to(runs.ROOT)}:{fault.cell.line}: got '
-            f'{fault.cell.text!r}: {fault.reason}'
-        )
+    for mismatch in mismatches:
+        path = mismatch.path.relative_to(runs.ROOT)
+        text, line, _ = mismatch.cell
+        print(f'{path}:{line}: got {text!r}: {mismatch.reason}')
     if args.fix:
-        print(f'{fix(faults)} of {len(faults)} were replaced')
-    elif not faults:
+        print(f'{fix(mismatches)} of {len(mismatches)} were replaced')
+    elif not mismatches:
         print('All results are recorded, or marked as not recorded.')
-    sys.exit(bool(faults))
+    sys.exit(bool(mismatches))
 
 
 if __name__ == '__main__':
