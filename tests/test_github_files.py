@@ -79,7 +79,8 @@ def test_workflows_run_pinned_actions_with_least_permissions(path):
     assert used
     for name in used:
         local = LOCAL.fullmatch(name)
-        assert PINNED.fullmatch(name) or (ROOT / local.group(1)).is_file()
+        assert local or PINNED.fullmatch(name), name
+        assert not local or (ROOT / local.group(1)).is_file()
     workflow = load(path)
     assert workflow['permissions'] == {'contents': 'read'}
     for job in workflow['jobs'].values():
