@@ -191,6 +191,13 @@ def test_recorded_results_pass(tool, clone):
         ),
         (
             'configs/baselines/README.md',
+            '| --- | --- |\n| momentum | 0.5, and 0.125 later',
+            '|:--|--:|\n| recall | 12.5 %',
+            'setting',
+            'needs a comment',
+        ),
+        (
+            'configs/baselines/README.md',
             '<!-- unrecorded: python tools/train.py CONFIG -->',
             '',
             'config',

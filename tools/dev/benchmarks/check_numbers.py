@@ -8,9 +8,9 @@ records in ``docs/results``::
     python tools/dev/benchmarks/check_numbers.py
     python tools/dev/benchmarks/check_numbers.py --fix
 
-A result is a number with three decimals, or any number in a column of scores
-(``KEYS``). An HTML comment above a table or a paragraph says where its results
-come from:
+A result is a number with three decimals, a cell of a table with a percentage
+with decimals, or any cell in a column of scores (``KEYS``). An HTML comment
+above a table or a paragraph says where its results come from:
 
 - ``<!-- results: {data: pbc, share: 0.2} -->``: runs of ``sparse.jsonl``, or
   of another ``record``, that have these settings. Columns ``method`` and
@@ -29,7 +29,16 @@ import re
 import statistics
 import sys
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
+from typing import (
+    Any,
+    Dict,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Set,
+)
 
 import records
 import runs
@@ -69,7 +78,9 @@ MARK_KEYS = ('rows', 'numbers', 'key')
 
 DECIMALS = r'[01]?\.\d{3}'
 NUMBER = re.compile(rf'(?<![\w.]){DECIMALS}(?!\d)')
-CELL = re.compile(rf'{DECIMALS}(?: ± {DECIMALS})?(?: \(\d+ %\))?')
+CELL = re.compile(rf'{DECIMALS}(?: ± {DECIMALS})?(?: \(\d+ %\))?|\d+\.\d+ %')
+# Below the titles of a table.
+RULE = re.compile(r'\s*\|[ :]*-')
 MARK = re.compile(r'<!--\s*((?:results|unrecorded):.*?)-->', re.DOTALL)
 CONFIG_LINK = re.compile(r'\]\(([^)\s]+\.py)\)')
 
@@ -105,7 +116,7 @@ class Block(NamedTuple):
     @property
     def is_table(self) -> bool:
         """bool: Whether it is a table."""
-        return len(self.lines) > 1 and self.lines[1].startswith('| ---')
+        return len(self.lines) > 1 and bool(RULE.match(self.lines[1]))
 
 
 class Mismatch(NamedTuple):
@@ -358,11 +369,23 @@ class NumberCheck:
                 f'{path}:{table.line}: the comment has {len(settings)} rows, '
                 f'the table {len(rows)}'
             )
+        # Where one result has its ratio to all labels, its column has.
+        ratios = {
+            title
+            for row in rows
+            for title, cell in zip(titles, row)
+            if cell.text.endswith(' %)')
+        }
         for row, own in zip(rows, settings):
-            self.check_row(path, titles, row, {**mark, **own})
+            self.check_row(path, titles, row, {**mark, **own}, ratios)
 
     def check_row(
-        self, path: Path, titles: List[str], row: List[Cell], settings: dict
+        self,
+        path: Path,
+        titles: List[str],
+        row: List[Cell],
+        settings: dict,
+        ratios: Set[str],
     ) -> None:
         """Check a row of a table of recorded results.
 
@@ -371,6 +394,7 @@ class NumberCheck:
             titles (list[str]): Titles of the columns.
             row (list[Cell]): The cells.
             settings (dict): What the mark says of the row.
+            ratios (set[str]): Titles of columns with ratios to all labels.
         """
         columns = dict(zip(titles, row))
         if 'config' in settings:
@@ -391,7 +415,9 @@ class NumberCheck:
             settings['data'] = DATA.get(data, data)
         try:
             results = self.select(settings)
-            ceiling = self.select({**settings, 'method': sparse.FULL})
+            ceiling = []
+            if ratios and settings.get('method') != sparse.FULL:
+                ceiling = self.select({**settings, 'method': sparse.FULL})
         except ValueError as error:
             raise ValueError(f'{path}:{row[0].line}: {error}') from error
         source = f'{RECORDS}/{settings.get("record", DEFAULTS["record"])}'
@@ -401,7 +427,7 @@ class NumberCheck:
             )
         for title, cell in columns.items():
             if title in KEYS:
-                most = ceiling if '(' in cell.text else []
+                most = ceiling if title in ratios else []
                 expected = compare(results, most, KEYS[title])
                 self.compare_cell(path, cell, KEYS[title], expected, source)
             elif CELL.fullmatch(cell.text):
