@@ -21,7 +21,8 @@ above a table or a paragraph says where its results come from:
   with ``{config: PATH}``.
 
 A table with results and without such a comment is an error. Without a comment
-a paragraph may only repeat numbers of tables.
+a paragraph may only repeat numbers of tables. ``--fix`` fills the empty cells
+of a new row, too.
 """
 
 import argparse
