@@ -25,7 +25,7 @@ A box AP of 0.700 in both tables. The setting `0.123` is no result.
 | `full` (all labels) | 1 | 0.875 | 5.0 |
 | **`crop`** | 2 | 0.700 ± 0.141 (80 %) | 10.0 ± 0.0 (200 %) |
 
-<!-- results: {{rows: [{{config: {OTHER}}}]}} -->
+<!-- results: {{rows: [{{repeats: {OTHER}}}]}} -->
 
 | model | box AP | attributes end to end |
 | --- | --- | --- |
@@ -237,6 +237,27 @@ def test_other_numbers_are_named(tool, clone, name, old, new, got, reason):
     ), found
 
 
+def test_results_of_compare_configs(tool, clone):
+    runs = [
+        dict(config='other', cfg_options=options, gpus=1, seed=0, minutes=1.0)
+        | dict(revision='abc', scores={'lld/bbox_mAP': ap})
+        for options, ap in [({}, 0.555), ({'a': 1}, 0.1)]
+    ]
+    path = clone / 'docs' / 'results' / 'others.jsonl'
+    path.write_text('\n'.join(map(json.dumps, runs)))
+    page = clone / 'configs' / 'baselines' / 'README.md'
+    new = 'results: {record: others, rows: [{config: other}]}'
+    replace(page, 'unrecorded: python tools/train.py CONFIG', new)
+    replace(
+        clone / 'README.md', f'results: {{rows: [{{repeats: {OTHER}}}]}}', new
+    )
+    assert tool.NumberCheck(clone).run() == []
+    path.write_text(path.read_text().replace('0.555', '0.444'))
+    found = tool.NumberCheck(clone).run()
+    assert [mismatch.new for mismatch in found] == ['0.444'] * 3
+    assert len({mismatch.path for mismatch in found}) == 3
+
+
 def test_the_line_of_a_number_is_named(tool, clone):
     replace(clone / 'README.md', ' ± 0.141', ' ± 0.140')
     (found,) = tool.NumberCheck(clone).run()
@@ -266,7 +287,11 @@ def test_fix_writes_what_the_record_has(tool, clone):
         ('data: pbc, share: 0.2}', 'data', 'README.md:4: got .*expected "res'),
         ('data: pbc, share: 0.2}', 'dat: 1}', 'README.md:8: got the settings'),
         ('share: 0.2}', 'record: x}', "README.md:8: got record 'x'"),
-        (f'{{config: {OTHER}}}', '', 'README.md:13: .* has 0 rows, the table'),
+        (
+            f'{{repeats: {OTHER}}}',
+            '',
+            'README.md:13: .* has 0 rows, the table',
+        ),
         ('{key: bbox_mAP}', '', 'README.md:20: .* 0 numbers, .* has 1: 0.800'),
     ],
 )

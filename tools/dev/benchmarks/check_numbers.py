@@ -18,7 +18,7 @@ above a table or a paragraph says where its results come from:
   paragraph ``numbers`` has key and settings of each number.
 - ``<!-- unrecorded: COMMAND -->``: no record is kept. If its rows link to a
   config, they are what other pages may repeat of that config, in a row
-  with ``{config: PATH}``.
+  with ``{repeats: PATH}``.
 
 A table with results and without such a comment is an error. Without a comment
 a paragraph may only repeat numbers of tables. ``--fix`` fills the empty cells
@@ -72,10 +72,11 @@ DATASETS = dict(
 )
 # The share that the configs of sparse sets have.
 SHARE, SHARE_NAME = 0.2, ', a fifth annotated'
-# Settings of a run if a mark does not state others.
-DEFAULTS = dict(record='sparse', redrawn=False, cfg_options=[])
+RECORD = 'sparse'  # if a mark names no other
+# Settings that a run does not have if a mark does not state them.
+CHANGES = ('redrawn', 'cfg_options')
 # Keys of a mark and of its rows that are no settings of a run.
-MARK_KEYS = ('rows', 'numbers', 'key')
+MARK_KEYS = ('record', 'rows', 'numbers', 'key')
 
 DECIMALS = r'[01]?\.\d{3}'
 NUMBER = re.compile(rf'(?<![\w.]){DECIMALS}(?!\d)')
@@ -253,12 +254,9 @@ class NumberCheck:
         Raises:
             ValueError: If there is no such record or setting.
         """
-        wanted = {
-            k: v
-            for k, v in {**DEFAULTS, **settings}.items()
-            if k not in MARK_KEYS
-        }
-        record = wanted.pop('record')
+        wanted = {k: v for k, v in settings.items() if k not in MARK_KEYS}
+        changes = set(CHANGES) - set(wanted)
+        record = settings.get('record', RECORD)
         if record not in self.results:
             raise ValueError(
                 f'got record {record!r}, expected one of {RECORDS}: '
@@ -277,6 +275,7 @@ class NumberCheck:
             result
             for result in self.results[record]
             if all(result[key] == value for key, value in wanted.items())
+            and not any(result.get(key) for key in changes)
         ]
 
     def nearest(self, keys: Sequence[str], text: str) -> str:
@@ -290,7 +289,7 @@ class NumberCheck:
             for result in results:
                 about = [
                     f'{k}={result[k]}'
-                    for k in ('data', 'method', 'share', *DEFAULTS)
+                    for k in ('config', 'data', 'method', 'share', *CHANGES)
                     if result.get(k)
                 ]
                 name = f'{", ".join(about)} in {RECORDS}/{record}.jsonl'
@@ -398,12 +397,13 @@ class NumberCheck:
             ratios (set[str]): Titles of columns with ratios to all labels.
         """
         columns = dict(zip(titles, row))
-        if 'config' in settings:
-            known = self.unrecorded.get(settings['config'], {})
+        if 'repeats' in settings:
+            config = settings['repeats']
+            known = self.unrecorded.get(config, {})
             for title, cell in columns.items():
                 if title in KEYS:
                     expected = known.get(KEYS[title], '–')
-                    source = f'the table of {settings["config"]}'
+                    source = f'the table of {config}'
                     self.compare_cell(
                         path, cell, KEYS[title], expected, source
                     )
@@ -421,7 +421,7 @@ class NumberCheck:
                 ceiling = self.select({**settings, 'method': sparse.FULL})
         except ValueError as error:
             raise ValueError(f'{path}:{row[0].line}: {error}') from error
-        source = f'{RECORDS}/{settings.get("record", DEFAULTS["record"])}'
+        source = f'{RECORDS}/{settings.get("record", RECORD)}'
         if 'seeds' in columns:
             self.compare_cell(
                 path, columns['seeds'], 'seeds', str(len(results)), source
@@ -499,14 +499,22 @@ class NumberCheck:
             metrics (dict): The numbers by their titles.
         """
         run = CONFIGS.get(config)
-        results, known, source = [], {}, RECORDS
+        # As compare_configs.py records them.
+        results = [
+            result
+            for record in self.results.values()
+            for result in record
+            if result.get('config') == Path(config).stem
+            and not result['cfg_options']
+        ]
+        known, source = {}, RECORDS
         if run:
             results = self.select(run)
             name = DATASETS[run['data']]
             if run['method'] != sparse.FULL:
                 name += SHARE_NAME
             self.compare_cell(path, dataset, 'Dataset', name, config)
-        elif config in self.unrecorded:
+        elif not results and config in self.unrecorded:
             known, source = self.unrecorded[config], f'the table of {config}'
         for title, cell in metrics.items():
             if title not in KEYS:
