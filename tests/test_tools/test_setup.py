@@ -614,6 +614,7 @@ def test_folder_that_is_no_environment_is_refused(clone):
     assert 'is no environment' in result.stderr
 
 
+@pytest.mark.slow
 def test_environment_is_made_and_marked(clone):
     # Ends at the settings, before anything is installed.
     result = run_check(clone, TORCH_VERSION='2.16.0', PYTHON=sys.executable)
@@ -623,6 +624,7 @@ def test_environment_is_made_and_marked(clone):
     assert stamp == dict(made_here=True)
 
 
+@pytest.mark.slow
 def test_each_stack_has_an_environment_of_its_own(clone):
     result = run_check(
         clone,
@@ -641,6 +643,7 @@ def test_a_stack_needs_a_name(clone):
     assert '--stack openmmlab|onedl' in result.stderr
 
 
+@pytest.mark.slow
 def test_cuda_ops_have_an_environment_of_their_own(clone):
     result = run_check(
         clone, '--cuda', TORCH_VERSION='2.16.0', PYTHON=sys.executable
@@ -649,6 +652,7 @@ def test_cuda_ops_have_an_environment_of_their_own(clone):
     assert (clone / '.venv-cuda').is_dir()
 
 
+@pytest.mark.slow
 def test_folder_of_wheels_is_all_that_pip_sees(clone, tmp_path):
     (tmp_path / 'wheels').mkdir()
     # This Python has nothing to build with, so that pip is asked for it.
@@ -905,6 +909,7 @@ def tiny_torch(tmp_path):
     return dict(TORCH, include_paths=[str(include)])
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_build_uses_the_precompiled_header(
     mmcv_wheel, tiny_source, tiny_torch, tmp_path, capsys
@@ -922,6 +927,7 @@ def test_build_uses_the_precompiled_header(
     assert '1 of 1 files' in output
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_failed_build_names_the_first_error(
     mmcv_wheel, tiny_source, tiny_torch, tmp_path
