@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Copyright (c) mmleuk authors. All rights reserved.
-# Sets everything up, lints, checks types, and runs all tests. Arguments go to pytest:
+# Sets everything up, lints, checks types, and runs all tests. Arguments go to
+# pytest:
 #
 #   bash tools/check.sh
 #   bash tools/check.sh tests/test_datasets -k region
