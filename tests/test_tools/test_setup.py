@@ -695,16 +695,22 @@ def test_missing_python_headers_are_named(mmcv_wheel, monkeypatch, tmp_path):
         mmcv_wheel.cxx_compiler()
 
 
-def test_progress_counts_files(mmcv_wheel, capsys):
+def test_progress_counts_files(mmcv_wheel, monkeypatch, capsys):
+    # Four seconds a file.
+    times = iter(range(0, 99, 4))
+    monkeypatch.setattr(mmcv_wheel.time, 'monotonic', lambda: next(times))
     progress = mmcv_wheel.Progress()
     progress.feed('running build_ext\n')
     for number in range(1, 13):
         progress.feed(f'  [{number}/12] c++ -MMD -MF a.o.d\n')
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(',')[0].strip() for line in lines] == [
-        '10 of 12 files',
+        '1 of 12 files',
+        '5 of 12 files',
+        '9 of 12 files',
         '12 of 12 files',
     ]
+    assert lines[1].endswith(' 0.3 minutes, about 0.5 left')
 
 
 # The lines of mmcv 2.1.0 that need a mend since Python 3.13.
