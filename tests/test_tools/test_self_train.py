@@ -20,6 +20,9 @@ from test_train_test import (
 
 from mmleuk.datasets.sparsify import sparsify
 
+# The first one waits for all trainings of a round.
+pytestmark = pytest.mark.timeout(1200)
+
 LABELLER = """
 _base_ = './tiny.py'
 train_pipeline = [
