@@ -42,7 +42,8 @@ def list_commands() -> str:
     lines = ['commands:']
     for name, file in COMMANDS.items():
         source = (TOOLS / file).read_text(encoding='utf-8')
-        summary = ast.get_docstring(ast.parse(source)).splitlines()[0]
+        docstring = ast.get_docstring(ast.parse(source)) or ''
+        summary = docstring.partition('\n')[0]
         lines.append(f'  {name:<20}{summary}')
     return '\n'.join(lines)
 

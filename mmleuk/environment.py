@@ -170,8 +170,9 @@ def check_stack() -> Optional[str]:
             'install one of the stacks, openmmlab or onedl, '
             f'{INSTALL_HINT}.'
         )
-    mmengine, mmcv, mmdet = modules.values()
-    bounds, requirement = MMCV_RANGE, 'mmcv==2.1.0'
+    mmengine, mmcv, mmdet = filter(None, modules.values())
+    bounds: Tuple[Version, Version] = MMCV_RANGE
+    requirement = 'mmcv==2.1.0'
     if _outside(mmdet, ((0,), FIRST_ONEDL_MMDET)):
         bounds, requirement = MMCV_RANGE_ONEDL, 'onedl-mmcv==2.3.6'
     if not _has_compiled_ops(mmcv):

@@ -3,6 +3,7 @@ import uuid
 
 import pytest
 import torch
+from child_processes import pytest_timeout_set_timer  # noqa: F401
 from lld_files import LLDFiles
 from mmengine.registry import DefaultScope
 from mmengine.runner import CheckpointLoader

@@ -14,6 +14,8 @@ import pytest
 
 from mmleuk.__main__ import COMMANDS
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
 ROOT = Path(__file__).parents[1]
 SOURCES = ('mmleuk', 'configs', 'tools')
 NAME = 'attribute_rcnn/attr-faster-rcnn_lite0_fpn_synthetic.py'

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Copyright (c) mmleuk authors. All rights reserved.
-# Sets everything up, lints, and runs all tests. Arguments go to pytest:
+# Sets everything up, lints, checks types, and runs all tests. Arguments go to
+# pytest:
 #
 #   bash tools/check.sh
 #   bash tools/check.sh tests/test_datasets -k region
@@ -10,7 +11,7 @@
 #   --stack NAME  openmmlab or onedl, the maintained fork of MMDetection, in an
 #                 environment of its own
 #   --cuda        mmcv with its CUDA ops, in an environment of its own, and
-#                 the tests that need a CUDA device, without lint
+#                 the tests that need a CUDA device, without lint and types
 #   --wheels DIR  no network: all packages come from this folder, which
 #                 tools/dev/setup/download_wheels.py fills
 #
@@ -58,9 +59,10 @@ them on: see nvidia-smi."
     exec python -m pytest -m cuda "$@"
 fi
 
-echo '- lint and format'
+echo '- lint, format and types'
 ruff check .
 ruff format --check .
+mypy
 
 echo '- tests'
 if [ $# = 0 ]; then

@@ -28,14 +28,23 @@ echo '- synthetic films: under a minute'
 python tools/dataset_converters/make_synthetic_films.py --preset demo \
     --out data/synthetic_films
 
+films=("$TEST_IMAGES"/*)
+echo "  a drawn film: ${films[0]}"
+
 echo '- training: about 5 minutes'
-python tools/train.py "$CONFIG" --work-dir "$WORK_DIR"
+# Each validation draws one of its fields.
+python tools/dev/show_progress.py "$WORK_DIR/train.log" "$WORK_DIR" \
+    python tools/train.py "$CONFIG" --work-dir "$WORK_DIR" --cfg-options \
+    default_hooks.visualization.draw=True \
+    default_hooks.visualization.interval=1000
 
 echo '- testing and drawing: about a minute'
 # Pictures of an earlier run would pass for those of this one.
 rm -rf "$PICTURES"
-python tools/test.py "$CONFIG" "$(cat "$WORK_DIR/last_checkpoint")" \
-    --work-dir "$WORK_DIR" --show-dir "$PICTURES" |& tee "$WORK_DIR/test.log"
+mkdir "$PICTURES"
+python tools/dev/show_progress.py "$WORK_DIR/test.log" "$PICTURES" \
+    python tools/test.py "$CONFIG" "$(cat "$WORK_DIR/last_checkpoint")" \
+    --work-dir "$WORK_DIR" --show-dir "$PICTURES"
 
 echo '- patient reports: under a minute'
 python tools/image_demo.py "$TEST_IMAGES" "$(cat "$WORK_DIR/last_checkpoint")" \

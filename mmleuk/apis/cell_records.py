@@ -121,9 +121,11 @@ class CellRecorder:
         parts = np.split(found.probs, ends, axis=1)
         for attribute, probs in zip(self.schema, parts):
             codes = probs.argmax(axis=1)
-            calibrated = self.calibration and (
-                self.calibration.calibrate_attributes(attribute.name, probs)
-            )
+            calibrated = None
+            if self.calibration is not None:
+                calibrated = self.calibration.calibrate_attributes(
+                    attribute.name, probs
+                )
             if calibrated is not None:
                 # A temperature keeps the order of the values.
                 calibrated = calibrated[np.arange(len(found)), codes]
@@ -176,7 +178,9 @@ def to_instances(
         labels=torch.tensor(labels, dtype=torch.long),
         scores=torch.tensor([cell.score for cell in cells]),
     )
-    columns = dict(confidences=[cell.confidence for cell in cells])
+    columns: Dict[str, list] = dict(
+        confidences=[cell.confidence for cell in cells]
+    )
     if schema is not None:
         rows = [
             [cell.attributes[name] for name in schema.names] for cell in cells

@@ -10,6 +10,7 @@ from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import (
+    Any,
     Callable,
     Dict,
     Iterable,
@@ -344,7 +345,7 @@ class LLDInferencer(DetInferencer):
             for an image that was not read or is read in parts; empty without
             ``return_vis``.
         """
-        records = list(
+        records: List[Any] = list(
             self.stream(inputs, batch_size, return_vis=return_vis, **kwargs)
         )
         drawings = []
@@ -367,7 +368,9 @@ class LLDInferencer(DetInferencer):
         strict: bool = False,
         return_vis: bool = False,
         distributed: bool = False,
-    ) -> Iterator[ImagePrediction]:
+    ) -> Iterator[
+        Union[ImagePrediction, Tuple[ImagePrediction, Optional[np.ndarray]]]
+    ]:
         """Predict image by image; memory does not grow with their number.
 
         In a distributed run each process predicts some of the images, and of
@@ -512,7 +515,7 @@ class LLDInferencer(DetInferencer):
             ),
             created=datetime.now(timezone.utc).isoformat(timespec='seconds'),
             image_root=root,
-            calibration=calibration and calibration.to_dict(),
+            calibration=None if calibration is None else calibration.to_dict(),
             type_profile=self.recorder.profile,
         )
 

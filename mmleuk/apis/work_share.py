@@ -54,9 +54,9 @@ class WorkShare:
             all_gather_object((None, error))
             raise
         results = []
-        for other, error in all_gather_object((result, None)):
-            if error is not None:
-                raise error
+        for other, failure in all_gather_object((result, None)):
+            if failure is not None:
+                raise failure
             results.append(other)
         results[self.rank] = result
         return results

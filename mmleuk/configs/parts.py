@@ -2,7 +2,7 @@
 """Find and change parts of a base config by what they are, not by index."""
 
 import copy
-from typing import List, Optional, Tuple, Union
+from typing import List, Tuple, Union
 
 from mmengine.config import ConfigDict
 
@@ -45,15 +45,15 @@ def find(items: List[dict], types: Types) -> int:
 def insert(
     pipeline: List[dict],
     transform: dict,
-    before: Optional[Types] = None,
-    after: Optional[Types] = None,
+    before: Types = (),
+    after: Types = (),
 ) -> List[dict]:
     """Copy a pipeline and insert a transform before or after another type."""
     index = find(pipeline, before) if before else find(pipeline, after) + 1
     return [*pipeline[:index], transform, *pipeline[index:]]
 
 
-def resized(pipeline: List[dict], scale: Tuple[int, int]) -> List[dict]:
+def resized(pipeline: list, scale: Tuple[int, int]) -> list:
     """Copy a pipeline with another scale of every resize in it.
 
     Args:

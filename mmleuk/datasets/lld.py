@@ -256,12 +256,12 @@ class LLDDataset(BaseDetDataset):
         parts = []
         for asked, name in zip(self.subsets, names):
             folder = self._join(root, match_folder(asked, folders, root))
-            images = self.data_prefix.get('img') or f'images/{self.split}'
+            prefix = self.data_prefix.get('img') or f'images/{self.split}'
             parts.append(
                 _Part(
                     name,
                     self._find_annotations(folder, name),
-                    self._image_folder(self._join(folder, images)),
+                    self._image_folder(self._join(folder, prefix)),
                 )
             )
         return parts

@@ -14,7 +14,7 @@ import numpy as np
 from mmleuk.io.label_file import LabelFile
 from mmleuk.io.readers.lld_json import REGIONS_KEY
 from mmleuk.structures import center_in_regions
-from mmleuk.structures.record import FieldRecord
+from mmleuk.structures.record import Box, FieldRecord
 
 from .naming import normalise_patient, parse_field_name
 
@@ -139,7 +139,7 @@ def sparsify(
                 'annotated as a whole. Start from the full labels.'
             )
         if shares[name] < 1:
-            regions = ()
+            regions: Sequence[Rectangle] = ()
             if shares[name]:
                 regions = _draw_regions(
                     _generator(seed, 'regions', name),
@@ -154,14 +154,13 @@ def sparsify(
     return labels.take(fields, keep_others=True)
 
 
-def cut_to_regions(
-    field: FieldRecord, regions: Sequence[Rectangle]
-) -> FieldRecord:
+def cut_to_regions(field: FieldRecord, regions: Sequence[Box]) -> FieldRecord:
     """Keep the cells of a field whose centre lies in annotated regions.
 
     Args:
         field (FieldRecord): The field.
-        regions (Sequence[tuple[int]]): Rectangles (x1, y1, x2, y2) in pixels.
+        regions (Sequence[tuple[float]]): Rectangles (x1, y1, x2, y2) in
+            pixels.
 
     Returns:
         FieldRecord: The field with these regions and fewer cells.
@@ -182,7 +181,8 @@ def _is_integer(value: object, least: float = -math.inf) -> bool:
     return (
         isinstance(value, numbers.Integral)
         and not isinstance(value, bool)
-        and value >= least
+        # mypy knows no order of `numbers`.
+        and value >= least  # type: ignore[operator]
     )
 
 
@@ -191,7 +191,7 @@ def _is_share(value: object) -> bool:
     return (
         isinstance(value, numbers.Real)
         and not isinstance(value, bool)
-        and 0 <= value <= 1
+        and 0 <= value <= 1  # type: ignore[operator]
     )
 
 
@@ -234,23 +234,23 @@ def _shares_of_fields(
         fields[normalise_patient(patient)].append(name)
 
     seen = set()
-    for patient, own_share in (patient_shares or {}).items():
+    for stated, own_share in (patient_shares or {}).items():
         if not _is_share(own_share):
             raise ValueError(
-                f'got the share {own_share!r} for the patient {patient}, '
+                f'got the share {own_share!r} for the patient {stated}, '
                 'expected a number from 0 to 1'
             )
-        key = normalise_patient(patient)
+        key = normalise_patient(stated)
         if key not in fields:
             raise ValueError(
-                f'no image is of the patient {patient}, expected some of '
+                f'no image is of the patient {stated}, expected some of '
                 f'{", ".join(sorted(fields)) or "none"}. Correct '
                 '`patient_shares`.'
             )
         if key in seen:
             raise ValueError(
                 f'`patient_shares` names the patient {key} twice, as in '
-                f'{patient!r}. Name it once.'
+                f'{stated!r}. Name it once.'
             )
         seen.add(key)
         shares.update(dict.fromkeys(fields[key], own_share))

@@ -207,7 +207,7 @@ def split_groups(
     rng = random.Random(seed)
     if len(wanted) ** len(groups) <= MAX_EXACT:
         return _try_all(parts_of_all, wanted, rng)
-    best, best_cost = None, np.inf
+    best, best_cost = np.array([]), np.inf
     for _ in range(STARTS):
         parts = _greedy(parts_of_all, wanted, rng)
         cost = _improve(parts_of_all, parts, wanted, rng)
@@ -224,7 +224,8 @@ def _try_all(
     size = len(shares)
     splits = list(itertools.product(range(size), repeat=len(parts_of_all)))
     rng.shuffle(splits)
-    best, best_cost = None, np.inf
+    best: Tuple[int, ...] = ()
+    best_cost = np.inf
     for split in splits:
         if len(set(split)) < size:
             continue

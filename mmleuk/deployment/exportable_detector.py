@@ -14,6 +14,7 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from mmleuk.models.necks.early_feature_neck import FeaturePyramid
 from mmleuk.models.roi_heads.attribute_roi_head import AttributeRoIHeadMixin
 
 from .exportable_roi_extractor import ExportableRoIExtractor
@@ -238,15 +239,17 @@ class ExportableDetector(nn.Module):
         return boxes[kept], scores[kept], labels[kept]
 
     def _name_attributes(
-        self, x: Tuple[Tensor, ...], boxes: Tensor, scale_factor: Tensor
+        self, x: FeaturePyramid, boxes: Tensor, scale_factor: Tensor
     ) -> Tensor:
         """Probabilities of attribute values, shape (n, sum of values)."""
         # The RoI head does this for several images, with a constant scale.
         head = self.detector.roi_head
+        levels: Tuple[Tensor, ...] = x
         if head.attribute_source != 'neck':
-            x = x.early if head.attribute_source == 'early' else x.early + x
+            early = head.attribute_source == 'early'
+            levels = x.early if early else x.early + levels
         extract = head.attribute_roi_extractor
-        feats = extract(x[: extract.num_inputs], bbox2roi([boxes]))
+        feats = extract(levels[: extract.num_inputs], bbox2roi([boxes]))
         if head.shares_roi_extractor and head.with_shared_head:
             feats = head.shared_head(feats)
         sides = (boxes[:, 2:] - boxes[:, :2]) / scale_factor

@@ -2,7 +2,16 @@
 import io
 import os
 import os.path as osp
-from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import (
+    BinaryIO,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+)
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from mmengine import fileio
@@ -158,7 +167,7 @@ class ImageFolder:
             if self.backend_args is None:
                 if self._leaves(path):
                     return ImageHeader(fault=OUTSIDE_FOLDER)
-                image_file = open(path, 'rb', buffering=0)
+                image_file: BinaryIO = open(path, 'rb', buffering=0)
             elif not fileio.exists(path, self.backend_args):
                 return ImageHeader(fault=MISSING_IMAGE)
             elif stated is not None:

@@ -3,7 +3,7 @@ import math
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from mmleuk.structures import AttributeSchema
-from mmleuk.structures.record import CellRecord, FieldRecord
+from mmleuk.structures.record import Box, CellRecord, FieldRecord
 
 from .issue_log import IssueLog
 from .readers.lld_json import (
@@ -161,7 +161,7 @@ class LabelFile:
             if bbox is None:
                 self.others.append(annotation)
                 continue
-            codes = ()
+            codes: Tuple[int, ...] = ()
             category = self._categories.get(category_id, UNKNOWN)
             if self._codes:
                 codes = self._codes.schema.clean(
@@ -182,7 +182,7 @@ class LabelFile:
 
     def _read_bbox(
         self, annotation: dict, size: Tuple[int, int], record: str
-    ) -> Optional[Tuple[float, ...]]:
+    ) -> Optional[Box]:
         """Read a box (x1, y1, x2, y2), None if none of it is in the image."""
         if not self._boxes:
             return 0, 0, 1, 1

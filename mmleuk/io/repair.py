@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import combinations
-from typing import Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -68,7 +68,7 @@ class RawCell:
     region: Tuple[float, ...] = ()
 
 
-def parse_code(value: object) -> Optional[int]:
+def parse_code(value: Any) -> Optional[int]:
     """Read the code of one attribute.
 
     Args:
@@ -165,10 +165,11 @@ def _merge_duplicates(
 
 def _clip(box: Box, width: int, height: int) -> Tuple[Box, bool]:
     """Clip a box to the image; tell if by more than rounding explains."""
-    clipped = tuple(
+    x1, y1, x2, y2 = (
         min(max(value, 0.0), float(side))
         for value, side in zip(box, (width, height) * 2)
     )
+    clipped = x1, y1, x2, y2
     return clipped, any(abs(a - b) > ROUNDING for a, b in zip(box, clipped))
 
 

@@ -3,7 +3,7 @@
 
 import codecs
 import re
-from typing import Dict, Union
+from typing import Any, Callable, Dict, Generator, List, Optional, Union
 from xml.etree import ElementTree
 
 from defusedxml import DefusedXmlException
@@ -38,6 +38,10 @@ class Element(ElementTree.Element):
     """
 
     line = 0
+    # What they find are elements of this class.
+    find: Callable[..., Optional['Element']]
+    findall: Callable[..., List[Any]]
+    iter: Callable[..., Generator['Element', None, None]]
 
     @property
     def where(self) -> str:

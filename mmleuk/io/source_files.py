@@ -67,7 +67,7 @@ def parse_json(content: bytes, source: str) -> Any:
         ) from None
 
 
-def parse_number(value: object, place: str, what: str) -> float:
+def parse_number(value: Any, place: str, what: str) -> float:
     """Read a finite number from a number or a numeral.
 
     Args:

@@ -27,8 +27,10 @@ def cell_table(
         patient, image, cells.
     """
     names = () if header.schema is None else header.schema.names
-    columns = 'patient file field cell x1 y1 x2 y2 type score confidence'
-    columns = columns.split()
+    columns = [
+        *('patient', 'file', 'field', 'cell', 'x1', 'y1', 'x2', 'y2'),
+        *('type', 'score', 'confidence'),
+    ]
     for name in names:
         columns += [name, f'{name}_probability', f'{name}_confidence']
     with csv_table(path, [*columns, 'surprising', 'or']) as write_row:
@@ -40,7 +42,7 @@ def cell_table(
         ) -> None:
             for found in cells:
                 cell = found.cell
-                row = [patient, image.file, image.field, found.place]
+                row: list = [patient, image.file, image.field, found.place]
                 row += [round(float(value), 1) for value in cell.bbox]
                 row += [cell.type, _round(cell.score)]
                 row.append(_round(cell.confidence))

@@ -79,7 +79,7 @@ def count_types(summary: PatientSummary) -> Tuple[List[TypeRow], BlastShare]:
         for name in BLAST_EQUIVALENTS
         if name in types and name not in summary.blasts
     ]
-    groups = [(name,) for name in named]
+    groups: List[Tuple[str, ...]] = [(name,) for name in named]
     groups += [
         summary.blasts,
         *((*summary.blasts, name) for name in equivalents),

@@ -2,7 +2,7 @@
 import heapq
 from collections import Counter, defaultdict
 from functools import partial
-from typing import Any, Iterator, List, NamedTuple, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
 
 from .found_cells import FoundCell
 
@@ -55,10 +55,14 @@ class Gallery:
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self._seen: Counter = Counter()
-        self._sure = defaultdict(partial(TopK, capacity))
+        self._sure: Dict[str, TopK] = defaultdict(partial(TopK, capacity))
         # Some of the least confident may be shown as surprising.
-        self._unsure = defaultdict(partial(TopK, 2 * capacity))
-        self._surprising = defaultdict(partial(TopK, capacity))
+        self._unsure: Dict[str, TopK] = defaultdict(
+            partial(TopK, 2 * capacity)
+        )
+        self._surprising: Dict[str, TopK] = defaultdict(
+            partial(TopK, capacity)
+        )
 
     def add(self, found: FoundCell) -> None:
         """Offer a cell."""

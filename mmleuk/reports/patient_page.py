@@ -3,7 +3,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Iterable, List, Optional, Set, Tuple
+from typing import Dict, Iterable, List, Optional, Set, Tuple, Union
 
 from mmleuk.structures import PredictionHeader
 from mmleuk.structures.metainfo import make_palette
@@ -74,7 +74,7 @@ class PatientPage:
         patient: Optional[str],
         header: PredictionHeader,
         settings: ReportSettings,
-        image_root: Optional[Path] = None,
+        image_root: Union[str, Path, None] = None,
         reference: Optional[Reference] = None,
     ) -> None:
         self.store = store
@@ -281,7 +281,8 @@ class PatientPage:
         title = f'Patient {name}' if name else 'No patient named'
         untrained = untrained_types(summary)
         calibrated = not summary.num_uncalibrated
-        compared, too_few = {}, []
+        compared: dict = {}
+        too_few: list = []
         if self.attributes:
             compared, too_few = compare(
                 summary.profile,

@@ -123,7 +123,7 @@ def describe_cell(schema: Sequence[Attribute], found: FoundCell) -> dict:
         ``surprises``, sentences.
     """
     evidence = {item.attribute: item for item in found.cell.evidence}
-    columns = []
+    columns: List[Optional[dict]] = []
     for attribute in schema:
         named = found.cell.attributes.get(attribute.name)
         if named is None:

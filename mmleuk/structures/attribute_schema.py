@@ -1,7 +1,17 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import (
+    Any,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 import numpy as np
 
@@ -183,7 +193,7 @@ class AttributeSchema:
 
 # The seven attributes of the Large Leukemia Dataset, in the order of its text
 # labels. The release spells `nuclear_chromatio`.
-LLD_ATTRIBUTES = [
+LLD_ATTRIBUTES: List[Dict[str, Any]] = [
     dict(
         name='cell_size',
         title='Cell Size',

@@ -80,9 +80,9 @@ class ClassMap:
             dict[str, tuple]: Targets of this and of the other map, by the
             name that they differ for.
         """
-        stated = {**self.targets, **other.targets}
+        stated = {*self.targets, *other.targets}
         if names is not None:
-            stated = stated.keys() & map(normalise_name, names)
+            stated.intersection_update(map(normalise_name, names))
         return {
             name: (self(name), other(name))
             for name in sorted(stated)

@@ -92,7 +92,7 @@ def make_schema(metainfo: Mapping) -> AttributeSchema:
         'classes_without_attributes', CLASSES_WITHOUT_ATTRIBUTES
     )
     return AttributeSchema(
-        metainfo['attributes'], map(normalise_name, classes)
+        metainfo['attributes'], [normalise_name(name) for name in classes]
     )
 
 

@@ -229,7 +229,7 @@ class CellMarker:
             self._check_width(codes, 'attributes')
         marks = []
         for index, outline in enumerate(self._outlines(instances)):
-            lines = ()
+            lines: Tuple[Tuple[Span, ...], ...] = ()
             if codes is not None and (codes[index] != MISSING).any():
                 lines = self._attribute_lines(codes[index], None, None, None)
             suffix = 'missed' if len(missed) and missed[index] else ''
@@ -323,16 +323,18 @@ class CellMarker:
                 suffix.append('≠')
             elif is_false_positive is not None and is_false_positive[index]:
                 suffix.append('extra')
-            lines = ()
+            lines: Tuple[Tuple[Span, ...], ...] = ()
             if codes is not None and self._may_have_attributes(outline[2]):
-                probs = (
+                scores, confidences = (
                     None if fields[key] is None else fields[key][index]
                     for key in ('attribute_scores', 'attribute_confidences')
                 )
                 true = (
                     truth[match] if truth is not None and match >= 0 else None
                 )
-                lines = self._attribute_lines(codes[index], *probs, true)
+                lines = self._attribute_lines(
+                    codes[index], scores, confidences, true
+                )
             marks.append(CellMark(*outline, ' '.join(suffix), lines))
         return marks
 

@@ -2,7 +2,7 @@
 """Place the labels of cells so that they hide no cell."""
 
 from dataclasses import dataclass
-from typing import List, Tuple
+from typing import Any, List, Tuple
 
 import cv2
 import numpy as np
@@ -201,7 +201,7 @@ def place_labels(
     distances = np.linalg.norm(centers[:, None] - centers[None], axis=-1)
     reach = np.median(boxes[:, 2:] - boxes[:, :2]) + np.median(sizes)
     order = np.argsort(-(distances < reach).sum(axis=1), kind='stable')
-    places = [None] * count
+    places: List[Any] = [None] * count
     for _ in range(_ROUNDS):
         before = list(places)
         for index in order:

@@ -4,6 +4,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .cell_marks import (
     CANDIDATE_CELL,
@@ -410,7 +411,7 @@ def _fade(image: np.ndarray, area: np.ndarray, share: float) -> np.ndarray:
 
 
 def _shortest_line(
-    first: Sequence[float], second: Sequence[float]
+    first: ArrayLike, second: ArrayLike
 ) -> Tuple[np.ndarray, np.ndarray]:
     """Find the nearest points of two rectangles (x1, y1, x2, y2)."""
     first, second = np.array(first), np.array(second)

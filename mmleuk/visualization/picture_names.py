@@ -51,10 +51,10 @@ class PictureNames:
         parts = _parts(img_path)
         if parts[: len(self.root)] == self.root:
             parts = parts[len(self.root) :]
-        parts = [
+        parts = tuple(
             '__' if part == '..' else re.sub(r'[^\w .()+=,@%~#&-]', '_', part)
             for part in parts
-        ]
+        )
         name = '/'.join(parts) or '_'
         stem, suffix = os.path.splitext(name)
         if suffix.lower() not in _WRITABLE:

@@ -63,6 +63,7 @@ def expected(weights, images, tmp_path_factory):
     return records, read_files(out), predict_readers(weights)
 
 
+@pytest.mark.slow
 def test_the_result_is_that_of_one_process(
     weights, images, expected, tmp_path
 ):

@@ -134,6 +134,7 @@ def test_there_are_configs():
     assert len(CONFIGS) >= 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', CONFIGS)
 def test_config(name, monkeypatch):
     torch.manual_seed(0)

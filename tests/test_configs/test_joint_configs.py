@@ -48,6 +48,7 @@ def test_what_is_joined(dataset):
     assert len(cells) / len(part) < 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', NAMES)
 def test_a_step_on_a_field_of_each(name, dataset):
     cfg = load(name)

@@ -93,6 +93,7 @@ def build_and_train(cfg, num_classes):
         model.test_step(make_batch(num_classes))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('method', METHODS)
 @pytest.mark.parametrize('base', [CASCADE, RETINANET])
 def test_a_method_over_any_base(method, base, tmp_path):
@@ -265,6 +266,7 @@ def test_a_config_builds_its_runner(tmp_path):
     assert {'SchemaCheckHook', 'RegionMiningHook'} <= set(names)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'folder',
     ['attribute_rcnn', 'baselines', 'joint', 'mmdet', 'region_sparse'],

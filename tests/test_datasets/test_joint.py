@@ -179,6 +179,7 @@ def make_runner(folder, train, val, **settings):
     return Runner.from_cfg(cfg)
 
 
+@pytest.mark.slow
 def test_training(root, tmp_path):
     """One step of all, a profile of what has attributes, scores of each."""
     names = ('one', 'two')
@@ -212,6 +213,7 @@ def test_training(root, tmp_path):
         assert f'val/{name}/lld/bbox_mAP' in scores
 
 
+@pytest.mark.slow
 def test_training_beside_a_dataset_of_mmdetection(root, tmp_path):
     """Its cells have no key of attributes at all."""
     coco = make_coco(root, PIPELINE)

@@ -10,6 +10,8 @@ from tiny_detectors import CLASSES, SCHEMA, make_batch
 from mmleuk.deployment import OnnxDetector
 from mmleuk.evaluation import LLDMetric
 
+pytestmark = pytest.mark.slow
+
 
 def test_an_image_is_resized_as_in_testing(exported):
     image = np.random.default_rng(0).integers(

@@ -70,6 +70,7 @@ class TestTinyDetectors:
         assert agreement.num_unpaired == 0
         assert not agreement.violations(1e-3, 1e-4)
 
+    @pytest.mark.slow
     def test_exported_finds_the_same(self, detectors, exported, cascade):
         agreement = agreement_of(
             detectors[cascade],
@@ -80,6 +81,7 @@ class TestTinyDetectors:
         assert agreement.num_unpaired == 0
         assert not agreement.violations(1e-3, 1e-4)
 
+    @pytest.mark.slow
     def test_fields_are_those_of_pytorch(self, detectors, exported, cascade):
         batch = make_batch(100, 130)
         with torch.no_grad():
@@ -93,6 +95,7 @@ class TestTinyDetectors:
                 found[name], expected[name], atol=1e-3, rtol=0
             )
 
+    @pytest.mark.slow
     def test_nothing_found(self, detectors, exported, cascade):
         """An empty image gives empty fields of the right widths."""
         args = (128, 128, (1.0, 1.0), True)
@@ -103,6 +106,7 @@ class TestTinyDetectors:
         for name, values in expected.pred_instances.items():
             assert found.pred_instances[name].shape == values.shape
 
+    @pytest.mark.slow
     def test_graph_is_of_the_standard_alone(self, exported, cascade):
         import onnx
 
@@ -126,6 +130,7 @@ class TestTinyDetectors:
         assert repr(detector) == before
 
 
+@pytest.mark.slow
 def test_metadata(exported):
     detector = exported[False]
     assert detector.classes == CLASSES

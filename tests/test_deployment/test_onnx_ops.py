@@ -36,6 +36,10 @@ def test_operators_keep_the_rules_of_torch():
     """The sizes that the exporter is told are those that come out."""
     boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 11]])
     scores = torch.tensor([0.5, 0.6])
-    torch.library.opcheck(nms, (boxes, scores, 0.5, 3))
+    checked = torch.library.opcheck(nms, (boxes, scores, 0.5, 3))
+    assert set(checked.values()) == {'SUCCESS'}
     feats, rois = torch.rand(1, 3, 8, 8), torch.tensor([[0.0, 1, 1, 9, 9]])
-    torch.library.opcheck(roi_align, (feats, rois, 2, 3, 0.25, 2, True))
+    checked = torch.library.opcheck(
+        roi_align, (feats, rois, 2, 3, 0.25, 2, True)
+    )
+    assert set(checked.values()) == {'SUCCESS'}

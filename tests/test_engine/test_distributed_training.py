@@ -12,6 +12,8 @@ from distributed_training import (
 )
 from run_processes import run_processes
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
 
 @pytest.fixture(scope='module')
 def ranks(tmp_path_factory):

@@ -14,6 +14,8 @@ import torch
 
 from mmleuk.engine.latest_checkpoint import find_checkpoint
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).with_name('run_interruptible.py')
 MOUNT = ['unshare', '--user', '--map-root-user', '--mount']
 

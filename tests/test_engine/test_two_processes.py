@@ -5,6 +5,8 @@ import pytest
 from run_processes import run_processes
 from two_processes import evaluate, gradients, work
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize('num_cells', [(3, 2), (3, 0)])
 def test_the_same_step_and_scores(tmp_path, num_cells):

@@ -15,6 +15,8 @@ from unequal_ranks import (
     work_of_engine,
 )
 
+pytestmark = pytest.mark.slow
+
 CELL = [10.0, 10, 40, 40]
 EVERYWHERE = [-1e6, -1e6, 1e6, 1e6]
 RIGHT_HALF = [32.0, 0, 64, 64]

@@ -17,6 +17,7 @@ from labelling_exports import (
 )
 
 from mmleuk.io.errors import AnnotationError
+from mmleuk.structures.record import normalise_name
 
 DOCUMENTED = (AnnotationError, FileNotFoundError)
 FUZZ = settings(max_examples=60, deadline=None)
@@ -27,14 +28,20 @@ def folder(tmp_path_factory):
     return Exports(tmp_path_factory.mktemp('fuzz'))
 
 
-def check(folder, source_format, content):
+def check(folder, read, *args, **kwargs):
+    """Read; return the fields, or None for an error that names its file."""
     try:
-        fields = folder.read(source_format, content)
-    except DOCUMENTED:
-        return
+        fields = read(*args, **kwargs)
+    except DOCUMENTED as error:
+        message = str(error)
+        fields = None
+    if fields is None:
+        assert str(folder.folder) in message
+        return None
     report = folder.report
     out = sum(len(field.cells) for field in fields)
     assert report.num_in == out + sum(report.dropped.values())
+    return fields
 
 
 TOKENS = st.sampled_from(
@@ -74,7 +81,7 @@ def test_damaged_xml(folder, data, export):
         start = data.draw(st.integers(0, len(text)))
         end = min(len(text), start + data.draw(st.integers(0, 30)))
         text = text[:start] + data.draw(TOKENS) + text[end:]
-    check(folder, source_format, text.encode('utf-8', 'replace'))
+    check(folder, folder.read, source_format, text.encode('utf-8', 'replace'))
 
 
 @FUZZ
@@ -96,7 +103,7 @@ def test_values_in_xml(folder, data, export):
         _, less, rest = parts[place].partition('<')
         parts[place] = escape(data.draw(TOKENS)) + less + rest
         text = '>'.join(parts)
-    check(folder, source_format, text.encode('utf-8', 'replace'))
+    check(folder, folder.read, source_format, text.encode('utf-8', 'replace'))
 
 
 def escape(text):
@@ -187,17 +194,18 @@ def test_damaged_json(folder, data, source_format):
             place[last] = data.draw(JSON)
         except (TypeError, KeyError, IndexError):
             continue  # An earlier damage took the place away.
-    check(folder, source_format, json.dumps(content))
+    check(folder, folder.read, source_format, json.dumps(content))
 
 
 @FUZZ
 @given(JSON, st.sampled_from(sorted(SOUND)))
 def test_other_json(folder, value, source_format):
-    check(folder, source_format, json.dumps(value))
+    check(folder, folder.read, source_format, json.dumps(value))
 
 
 NAMES = st.text(max_size=12) | st.sampled_from(
     ['names: ', 'names:\n 0: a', '!!binary x', '&a [*a]', 'names: [*b]', '- -']
+    + ['monocyte', 'names: [monocyte]', '\ufeffmonocyte']
 )
 
 
@@ -207,9 +215,22 @@ NAMES = st.text(max_size=12) | st.sampled_from(
     st.sampled_from(['data.yaml', 'classes.txt', 'obj.names']),
 )
 def test_damaged_class_names(folder, text, name):
+    """A cell of class 0 is there with its name, or the file is refused."""
     labels = folder.write('yolo/labels/a.txt', '0 .5 .5 .2 .2').parent
-    path = folder.write(f'yolo/{name}', text.encode('utf-8', 'replace'))
-    try:
-        folder.read_path('yolo', labels, names_file=str(path))
-    except DOCUMENTED:
-        pass
+    content = text.encode('utf-8', 'replace')
+    path = folder.write(f'yolo/{name}', content)
+    fields = check(
+        folder, folder.read_path, 'yolo', labels, names_file=str(path)
+    )
+    if fields is None:
+        category = ''
+    else:
+        ((category,),) = [
+            [cell.category for cell in field.cells]
+            for field in fields
+            if field.file_name == 'a.png'
+        ]
+        assert category == normalise_name(category) != ''
+    if name != 'data.yaml':
+        lines = content.decode('utf-8-sig').splitlines() or ['']
+        assert category == normalise_name(lines[0])

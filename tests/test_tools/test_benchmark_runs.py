@@ -123,12 +123,19 @@ def test_time_before_an_interruption(runs, tmp_path, resumes):
 def test_time_is_noted_while_it_runs(runs, tmp_path, monkeypatch):
     monkeypatch.setattr(runs, 'NOTE_INTERVAL', 0.01)
     path = tmp_path / 'minutes.json'
+    # Written in the same place again and again, so read until it is whole.
     wait = f"""
 import pathlib, time
-while not pathlib.Path({str(path)!r}).exists():
+path = pathlib.Path({str(path)!r})
+end = time.monotonic() + 60
+while not (text := path.exists() and path.read_text()):
+    assert time.monotonic() < end, 'nothing was noted'
     time.sleep(0.01)
+print(text)
 """
-    runs.run_logged(command(wait), tmp_path)
+    minutes = runs.run_logged(command(wait), tmp_path)
+    noted = float((tmp_path / 'stdout.log').read_text())
+    assert 0 < noted < minutes
 
 
 def test_a_failed_command_names_its_log(runs, tmp_path):

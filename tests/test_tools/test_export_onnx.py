@@ -94,6 +94,7 @@ def folder(tiny, tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_export_and_check(folder):
     pytest.importorskip('onnxscript', reason='onnxscript is not there')
     pytest.importorskip('onnxruntime', reason='onnxruntime is not there')

@@ -33,6 +33,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_it_trains_resumes_and_tests(folder):
     work_dir = folder / 'work_dirs' / 'tiny'
     assert (work_dir / 'epoch_1.pth').is_file()

@@ -78,6 +78,7 @@ def test_it_predicts_writes_and_draws(demo, untrained, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_two_processes_write_what_one_does(demo, untrained, tmp_path):
     """By torchrun, on the CPU, with an image that can't be read."""
     images = tmp_path / 'images'

@@ -82,6 +82,8 @@ def config(tmp_path):
     return path
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_it_ends_the_same(config, tmp_path):
     done = run(TOOL, config, '--kills', 1, '--work-dir', 'runs', cwd=tmp_path)
     assert 'Killed 1 times' in done.stdout, done.stdout

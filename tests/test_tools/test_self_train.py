@@ -20,6 +20,9 @@ from test_train_test import (
 
 from mmleuk.datasets.sparsify import sparsify
 
+# The first one waits for all trainings of a round.
+pytestmark = pytest.mark.timeout(1200)
+
 LABELLER = """
 _base_ = './tiny.py'
 train_pipeline = [
@@ -83,6 +86,7 @@ def read_config(path):
     return Config.fromfile(path)
 
 
+@pytest.mark.slow
 def test_both_stages_take_one_budget(trained):
     work_dir = trained / 'work_dirs' / 'student'
     assert (work_dir / 'labeller' / 'epoch_1.pth').is_file()
@@ -94,6 +98,7 @@ def test_both_stages_take_one_budget(trained):
     assert labeller.randomness == student.randomness == dict(seed=3)
 
 
+@pytest.mark.slow
 def test_the_labeller_learns_from_the_fields_of_the_config(trained):
     work_dir = trained / 'work_dirs' / 'student'
     labeller = read_config(work_dir / 'labeller' / 'labeller.py')
@@ -107,6 +112,7 @@ def test_the_labeller_learns_from_the_fields_of_the_config(trained):
     assert labeller.val_dataloader is None
 
 
+@pytest.mark.slow
 def test_all_else_is_background(trained):
     work_dir = trained / 'work_dirs' / 'student'
     sparse = json.loads((trained / 'sparse.json').read_text())
@@ -134,12 +140,14 @@ def test_all_else_is_background(trained):
         assert cell['nucleolus'] in (0, 1)
 
 
+@pytest.mark.slow
 def test_the_student_is_scored(trained):
     scores = read_scalars(trained / 'work_dirs' / 'student')[-1]
     assert 0 <= scores['lld/bbox_mAP'] <= 1
     assert scores['step'] == 3
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on(trained):
     work_dir = trained / 'work_dirs' / 'student'
     labels = (work_dir / 'labelled.json').read_bytes()
@@ -154,6 +162,7 @@ def test_an_interrupted_run_goes_on(trained):
     assert (work_dir / 'epoch_3.pth').is_file()
 
 
+@pytest.mark.slow
 def test_results_of_two_settings_do_not_mix(trained, monkeypatch):
     monkeypatch.chdir(trained)
     message = run_here(

@@ -659,6 +659,7 @@ def test_folder_that_is_no_environment_is_refused(clone):
     assert 'is no environment' in result.stderr
 
 
+@pytest.mark.slow
 def test_environment_is_made_and_marked(clone):
     # Ends at the settings, before anything is installed.
     result = run_check(clone, TORCH_VERSION='2.16.0', PYTHON=sys.executable)
@@ -668,6 +669,7 @@ def test_environment_is_made_and_marked(clone):
     assert stamp == dict(made_here=True)
 
 
+@pytest.mark.slow
 def test_each_stack_has_an_environment_of_its_own(clone):
     result = run_check(
         clone,
@@ -686,6 +688,7 @@ def test_a_stack_needs_a_name(clone):
     assert '--stack openmmlab|onedl' in result.stderr
 
 
+@pytest.mark.slow
 def test_cuda_ops_have_an_environment_of_their_own(clone):
     result = run_check(
         clone, '--cuda', TORCH_VERSION='2.16.0', PYTHON=sys.executable
@@ -694,6 +697,7 @@ def test_cuda_ops_have_an_environment_of_their_own(clone):
     assert (clone / '.venv-cuda').is_dir()
 
 
+@pytest.mark.slow
 def test_folder_of_wheels_is_all_that_pip_sees(clone, tmp_path):
     (tmp_path / 'wheels').mkdir()
     # This Python has nothing to build with, so that pip is asked for it.
@@ -736,16 +740,22 @@ def test_missing_python_headers_are_named(mmcv_wheel, monkeypatch, tmp_path):
         mmcv_wheel.cxx_compiler()
 
 
-def test_progress_counts_files(mmcv_wheel, capsys):
+def test_progress_counts_files(mmcv_wheel, monkeypatch, capsys):
+    # Four seconds a file.
+    times = iter(range(0, 99, 4))
+    monkeypatch.setattr(mmcv_wheel.time, 'monotonic', lambda: next(times))
     progress = mmcv_wheel.Progress()
     progress.feed('running build_ext\n')
     for number in range(1, 13):
         progress.feed(f'  [{number}/12] c++ -MMD -MF a.o.d\n')
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(',')[0].strip() for line in lines] == [
-        '10 of 12 files',
+        '1 of 12 files',
+        '5 of 12 files',
+        '9 of 12 files',
         '12 of 12 files',
     ]
+    assert lines[1].endswith(' 0.3 minutes, about 0.5 left')
 
 
 # The lines of mmcv 2.1.0 that need a mend since Python 3.13.
@@ -950,6 +960,7 @@ def tiny_torch(tmp_path):
     return dict(TORCH, include_paths=[str(include)])
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_build_uses_the_precompiled_header(
     mmcv_wheel, tiny_source, tiny_torch, tmp_path, capsys
@@ -967,6 +978,7 @@ def test_build_uses_the_precompiled_header(
     assert '1 of 1 files' in output
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_failed_build_names_the_first_error(
     mmcv_wheel, tiny_source, tiny_torch, tmp_path

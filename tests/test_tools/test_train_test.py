@@ -156,6 +156,7 @@ def read_scalars(work_dir):
         return [json.loads(line) for line in file]
 
 
+@pytest.mark.slow
 def test_train_trains_and_scores(trained):
     work_dir = trained / 'work_dirs' / 'tiny'
     assert (work_dir / 'epoch_1.pth').is_file()
@@ -167,6 +168,7 @@ def test_train_trains_and_scores(trained):
     assert 'seed=3' in (work_dir / 'tiny.py').read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.cuda
 @pytest.mark.parametrize('dtype', ['float16', 'bfloat16'])
 def test_train_in_mixed_precision(trained, dtype):
@@ -193,6 +195,7 @@ def test_train_in_mixed_precision(trained, dtype):
     assert np.isfinite(losses).all()
 
 
+@pytest.mark.slow
 def test_train_resumes_its_own_checkpoint(trained):
     work_dir = trained / 'resumed'
     os.makedirs(work_dir)
@@ -213,6 +216,7 @@ def test_train_resumes_its_own_checkpoint(trained):
     assert 'resumed epoch: 1' in done.stdout
 
 
+@pytest.mark.slow
 def test_test_scores_dumps_and_draws(trained):
     checkpoint = trained / 'work_dirs' / 'tiny' / 'epoch_1.pth'
     work_dir = trained / 'tested'
@@ -259,6 +263,7 @@ def test_test_scores_dumps_and_draws(trained):
         )
 
 
+@pytest.mark.slow
 def test_test_merges_views_of_widened_fields(trained):
     checkpoint = trained / 'work_dirs' / 'tiny' / 'epoch_1.pth'
     out, work_dir = trained / 'tta.pkl', trained / 'widened'
@@ -346,6 +351,7 @@ def test_a_wrong_command_line_is_named(
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_two_processes_train_and_score(trained):
     """By torchrun on the CPU, on one half of each batch each."""
     folder = trained / 'two'

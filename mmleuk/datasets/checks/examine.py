@@ -278,7 +278,7 @@ def _compare_images(
     """List what was seen in the images, given the splits of each file."""
     damaged = [check.path for check in checks if check.digest is None]
     across = [path for path, names in splits.items() if len(names) > 1]
-    within = []
+    within: List[str] = []
     for group in group_identical(checks):
         names = set().union(*(splits[path] for path in group))
         (across if len(names) > 1 else within).append(' = '.join(group))
@@ -287,7 +287,8 @@ def _compare_images(
         for one, two in find_similar(checks)
         if splits[one.path] != splits[two.path]
     ]
-    shared, repeated = [], []
+    shared: List[str] = []
+    repeated: List[str] = []
     for pair in overlaps:
         one, two = splits[pair.one], splits[pair.two]
         (shared if len(one | two) > 1 else repeated).append(str(pair))
@@ -329,7 +330,9 @@ def examine(
     films: _Films = defaultdict(lambda: defaultdict(dict))
     for report, source in zip(reports, sources):
         dataset = _read(report, source)
-        for info in dataset.data_list if dataset else ():
+        if dataset is None:
+            continue
+        for info in dataset.data_list:
             path = info['img_path']
             real = path if '://' in path else osp.realpath(path)
             path = files.setdefault(real, path)

@@ -124,13 +124,11 @@ class _Windows:
         correlation = np.clip(covariance / scale, 0, 0.999) * valid
         score = correlation**2 / (1 - correlation**2) * self.count
         row, column = np.unravel_index(score.argmax(), score.shape)
-        return (
-            float(np.sqrt(score[row, column])),
-            *(
-                int(index if index <= size // 2 else index - size)
-                for index, size in zip((row, column), self.size)
-            ),
+        down, right = (
+            int(index if index <= size // 2 else index - size)
+            for index, size in zip((row, column), self.size)
         )
+        return float(np.sqrt(score[row, column])), down, right
 
 
 def _shifts(size: int) -> np.ndarray:

@@ -124,7 +124,7 @@ class SourceReport:
             *values, (_, missing) = counts.items()
             cells = [f'{value} {n}' for value, n in values]
             cells += [''] * (width - len(cells))
-            rows.append([name, *cells, missing])
+            rows.append([name, *cells, str(missing)])
         return AsciiTable(rows).table
 
     def _majority_table(self) -> str:

@@ -20,6 +20,8 @@ class EpochMultiSourceSampler(GroupMultiSourceSampler):
     Its arguments are those of ``GroupMultiSourceSampler``.
     """
 
+    seed: int
+
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self._seed_of_run = self.seed

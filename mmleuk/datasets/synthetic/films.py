@@ -454,7 +454,8 @@ def _write_subset(folder: Path, plan: FilmPlan, subset: str) -> Dict[str, int]:
             if not cv2.imwrite(str(path), field.image):
                 raise OSError(f'could not write {path}')
             records.append(field.record)
-            sparse.append(field.sparse)
+            if field.sparse is not None:
+                sparse.append(field.sparse)
         write_lld_json(records, json_folder / f'{split}.json', *args)
         if plan.text:
             out = text_folder / 'AttriDet' / split

@@ -1,12 +1,12 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 """Soft edges, noise and shapes of which films are drawn."""
 
-from typing import Tuple
+from typing import Tuple, TypeAlias
 
 import cv2
 import numpy as np
 
-Array = np.ndarray
+Array: TypeAlias = np.ndarray
 
 
 def soft_inside(distance: Array, softness: float) -> Array:

@@ -1,5 +1,6 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 from collections import deque
+from typing import Deque, Optional
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
@@ -23,6 +24,10 @@ class AtomicCheckpointHook(CheckpointHook):
     remote ``out_dir`` choose another backend.
     """
 
+    backend_args: Optional[dict]
+    max_keep_ckpts: int
+    keep_ckpt_ids: Deque[int]
+
     def before_train(self, runner: Runner) -> None:
         """Choose the backend before the parent uses it."""
         out_dir = self.out_dir or runner.work_dir
@@ -35,7 +40,7 @@ class AtomicCheckpointHook(CheckpointHook):
     ) -> None:
         """Save a checkpoint, then remove the outdated ones."""
         num_kept, self.max_keep_ckpts = self.max_keep_ckpts, -1
-        outdated = deque()
+        outdated: Deque[int] = deque()
         if num_kept > 0:
             if step not in self.keep_ckpt_ids:
                 self.keep_ckpt_ids = deque([*self.keep_ckpt_ids, step])

@@ -31,6 +31,8 @@ class InnerPipelineSwitchHook(PipelineSwitchHook):
         ValueError: At the start of a training that does not count epochs.
     """
 
+    _has_switched: bool
+
     def before_train(self, runner: Runner) -> None:
         """Raise an error if the epoch would never come."""
         require_epochs(runner, f'{type(self).__name__}.switch_epoch')

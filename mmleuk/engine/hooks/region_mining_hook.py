@@ -6,7 +6,7 @@ from mmdet.structures import SampleList
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
-from torch.utils.data import ConcatDataset, Subset
+from torch.utils.data import ConcatDataset, DataLoader, Subset
 
 from mmleuk.engine.dataset_wrappers import iter_data_infos, unwrap_dataset
 from mmleuk.engine.epochs import require_epochs
@@ -71,7 +71,7 @@ class RegionMiningHook(Hook):
         self.release = release
         self.by_epoch = by_epoch
         self.num_orientations = num_orientations
-        self._dataloader = None
+        self._dataloader: Optional[DataLoader] = None
 
     def before_train(self, runner: Runner) -> None:
         """Build the dataloader, and check that all it needs is there."""

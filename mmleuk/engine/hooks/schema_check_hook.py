@@ -1,7 +1,7 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 import re
 from itertools import chain
-from typing import Any, Iterable, Iterator, Mapping, Optional, Tuple
+from typing import Any, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -190,14 +190,16 @@ class SchemaCheckHook(Hook):
                 )
 
 
-def _names(attributes: Iterable) -> tuple:
+def _names(attributes: Sequence) -> tuple:
     """Attributes and values by name: titles are up to the data."""
     return AttributeSchema(attributes).names_and_values
 
 
 def _map_differences(trained, dataset) -> dict:
     """Class names that the maps of two datasets treat differently."""
-    maps = [getattr(item, 'class_map', None) for item in (trained, dataset)]
+    maps: List[Any] = [
+        getattr(item, 'class_map', None) for item in (trained, dataset)
+    ]
     if not all(isinstance(item, ClassMap) for item in maps):
         return {}
     names = None

@@ -3,7 +3,7 @@
 
 import contextlib
 import io
-from typing import Dict, List, Sequence
+from typing import Any, Dict, List, Sequence
 
 import numpy as np
 from pycocotools.coco import COCO
@@ -44,7 +44,7 @@ def _annotations(
 ) -> List[dict]:
     """COCO annotations of all images, with fields by ``extra_keys``."""
     # Ids count from 1: COCOeval takes the id 0 for "not matched".
-    annotations = []
+    annotations: List[dict] = []
     for image_id, image in enumerate(images, 1):
         # Float32 corners turn into float64 before widths are taken, as in
         # MMDetection's CocoMetric.
@@ -88,7 +88,7 @@ def _mean_precision(precision: np.ndarray) -> float:
 
 def evaluate_boxes(
     images: Sequence[dict], num_classes: int, max_dets: int = 100
-) -> Dict[str, object]:
+) -> Dict[str, Any]:
     """Compute box AP by the COCO protocol.
 
     Args:

@@ -64,8 +64,9 @@ class Calibration:
         for name, value in temperatures.items():
             if value is None and name == 'type_temperature':
                 continue
-            is_number = isinstance(value, (int, float))
-            if not is_number or not 0 < value < math.inf:
+            if not isinstance(value, (int, float)) or not (
+                0 < value < math.inf
+            ):
                 raise ValueError(
                     f'the calibration has the temperature {value!r} of '
                     f'{name!r}, expected a finite number above 0'

@@ -2,7 +2,7 @@
 """Detections of many images, matched to the labelled cells."""
 
 from dataclasses import dataclass
-from typing import List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -242,7 +242,7 @@ def _check_labels(
     """Raise a ValueError if the arrays of an image are impossible."""
     name, num_dets = image['name'], len(image['bboxes'])
     shapes = dict(bboxes=(num_dets, 4), scores=(num_dets,), labels=(num_dets,))
-    limits = dict(labels=num_classes, gt_labels=num_classes)
+    limits: Dict[str, Any] = dict(labels=num_classes, gt_labels=num_classes)
     if schema is not None:
         shapes['attribute_labels'] = num_dets, len(schema)
         shapes['attribute_probs'] = num_dets, schema.num_values

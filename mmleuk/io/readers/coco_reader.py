@@ -6,6 +6,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 from pycocotools import mask as coco_mask
 
 from mmleuk.io.attribute_names import AttributeNames
+from mmleuk.io.image_folder import ExportImages
 from mmleuk.io.repair import MIN_SIDE, RawCell
 from mmleuk.io.source_files import find_name_fault
 from mmleuk.structures.record import FieldRecord
@@ -33,6 +34,8 @@ class CocoReader(SparseJsonReader):
         attribute_map (Mapping, optional): See :class:`AttributeNames`.
         kwargs (dict): Keyword arguments of :class:`SparseJsonReader`.
     """
+
+    images: ExportImages
 
     def __init__(
         self, *args, attribute_map: Optional[Mapping] = None, **kwargs

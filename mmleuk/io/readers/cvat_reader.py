@@ -54,10 +54,11 @@ class CvatReader(BoxReader):
                 name = f'images/{subset}/{name}'
             size = None
             if {'width', 'height'} <= set(element.attrib):
-                size = tuple(
+                width, height = (
                     int(parse_number(element.get(side), place, side))
                     for side in ('width', 'height')
                 )
+                size = width, height
             name = self.images.find(name, place)
             yield StatedImage(name, size, source, where, element)
 
@@ -99,20 +100,20 @@ def _read_outline(element: Element, place: str) -> Tuple[Optional[Box], str]:
         return (x, y, x + number('width'), y + number('height')), 'masks'
     if kind == 'ellipse':
         centre, radii = (
-            tuple(map(number, keys)) for keys in (('cx', 'cy'), ('rx', 'ry'))
+            (number(x), number(y)) for x, y in (('cx', 'cy'), ('rx', 'ry'))
         )
         return (
             surround_ellipse(centre, radii, number('rotation', '0')),
             'ellipses',
         )
     if kind in ('polygon', 'polyline'):
-        points = [
-            tuple(
+        points = []
+        for point in element.get('points', '').split(';'):
+            x, y = (
                 parse_number(value, place, 'points')
                 for value in (*point.split(','), None)[:2]
             )
-            for point in element.get('points', '').split(';')
-        ]
+            points.append((x, y))
         outline = '' if is_rectangle(points) else f'{kind}s'
         return surround(points), outline
     if kind == 'cuboid':

@@ -496,7 +496,7 @@ def read_categories(categories: Sequence[dict], source: str) -> Dict[Any, str]:
     return names
 
 
-def is_key(value: object) -> bool:
+def is_key(value: Any) -> bool:
     """Tell whether a value can be an id or a name: text or a finite number."""
     kind = type(value)
     return kind in (int, str) or (kind is float and math.isfinite(value))
@@ -511,7 +511,7 @@ def is_numbers(value: object, length: int) -> bool:
     )
 
 
-def to_floats(numbers: Sequence[float]) -> Tuple[float, ...]:
+def to_floats(numbers: Sequence[float]) -> Tuple[Any, ...]:
     """Convert numbers to floats, all NaN if one is too large for a float."""
     try:
         return tuple(map(float, numbers))

@@ -12,7 +12,7 @@ from .yolo_text import YoloTextReader
 
 # How the four numbers of a row become (x1, y1, x2, y2), by their order. The
 # authors' notes name the first order, their loader unpacks the second.
-REGION_ORDERS: Dict[str, Callable[[Sequence[float]], Box]] = {
+REGION_ORDERS: Dict[str, Callable[[Sequence], Tuple]] = {
     'x1x2y1y2': lambda p: (p[0], p[2], p[1], p[3]),
     'x1y1x2y2': lambda p: (p[0], p[1], p[2], p[3]),
 }

@@ -82,10 +82,11 @@ class VocReader(BoxReader):
         size: Optional[Size] = None
         element = root.find('size')
         if element is not None:
-            size = tuple(
+            width, height = (
                 int(_read_number(element, side, path))
                 for side in ('width', 'height')
             )
+            size = width, height
         text = file_name.text or ''
         place = f'{path}, {file_name.where}'
         name = self.images.find(text, place, own_name)

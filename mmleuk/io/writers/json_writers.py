@@ -1,7 +1,7 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 import json
 from pathlib import Path
-from typing import Dict, List, Sequence, Union
+from typing import Any, Dict, List, Sequence, Union
 
 from mmleuk.io.atomic_write import write_text
 from mmleuk.io.readers.lld_json import NESTED_KEY, REGIONS_KEY
@@ -82,13 +82,14 @@ class JsonWriter(BaseWriter):
 
     def make(self, fields: Sequence[FieldRecord]) -> Dict[str, List[dict]]:
         """Make the content of the file, see :func:`make_lld_json`."""
-        image_ids = [field.image_id for field in fields]
+        image_ids: Sequence[Any] = [field.image_id for field in fields]
         if None in image_ids or len(set(image_ids)) < len(image_ids):
             image_ids = range(len(fields))
         category_ids = {name: i for i, name in enumerate(self.classes)}
-        images, annotations = [], []
+        images: List[dict] = []
+        annotations: List[dict] = []
         for field, image_id in zip(fields, image_ids):
-            image = dict(
+            image: Dict[str, Any] = dict(
                 id=image_id,
                 file_name=field.file_name,
                 width=field.width,

@@ -150,9 +150,11 @@ class CvatWriter(ToolWriter):
         return ElementTree.SubElement(
             image,
             'box',
-            label=label,
-            source='manual',
-            occluded='0',
-            **dict(sides),
-            z_order='0',
+            dict(
+                label=label,
+                source='manual',
+                occluded='0',
+                **dict(sides),
+                z_order='0',
+            ),
         )

@@ -1,6 +1,6 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 from collections import defaultdict
-from typing import Dict, Iterator, List, Optional, Set, Tuple, Union
+from typing import Any, Dict, Iterator, List, Optional, Set, Tuple, Union
 
 import torch
 from mmengine.dist import all_gather_object, get_world_size
@@ -68,7 +68,7 @@ class DetectionBank(BaseModule):
             return torch.zeros(1)
         return dict(groups=pack_entries(self._entries))
 
-    def set_extra_state(self, state: Union[Dict[str, list], Tensor]) -> None:
+    def set_extra_state(self, state: Union[Dict[str, Any], Tensor]) -> None:
         """Restore what :meth:`get_extra_state` returned."""
         if isinstance(state, Tensor):
             self._entries = {}

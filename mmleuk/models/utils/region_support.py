@@ -77,7 +77,7 @@ def _knows_regions(part) -> bool:
 
 def _assigners(head: nn.Module) -> List[BaseAssigner]:
     """List the assigners of a head; a cascade has one for each stage."""
-    values = []
+    values: list = []
     for value in vars(head).values():
         values += value if isinstance(value, (list, tuple)) else [value]
     return [value for value in values if isinstance(value, BaseAssigner)]

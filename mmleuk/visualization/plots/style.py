@@ -6,6 +6,8 @@ import textwrap
 from pathlib import Path
 from typing import Any, Callable, Iterator, List, Sequence, Tuple, Union
 
+import numpy as np
+
 from ..plotting import load_pyplot
 
 # Okabe and Ito's colours, told apart by every kind of colour vision.
@@ -112,7 +114,7 @@ def panel_grid(count: int, most_columns: int) -> Tuple[int, int]:
     return rows, -(-count // rows)
 
 
-def panels(axes: Sequence, count: int) -> Iterator:
+def panels(axes: np.ndarray, count: int) -> Iterator:
     """Yield the first ``count`` axes of an array and hide the others."""
     for index, axis in enumerate(axes.flat):
         if index < count:

@@ -151,7 +151,7 @@ def draw_training_curves(
 
 def _draw_curves(axis: Any, curves: Dict[str, Curve]) -> None:
     """Draw lines with a legend beside the panel, sum and mean in black."""
-    looks = [
+    looks: List[Dict[str, Any]] = [
         dict(color=colour, ls=dash)
         for dash in LINE_DASHES
         for colour in LINE_COLOURS

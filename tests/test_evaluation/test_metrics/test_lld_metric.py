@@ -599,6 +599,7 @@ def evaluate_share(rank, seed, folder):
     return metric.evaluate(len(samples))
 
 
+@pytest.mark.slow
 def test_two_processes_get_what_one_gets(tmp_path):
     ranks = run_processes(evaluate_share, 2, tmp_path, 7, str(tmp_path))
     expected = evaluate(random_samples(7, count=5), PROFILED)

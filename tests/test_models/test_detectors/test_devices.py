@@ -239,6 +239,7 @@ def check_predictions(found, expected):
         assert is_same.any(dim=1).float().mean() > 0.95
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures('same_random_numbers')
 @pytest.mark.parametrize('family', FAMILIES)
 @pytest.mark.parametrize('device', DEVICES)
@@ -355,6 +356,7 @@ def mine(model, samples, device):
     return dict(model.miner.bank.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('device', DEVICES)
 def test_mining_pass(build, make_batch, device):
     batch = make_batch('mining')

@@ -507,14 +507,16 @@ def build_hint(errors: str) -> str:
 class Progress:
     """Shows ``n of N files`` as ninja reports them.
 
-    On a terminal one line is rewritten; elsewhere every tenth file gets a
-    line of its own.
+    On a terminal one line is rewritten; elsewhere there is a line for the
+    first and the last file, and one every ``INTERVAL`` seconds.
     """
+
+    INTERVAL = 15
 
     def __init__(self) -> None:
         self.start = time.monotonic()
         self.terminal = sys.stdout.isatty()
-        self.done = 0
+        self.next_line = 0.0
 
     def feed(self, line: str) -> None:
         """Take one line of output.
@@ -526,11 +528,10 @@ class Progress:
         if not match:
             return
         done, total = int(match[1]), int(match[2])
-        step = 1 if self.terminal else 10
-        if done != total and done % step:
-            return
-        self.done = done
         seconds = time.monotonic() - self.start
+        if not self.terminal and done != total and seconds < self.next_line:
+            return
+        self.next_line = seconds + self.INTERVAL
         left = seconds / done * (total - done)
         text = (
             f'  {done:3d} of {total} files, {seconds / 60:.1f} minutes, '
@@ -651,6 +652,7 @@ def build_wheel(
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f'{requirement.replace("==", "-")}.log'
     with tempfile.TemporaryDirectory(prefix='mmleuk-mmcv-') as temporary:
+        print("  precompiling torch's headers", flush=True)
         header = precompile_header(
             Path(temporary), compiler, torch, environment
         )
