@@ -243,12 +243,7 @@ class ExportableDetector(nn.Module):
         """Probabilities of attribute values, shape (n, sum of values)."""
         # The RoI head does this for several images, with a constant scale.
         head = self.detector.roi_head
-        if head.attribute_source != 'neck':
-            x = x.early if head.attribute_source == 'early' else x.early + x
-        extract = head.attribute_roi_extractor
-        feats = extract(x[: extract.num_inputs], bbox2roi([boxes]))
-        if head.shares_roi_extractor and head.with_shared_head:
-            feats = head.shared_head(feats)
+        feats = head.pool_attributes(x, bbox2roi([boxes]))
         sides = (boxes[:, 2:] - boxes[:, :2]) / scale_factor
         logits = head.attribute_head(feats, sides)
         return head.attribute_head.predict(logits)['attribute_probs']
