@@ -292,12 +292,16 @@ def test_tensor_mode_is_that_of_mmdet():
     assert model._passes is None
 
 
-def test_mixed_precision():
-    model = build(attribute_cfg('RTMDet', early=True)).train()
+@pytest.mark.parametrize('name', ['RTMDet', 'DINO'])
+def test_mixed_precision(name):
+    model = build(attribute_cfg(name, early=True)).train()
     with torch.autocast('cpu', torch.bfloat16):
         losses = model.loss(torch.rand(1, 3, *SHAPE), [make_sample()])
     assert total(losses).isfinite()
     total(losses).backward()
+    if name == 'RTMDet':
+        # MMCV's NMS has no bfloat16 kernel, for MMDetection neither.
+        return
     model.eval()
     with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
         (result,) = model.predict(torch.rand(1, 3, *SHAPE), [make_sample()])
