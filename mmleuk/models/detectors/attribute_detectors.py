@@ -1,4 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
+import copy
 from contextlib import contextmanager
 from typing import Dict, Iterator, List, Optional, Tuple
 
@@ -69,7 +70,9 @@ class AttributeDetectorMixin(AttributeBranchesMixin):
         attribute_copies: int = 2,
         **kwargs,
     ) -> None:
-        super().__init__(*args, **kwargs)
+        # MMDetection's DETRs write into their configs, from which no second
+        # detector, such as a teacher, could be built.
+        super().__init__(*copy.deepcopy(args), **copy.deepcopy(kwargs))
         if min(attribute_center_std, attribute_size_std) < 0:
             raise ValueError(
                 f'got attribute_center_std={attribute_center_std} and '
