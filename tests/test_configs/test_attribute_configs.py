@@ -62,3 +62,23 @@ def test_lite0_configs_share_head_and_losses_with_the_plain_one():
     )
     for key in ('bbox_head', 'train_cfg', 'test_cfg', 'data_preprocessor'):
         assert ours.model[key] == plain.model[key]
+
+
+def test_a_miner_has_the_attributes_of_the_detector(tmp_path):
+    base = tmp_path / 'base.py'
+    parent = CONFIG_DIR / 'attribute_dense'
+    base.write_text(
+        f"_base_ = '{parent}/attr-retinanet_lite0_fpn_pbc-fields.py'\n"
+        "attributes = [dict(name='a', values=['b', 'c'])]\n"
+        'model = dict(attribute_head=dict(attributes=attributes))\n'
+    )
+    child = tmp_path / 'mined.py'
+    child.write_text(
+        f"_base_ = '{base}'\n"
+        'from mmleuk.configs import mined\n'
+        'model, train_pipeline, train_dataloader, param_scheduler, '
+        'custom_hooks = mined(_base_)\n'
+    )
+    cfg = Config.fromfile(child)
+    assert cfg.model.detector.type == 'mmleuk.AttributeRetinaNet'
+    assert cfg.model.miner.attributes == cfg.attributes
