@@ -16,9 +16,11 @@ overrides values of the result; for another argument of the method it calls
 the function again, on the plain base.
 
 ``mmdet_detector`` and ``mmdet_augmentation`` take a detector from a config of
-MMDetection, to compare with.
+MMDetection, to compare with. ``attributes`` adds attribute branches to it, and
+``mmdet_model`` takes the rest of a model whose backbone and neck are others.
 """
 
+from .attributes import attributes, mmdet_model
 from .crop import crop
 from .mined import mined
 from .mmdet_detector import mmdet_augmentation, mmdet_detector
@@ -30,10 +32,12 @@ from .sla_det import sla_det
 from .soft_teacher import soft_teacher
 
 __all__ = [
+    'attributes',
     'crop',
     'mined',
     'mmdet_augmentation',
     'mmdet_detector',
+    'mmdet_model',
     'mosaic',
     'naive',
     'resized',

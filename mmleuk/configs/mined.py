@@ -138,7 +138,7 @@ def _model(base: ConfigDict, hold_out: dict, target_precision: float) -> dict:
         hold_out=hold_out,
         target_precision=target_precision,
     )
-    head = detector.get('roi_head', {}).get('attribute_head', {})
+    head = detector.get('roi_head', detector).get('attribute_head', {})
     if 'attributes' in head:
         miner.update(attributes=head.attributes)
     return dict(

@@ -4,12 +4,15 @@ from pathlib import Path
 from typing import Any, Mapping, Optional, Sequence, Union
 
 import torch
+from mmdet.models.detectors import TwoStageDetector
 from mmdet.models.detectors.base import BaseDetector
 
 from mmleuk.io.atomic_write import atomic_path
 from mmleuk.optional_packages import import_optional
 
-from .exportable_detector import ExportableDetector
+from .exportable_dense import ExportableDense
+from .exportable_detector import ExportableDetector, predicting_part
+from .exportable_two_stage import ExportableTwoStage
 from .onnx_ops import OPSET, translation_table
 
 OUTPUT_NAMES = ('boxes', 'scores', 'labels', 'attribute_probs')
@@ -61,7 +64,8 @@ def export_onnx(
 
     Args:
         detector (BaseDetector): The detector, on the CPU. See
-            :class:`ExportableDetector` for the supported ones.
+            :class:`ExportableTwoStage` and :class:`ExportableDense` for the
+            supported ones.
         file (str | Path): The file to write. Its folder is made.
         classes (Sequence[str]): Names of the cell types.
         resize (dict, optional): Config of the transform that resizes images
@@ -82,11 +86,17 @@ def export_onnx(
     onnx = import_optional('onnx', 'export to ONNX', 'onnx')
     # Used by torch.
     import_optional('onnxscript', 'export to ONNX', 'onnx')
-    exportable = ExportableDetector(detector)
+    exportable = make_exportable(detector)
     if len(classes) != exportable.num_classes:
         raise ValueError(
             f'got the names of {len(classes)} cell types, expected '
             f'{exportable.num_classes}: {list(classes)}'
+        )
+    if min_size <= exportable.divisor:
+        raise ValueError(
+            f'got min_size={min_size}, expected more than '
+            f'{exportable.divisor}, the pad_size_divisor of the data '
+            'preprocessor: an exporter takes a single tile for a constant'
         )
     graph = _to_onnx(exportable, min_size)
     prefix = onnx.parser.parse_model(
@@ -127,6 +137,24 @@ def export_onnx(
     onnx.checker.check_model(model, full_check=True)
     with atomic_path(file) as partial:
         onnx.save(model, partial)
+
+
+def make_exportable(detector: BaseDetector) -> ExportableDetector:
+    """Make the function of tensors that is exported.
+
+    Args:
+        detector (BaseDetector): The detector.
+
+    Returns:
+        ExportableDetector: A copy of its modules.
+
+    Raises:
+        TypeError: If this type of detector can't be exported.
+        ValueError: If its settings can't be exported.
+    """
+    if isinstance(predicting_part(detector), TwoStageDetector):
+        return ExportableTwoStage(detector)
+    return ExportableDense(detector)
 
 
 def _to_onnx(exportable: ExportableDetector, min_size: int) -> Any:

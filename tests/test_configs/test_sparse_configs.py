@@ -15,7 +15,13 @@ from mmleuk import configs
 from mmleuk.models.utils import heads_without_regions
 
 # Functions that are no methods for sparse labels.
-OTHERS = ('mmdet_augmentation', 'mmdet_detector', 'resized')
+OTHERS = (
+    'attributes',
+    'mmdet_augmentation',
+    'mmdet_detector',
+    'mmdet_model',
+    'resized',
+)
 METHODS = [
     *(n.replace('_', '-') for n in configs.__all__ if n not in OTHERS),
     'self-training',

@@ -23,8 +23,7 @@ from mmleuk.deployment import Agreement
 from mmleuk.structures import AttributeSchema
 
 pytest.importorskip('onnxscript', reason='onnxscript is not there')
-from mmleuk.deployment.export import export_onnx  # noqa: E402
-from mmleuk.deployment.exportable_detector import ExportableDetector  # noqa: E402
+from mmleuk.deployment.export import export_onnx, make_exportable  # noqa: E402
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 # No two sizes pad to one shape, and the last has pixels that are not square.
@@ -60,7 +59,7 @@ def agreement_of(detector, other, images):
 @pytest.mark.parametrize('cascade', [False, True])
 class TestTinyDetectors:
     def test_exportable_finds_the_same(self, detectors, cascade):
-        exportable = ExportableDetector(detectors[cascade])
+        exportable = make_exportable(detectors[cascade])
         agreement = agreement_of(
             detectors[cascade],
             lambda batch: run_exportable(exportable, batch),
@@ -126,7 +125,7 @@ class TestTinyDetectors:
     def test_detector_is_left_as_it_is(self, detectors, cascade):
         detector = detectors[cascade]
         before = repr(detector)
-        ExportableDetector(detector)
+        make_exportable(detector)
         assert repr(detector) == before
 
 
@@ -153,7 +152,7 @@ def test_detector_of_our_configs_finds_the_same():
     cfg.model.backbone.init_cfg = None
     cfg.model.test_cfg.rcnn.score_thr = 0.3
     detector = build_detector(cfg.model)
-    exportable = ExportableDetector(detector)
+    exportable = make_exportable(detector)
     agreement = agreement_of(
         detector,
         lambda batch: run_exportable(exportable, batch),
@@ -174,7 +173,7 @@ def test_detector_without_attributes():
     }
     cfg.roi_head = dict(roi_head, type='CascadeRoIHead')
     detector = build_detector(cfg)
-    exportable = ExportableDetector(detector)
+    exportable = make_exportable(detector)
     assert exportable.attributes == []
     agreement = agreement_of(
         detector,
@@ -201,7 +200,7 @@ def test_teacher_is_taken_out_of_a_semi_supervised_detector(detectors):
         )
     )
     semi.teacher.load_state_dict(detectors[False].state_dict())
-    exportable = ExportableDetector(semi)
+    exportable = make_exportable(semi)
     agreement = agreement_of(
         detectors[False],
         lambda batch: run_exportable(exportable, batch),
@@ -254,21 +253,7 @@ def edited(edit):
 )
 def test_what_is_not_exported_is_named(edit, error, message):
     with pytest.raises(error, match=message):
-        ExportableDetector(edited(edit))
-
-
-def test_one_stage_detectors_are_refused():
-    register_all_modules()
-    detector = MODELS.build(
-        dict(
-            type='RetinaNet',
-            backbone=detector_cfg(cascade=True).backbone,
-            neck=None,
-            bbox_head=dict(type='RetinaHead', num_classes=1, in_channels=8),
-        )
-    )
-    with pytest.raises(TypeError, match='RetinaNet, expected a two-stage'):
-        ExportableDetector(detector)
+        make_exportable(edited(edit))
 
 
 def test_names_of_classes_must_be_as_many(detectors, tmp_path):

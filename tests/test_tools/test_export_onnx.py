@@ -217,6 +217,26 @@ def test_a_file_that_finds_other_cells_fails(folder, monkeypatch):
         check(cfg, args, detector, Path('x.unchecked.onnx'))
 
 
+def test_detectors_of_one_stage_have_one_threshold(folder, monkeypatch):
+    tool = runpy.run_path(str(TOOL))
+    cfg = tool['Config'].fromfile(folder / 'tiny.py')
+    cfg.model = dict(test_cfg=dict(score_thr=0.35))
+    seen = []
+
+    def compare(detector, exported, batches, score_thr):
+        seen.append(score_thr)
+        return tool['Agreement'](score_thr, num_cells=1)
+
+    check = tool['check']
+    monkeypatch.setitem(check.__globals__, 'compare', compare)
+    monkeypatch.setitem(check.__globals__, 'OnnxDetector', lambda file: None)
+    args = SimpleNamespace(
+        check='val', num_images=1, box_tol=0.01, score_tol=1e-4
+    )
+    check(cfg, args, None, Path('x.unchecked.onnx'))
+    assert seen == [0.35]
+
+
 def test_resize_is_found_inside_wrappers():
     find_resize = runpy.run_path(str(TOOL))['find_resize']
     resize = dict(type='mmdet.Resize', scale=(8, 8))

@@ -181,11 +181,13 @@ def check(
     loader_cfg = cfg[f'{args.check}_dataloader']
     loader_cfg.update(num_workers=0, persistent_workers=False)
     loader = Runner.build_dataloader(loader_cfg)
+    test_cfg = find_test_cfg(cfg.model)
     agreement = compare(
         detector,
         OnnxDetector(file),
         islice(loader, args.num_images),
-        find_test_cfg(cfg.model)['rcnn']['score_thr'],
+        # That of the second stage, if there are two.
+        test_cfg.get('rcnn', test_cfg)['score_thr'],
     )
     print(agreement)
     if not agreement.num_cells:

@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-from typing import Sequence, Tuple
+from typing import Dict, Sequence, Tuple
 
 from mmdet.utils import ConfigType, OptMultiConfig
 from mmengine.model import BaseModule
@@ -34,9 +34,13 @@ class FeaturePyramid(tuple):
 class EarlyFeatureNeck(BaseModule):
     """Wrap a neck and keep the finest backbone features with its outputs.
 
+    A checkpoint of a detector with the plain neck is loaded, too.
+
     Args:
         neck (dict): Config of the neck.
         num_early (int): Number of backbone features to keep.
+        start_level (int): First backbone feature for the wrapped neck, for
+            necks that, unlike FPN, can't leave fine ones out themselves.
         init_cfg (dict | list[dict], optional): Initialisation config.
     """
 
@@ -44,6 +48,7 @@ class EarlyFeatureNeck(BaseModule):
         self,
         neck: ConfigType,
         num_early: int = 2,
+        start_level: int = 0,
         init_cfg: OptMultiConfig = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
@@ -54,6 +59,18 @@ class EarlyFeatureNeck(BaseModule):
             )
         self.neck = MODELS.build(neck)
         self.num_early = num_early
+        self.start_level = start_level
+
+    def _load_from_state_dict(
+        self, state_dict: Dict[str, Tensor], prefix: str, *args, **kwargs
+    ) -> None:
+        """Rename the weights of a plain neck to those of the wrapped one."""
+        names = [key for key in state_dict if key.startswith(prefix)]
+        if not any(key.startswith(f'{prefix}neck.') for key in names):
+            for key in names:
+                inner = f'{prefix}neck.{key[len(prefix) :]}'
+                state_dict[inner] = state_dict.pop(key)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def forward(self, inputs: Tuple[Tensor]) -> FeaturePyramid:
         """Run the wrapped neck.
@@ -65,4 +82,5 @@ class EarlyFeatureNeck(BaseModule):
         Returns:
             FeaturePyramid: The levels of the neck, with ``early`` features.
         """
-        return FeaturePyramid(self.neck(inputs), inputs[: self.num_early])
+        levels = self.neck(inputs[self.start_level :])
+        return FeaturePyramid(levels, inputs[: self.num_early])

@@ -5,17 +5,18 @@ import torch
 from mmdet.models.roi_heads import CascadeRoIHead, StandardRoIHead
 from mmdet.models.task_modules.samplers import SamplingResult
 from mmdet.structures import SampleList
-from mmdet.structures.bbox import bbox2roi, get_box_tensor, scale_boxes
+from mmdet.structures.bbox import get_box_tensor, scale_boxes
 from mmdet.utils import ConfigType, InstanceList, OptConfigType
 from mmengine.model import ModuleList
 from torch import Tensor
 from torch.nn.functional import pad
 
+from mmleuk.models.utils import AttributeBranchesMixin
 from mmleuk.registry import MODELS
 from mmleuk.structures import MISSING
 
 
-class AttributeRoIHeadMixin:
+class AttributeRoIHeadMixin(AttributeBranchesMixin):
     """Attribute branches for a RoI head of MMDetection.
 
     In training the branches learn from the positive RoIs of the last box
@@ -25,10 +26,8 @@ class AttributeRoIHeadMixin:
         attribute_head (dict): Config of the attribute head.
         attribute_roi_extractor (dict, optional): Config of its RoI extractor.
             None shares that of the last box stage.
-        attribute_source (str): Features to pool: 'neck', the levels of the
-            neck; 'early', the backbone features that
-            :class:`EarlyFeatureNeck` keeps; 'early+neck', these and then the
-            levels of the neck.
+        attribute_source (str): Features to pool, see
+            :meth:`AttributeBranchesMixin.init_attributes`.
         attribute_rois (str): RoIs to learn from: 'positive', the sampled
             positive RoIs, or 'gt', the labelled boxes.
         attribute_max_rois (int, optional): Most positive RoIs of an image to
@@ -49,29 +48,21 @@ class AttributeRoIHeadMixin:
         **kwargs,
     ) -> None:
         super().__init__(*args, **kwargs)
-        if attribute_source not in ('neck', 'early', 'early+neck'):
-            raise ValueError(
-                f'got attribute_source={attribute_source!r}, '
-                "expected 'neck', 'early' or 'early+neck'"
-            )
         if attribute_rois not in ('positive', 'gt'):
             raise ValueError(
                 f'got attribute_rois={attribute_rois!r}, '
                 "expected 'positive' or 'gt'"
             )
-        self.attribute_source = attribute_source
         self.attribute_rois = attribute_rois
         self.attribute_max_rois = attribute_max_rois
-        self.attribute_head = MODELS.build(attribute_head)
         self.shares_roi_extractor = attribute_roi_extractor is None
-        if not self.shares_roi_extractor:
-            self.attribute_roi_extractor = MODELS.build(
-                attribute_roi_extractor
-            )
-        elif isinstance(self.bbox_roi_extractor, ModuleList):
-            self.attribute_roi_extractor = self.bbox_roi_extractor[-1]
-        else:
-            self.attribute_roi_extractor = self.bbox_roi_extractor
+        if self.shares_roi_extractor:
+            attribute_roi_extractor = self.bbox_roi_extractor
+            if isinstance(attribute_roi_extractor, ModuleList):
+                attribute_roi_extractor = attribute_roi_extractor[-1]
+        self.init_attributes(
+            attribute_head, attribute_roi_extractor, attribute_source
+        )
         self._sampling_results = None
 
     def bbox_loss(self, *args) -> dict:
@@ -125,7 +116,7 @@ class AttributeRoIHeadMixin:
         """
         boxes, targets = [], []
         for sample, sampled in zip(batch_data_samples, sampling_results):
-            codes = self._gt_attributes(sample)
+            codes = self.gt_attributes(sample)
             if self.attribute_rois == 'gt':
                 boxes.append(get_box_tensor(sample.gt_instances.bboxes))
                 targets.append(codes)
@@ -140,61 +131,15 @@ class AttributeRoIHeadMixin:
                 codes = pad(codes, (0, 0, 0, found), value=MISSING)
                 targets.append(codes[sampled.pos_assigned_gt_inds[drawn]])
         metas = [sample.metainfo for sample in batch_data_samples]
-        logits = self._attribute_forward(x, boxes, metas)
+        logits = self.attribute_logits(x, boxes, metas)
         return self.attribute_head.loss(logits, torch.cat(targets))
 
-    def _gt_attributes(self, sample) -> Tensor:
-        """Fetch the codes of an image's cells, (k, num_attributes)."""
-        gt_instances = sample.gt_instances
-        num_attributes = len(self.attribute_head.schema)
-        if 'attributes' not in gt_instances:
-            raise KeyError(
-                f'{sample.metainfo.get("img_path", "an image")}: its '
-                'gt_instances have no "attributes"; end the training pipeline '
-                'with mmleuk.PackLLDInputs (cells without labels then get '
-                f'{MISSING})'
-            )
-        codes = gt_instances.attributes
-        if codes.size(1) != num_attributes:
-            raise ValueError(
-                f'{sample.metainfo.get("img_path", "an image")}: got '
-                f'{codes.size(1)} attributes a cell, expected '
-                f'{num_attributes}: {list(self.attribute_head.schema.names)}; '
-                'give the dataset and the head the same schema'
-            )
-        return codes
-
-    def _attribute_forward(
-        self,
-        x: Tuple[Tensor],
-        boxes: List[Tensor],
-        batch_img_metas: List[dict],
-    ) -> Tensor:
-        """Compute the logits (sum of n_i, sum of values) of boxes (n_i, 4)."""
-        if self.attribute_source != 'neck':
-            if not hasattr(x, 'early'):
-                raise TypeError(
-                    f'attribute_source={self.attribute_source!r} got a plain '
-                    'tuple of features; wrap the neck in '
-                    'mmleuk.EarlyFeatureNeck'
-                )
-            x = x.early if self.attribute_source == 'early' else x.early + x
-        rois = bbox2roi(boxes)
-        feats = self.attribute_roi_extractor(
-            x[: self.attribute_roi_extractor.num_inputs], rois
-        )
+    def pool_attributes(self, x: Tuple[Tensor, ...], rois: Tensor) -> Tensor:
+        """See :meth:`AttributeBranchesMixin.pool_attributes`."""
+        feats = super().pool_attributes(x, rois)
         if self.shares_roi_extractor and self.with_shared_head:
             feats = self.shared_head(feats)
-        # Sides in pixels of the original image. A resize in the data
-        # preprocessor is not part of `scale_factor`.
-        scale_factors = torch.tensor(
-            [meta.get('scale_factor', (1, 1))[:2] for meta in batch_img_metas],
-            dtype=rois.dtype,
-        ).to(rois.device, non_blocking=True)
-        box_sizes = (rois[:, 3:5] - rois[:, 1:3]) / scale_factors[
-            rois[:, 0].long()
-        ]
-        return self.attribute_head(feats, box_sizes)
+        return feats
 
     def predict_bbox(
         self,
@@ -221,12 +166,8 @@ class AttributeRoIHeadMixin:
         if rcnn_test_cfg is None:
             return results_list
         boxes = [get_box_tensor(results.bboxes) for results in results_list]
-        logits = self._attribute_forward(x, boxes, batch_img_metas)
-        fields = self.attribute_head.predict(logits)
-        num_boxes = [len(b) for b in boxes]
-        for name, values in fields.items():
-            for results, part in zip(results_list, values.split(num_boxes)):
-                results[name] = part
+        logits = self.attribute_logits(x, boxes, batch_img_metas)
+        self.add_attributes(results_list, logits)
         if rescale:
             for results, meta in zip(results_list, batch_img_metas):
                 factor = [1 / s for s in meta['scale_factor']]
@@ -243,7 +184,7 @@ class AttributeRoIHeadMixin:
         outputs = super().forward(x, rpn_results_list, batch_data_samples)
         proposals = [results.bboxes for results in rpn_results_list]
         metas = [sample.metainfo for sample in batch_data_samples]
-        return outputs + (self._attribute_forward(x, proposals, metas),)
+        return outputs + (self.attribute_logits(x, proposals, metas),)
 
 
 @MODELS.register_module()

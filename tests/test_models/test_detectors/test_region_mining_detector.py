@@ -8,8 +8,15 @@ import torch
 from mmdet.engine.hooks import MeanTeacherHook
 from mmengine.config import Config
 from mmengine.structures import InstanceData
+from tiny_dense_detectors import NUM_CLASSES, attribute_cfg, build
 
-from mmleuk.structures import CANDIDATE
+from mmleuk.models.mining.oriented_views import predict_in_orientations
+from mmleuk.structures import (
+    CANDIDATE,
+    LLD_ATTRIBUTES,
+    MISSING,
+    AttributeSchema,
+)
 
 CONFIG = (
     Path(__file__).parents[3]
@@ -143,3 +150,60 @@ def test_weights_of_a_plain_detector_go_to_both(model):
             part.state_dict()['roi_head.bbox_head.fc_cls.bias'],
             weights['roi_head.bbox_head.fc_cls.bias'],
         )
+
+
+@pytest.fixture(params=['RTMDet', 'ATSS', 'DINO'])
+def dense(request):
+    """A detector without a RoI head that mines, and its attributes."""
+    detector = attribute_cfg(request.param, schema=LLD_ATTRIBUTES)
+    return build(
+        dict(
+            type='mmleuk.RegionMiningDetector',
+            detector=detector,
+            data_preprocessor=detector.data_preprocessor,
+            miner=dict(type='mmleuk.RegionMiner', num_classes=NUM_CLASSES),
+        )
+    ).train()
+
+
+@pytest.mark.parametrize('attribute_precision', [0.9, None])
+def test_dense_detectors_learn_mined_attributes(
+    dense, make_sample, attribute_precision
+):
+    """Codes of mined cells teach, and mined cells without codes do not."""
+    dense.miner.attribute_precision = attribute_precision
+    samples = [make_sample(field_matrix=WHOLE), make_sample(0)]
+    samples[1].set_metainfo(dict(img_path='other.png'))
+    samples[0].gt_instances.attributes[:] = MISSING
+    bank(dense, samples[0], [[90.0, 20, 140, 70, 2, 0.9999]])
+    total, losses = losses_of(dense, samples)
+    truth = samples[0].gt_instances
+    assert truth.labels.tolist() == [0, 1, 2]
+    codes = 1 if attribute_precision else MISSING
+    assert (truth.attributes[2] == codes).all()
+    assert (losses['loss_attribute'] > 0) == (attribute_precision is not None)
+    assert total.isfinite()
+    total.backward()
+    for name, parameter in dense.student.named_parameters():
+        if name.startswith('attribute_'):
+            assert parameter.grad is not None, name
+
+
+@torch.no_grad()
+def test_attributes_of_dense_teachers_reach_the_bank(dense, make_sample):
+    dense.eval()
+    dense.teacher.bbox_head.test_cfg.score_thr = 0.0
+    sample = make_sample(field_matrix=WHOLE)
+    sample.set_metainfo(
+        dict(instances=[], annotated_regions=[[0, 0, 80, 128]])
+    )
+    sizes = AttributeSchema(LLD_ATTRIBUTES).sizes
+    # Two images, since GroupNorm refuses a single place.
+    inputs = torch.rand(2, 3, 64, 96)
+    samples = [sample, copy.deepcopy(sample)]
+    predict_in_orientations(dense.teacher, inputs, samples, 2, sizes)
+    assert len(sample.pred_instances) > 0
+    dense.miner.store(sample, held_out=False)
+    (entry,) = [entry for _, entry in dense.miner.bank.items()]
+    assert (entry.attribute_labels >= 0).all()
+    assert (entry.attribute_scores > 0).all()

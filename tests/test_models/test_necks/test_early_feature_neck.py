@@ -34,3 +34,37 @@ def test_no_early_feature_is_an_error():
         MODELS.build(
             dict(type='mmleuk.EarlyFeatureNeck', neck=FPN, num_early=0)
         )
+
+
+def test_fine_features_can_pass_the_neck_by():
+    register_all_modules()
+    neck = MODELS.build(
+        dict(
+            type='mmleuk.EarlyFeatureNeck',
+            num_early=1,
+            start_level=1,
+            neck=dict(FPN, in_channels=[3, 4]),
+        )
+    )
+    inputs = tuple(
+        torch.rand(1, c, 32 // s, 32 // s) for c, s in ((2, 1), (3, 2), (4, 4))
+    )
+    outputs = neck(inputs)
+    assert outputs.early[0] is inputs[0]
+    assert outputs[0].shape[-1] == 16
+
+
+def test_weights_of_the_plain_neck_and_its_own_are_loaded():
+    register_all_modules()
+    plain = MODELS.build(FPN)
+    cfg = dict(type='mmleuk.EarlyFeatureNeck', neck=FPN)
+    neck = MODELS.build(cfg)
+    neck.load_state_dict(plain.state_dict(), strict=True)
+    again = MODELS.build(cfg)
+    again.load_state_dict(neck.state_dict(), strict=True)
+    for key, value in plain.state_dict().items():
+        assert torch.equal(again.state_dict()[f'neck.{key}'], value)
+    state = plain.state_dict()
+    state.pop('lateral_convs.0.conv.weight')
+    with pytest.raises(RuntimeError, match='lateral_convs.0.conv.weight'):
+        MODELS.build(cfg).load_state_dict(state, strict=True)

@@ -110,7 +110,7 @@ def classify(
     """Compute the attributes of boxes."""
     head = model.roi_head
     with torch.no_grad():
-        logits = head._attribute_forward(feats, [boxes], [sample.metainfo])
+        logits = head.attribute_logits(feats, [boxes], [sample.metainfo])
         head.attribute_head.predict(logits)
 
 
@@ -121,7 +121,7 @@ def learn_attributes(
     for level in levels(feats):
         level.grad = None
     head = model.roi_head
-    logits = head._attribute_forward(feats, [boxes], [sample.metainfo])
+    logits = head.attribute_logits(feats, [boxes], [sample.metainfo])
     targets = sample.gt_instances.attributes[:1].expand(len(boxes), -1)
     head.attribute_head.loss(logits, targets)['loss_attribute'].backward()
 

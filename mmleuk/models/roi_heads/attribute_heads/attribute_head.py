@@ -32,6 +32,9 @@ class BaseAttributeHead(BaseModule, metaclass=ABCMeta):
         init_cfg (dict | list[dict], optional): Initialisation config.
     """
 
+    # It learns from cells alone, and nothing as background.
+    knows_regions = True
+
     def __init__(
         self,
         attributes: Sequence[dict] = LLD_ATTRIBUTES,

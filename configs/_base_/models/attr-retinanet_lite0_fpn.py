@@ -1,0 +1,20 @@
+_base_ = './attributes_lite0_fpn.py'
+
+from mmleuk.configs import mmdet_model
+
+# As retinanet_lite0_fpn.py, which has no attributes.
+model = mmdet_model(
+    _base_,
+    'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py',
+    type='mmleuk.AttributeRetinaNet',
+    bbox_head=dict(
+        num_classes=_base_.num_classes,
+        in_channels=_base_.neck_channels,
+        feat_channels=_base_.neck_channels,
+        stacked_convs=2,
+        anchor_generator=dict(strides=[8, 16, 32]),
+    ),
+    train_cfg=dict(
+        assigner=dict(type='mmleuk.RegionMaxIoUAssigner', ignore_iof_thr=0.5)
+    ),
+)

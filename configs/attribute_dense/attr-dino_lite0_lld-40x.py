@@ -1,0 +1,6 @@
+_base_ = [
+    '../_base_/models/attr-dino_lite0.py',
+    '../_base_/datasets/lld-40x.py',
+    '../_base_/schedules/schedule_lite0_12e.py',
+    '../_base_/default_runtime.py',
+]

@@ -1,0 +1,6 @@
+_base_ = [
+    '../_base_/models/attr-dino_lite0.py',
+    '../_base_/datasets/pbc-fields.py',
+    '../_base_/schedules/schedule_lite0.py',
+    '../_base_/default_runtime.py',
+]
