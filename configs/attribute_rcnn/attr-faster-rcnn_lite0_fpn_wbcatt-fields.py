@@ -7,7 +7,5 @@ _base_ = [
 
 # The head and the merging of test-time augmentations have the attributes of
 # the data.
-model = dict(
-    roi_head=dict(attribute_head=dict(attributes=_base_.attributes))
-)
+model = dict(roi_head=dict(attribute_head=dict(attributes=_base_.attributes)))
 tta_model = dict(attributes=_base_.attributes)
