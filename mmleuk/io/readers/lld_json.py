@@ -112,10 +112,10 @@ class JsonReader(BaseReader):
 
     Attributes stand flat in the annotation or, in a draft of the release,
     under ``attributes``; each under its ``json_key`` (the release spells
-    "nuclear_chromatio") or one of its ``json_aliases``. The class is the *name* that
-    ``categories`` gives to a ``category_id``. Repeated entries of an image
-    are merged. ``iscrowd`` and ``ignore`` make a cell ignored. Arguments are
-    those of :class:`BaseReader`.
+    "nuclear_chromatio") or one of its ``json_aliases``. The class is the
+    *name* that ``categories`` gives to a ``category_id``. Repeated entries of
+    an image are merged. ``iscrowd`` and ``ignore`` make a cell ignored.
+    Arguments are those of :class:`BaseReader`.
     """
 
     def __init__(self, *args, **kwargs) -> None:
