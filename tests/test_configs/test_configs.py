@@ -180,10 +180,11 @@ def test_config(name, monkeypatch):
         assert instances.bboxes.isfinite().all()
 
 
-def test_backbone_swap_of_the_readme(tmp_path):
-    """The child config that the README shows builds and trains."""
-    readme = (CONFIG_DIR.parent / 'README.md').read_text()
-    blocks = re.findall(r'```python\n(.*?)```', readme, re.DOTALL)
+@pytest.mark.parametrize('page', ['README.md', 'docs/swap_backbone.md'])
+def test_backbone_swap_of_the_pages(page, tmp_path):
+    """The child config that a page shows builds and trains."""
+    text = (CONFIG_DIR.parent / page).read_text(encoding='utf-8')
+    blocks = re.findall(r'```python\n(.*?)```', text, re.DOTALL)
     (block,) = [block for block in blocks if '_base_' in block]
     parent = CONFIG_DIR / 'attribute_rcnn'
     child = tmp_path / 'child.py'

@@ -2,6 +2,7 @@
 """Another attribute schema by config alone: WBCAtt's eleven attributes."""
 
 import json
+import re
 from collections import Counter
 
 import pytest
@@ -61,6 +62,17 @@ def test_the_schema_is_stated_once():
         assert metainfo.attributes == cfg.attributes
     assert cfg.model.roi_head.attribute_head.attributes == cfg.attributes
     assert cfg.tta_model.attributes == cfg.attributes
+
+
+def test_the_page_shows_what_the_configs_say():
+    """docs/new_schema.md, line by line."""
+    page = (CONFIG_DIR.parent / 'docs/new_schema.md').read_text()
+    blocks = re.findall(r'```python\n(.*?)```', page, re.DOTALL)
+    files = ('_base_/schemas/wbcatt.py', '_base_/datasets/wbcatt-fields.py')
+    assert len(blocks) == 3
+    for block, file in zip(blocks, (*files, NAME)):
+        lines = (CONFIG_DIR / file).read_text().splitlines()
+        assert [x for x in block.splitlines() if x not in lines] == []
 
 
 # What the README of the data says: fields, cells, ignored cells, cells with
