@@ -117,7 +117,7 @@ def convert(tmp_path, monkeypatch):
 def page_config(tmp_path):
     """The first config of the page, with one of ours as base."""
     (block, more) = re.findall(r'```python\n(.*?)```', PAGE, re.DOTALL)
-    first = tmp_path / 'MY_CONFIG.py'
+    first = tmp_path / 'lab.py'
     folder = ROOT / 'configs/baselines'
     first.write_text(block.replace("'./", f"'{folder}/"))
     second = tmp_path / 'more.py'
