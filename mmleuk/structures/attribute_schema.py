@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
@@ -30,7 +30,8 @@ class Attribute:
     values: Tuple[str, ...]
     title: str = ''
     json_key: str = ''
-    json_aliases: Tuple[str, ...] = ()
+    # Not compared: older checkpoints state the same schema without it.
+    json_aliases: Tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
