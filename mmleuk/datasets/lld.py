@@ -86,6 +86,7 @@ class LLDDataset(BaseDetDataset):
     - instances (list[dict]): bbox ([x1, y1, x2, y2] in pixels), bbox_label
       (int), ignore_flag (0 | 1), attributes (tuple of one code per attribute,
       -1 where it is missing).
+    - num_attributes (int): that of the schema.
     - annotated_regions (list[list[float]] | None): rectangles
       [x1, y1, x2, y2] in pixels outside which nothing is known; None where the
       whole image is annotated.
@@ -102,8 +103,9 @@ class LLDDataset(BaseDetDataset):
         metainfo (dict, optional): Overrides of ``METAINFO``. The classes that
             annotations name are matched to ``metainfo['classes']`` by name.
             ``classes_without_attributes`` are names of classes in the
-            annotations. ``text_columns`` names the attribute columns of text
-            labels if they are not LLD's.
+            annotations. ``missing_codes`` are codes of a missing attribute
+            besides those of the format. ``text_columns`` names the attribute
+            columns of text labels if they are not LLD's.
         data_root (str): Root of ``ann_file``, ``data_prefix`` and the folders
             of the subsets.
         data_prefix (dict): Folder of the images under ``img``.
@@ -376,6 +378,7 @@ class LLDDataset(BaseDetDataset):
             height=record.height,
             width=record.width,
             instances=instances,
+            num_attributes=len(self._metainfo['attributes']),
             annotated_regions=regions,
             subset=part.subset,
             **parse_field_name(record.file_name)._asdict(),

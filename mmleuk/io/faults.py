@@ -156,7 +156,8 @@ ANNOTATION_OF_DROPPED = _dropped(
 STRANGE_CODE = _masked(
     'attribute codes outside the schema masked',
     'a whole number that names no value of the attribute, other than that '
-    'of the format for a missing one (4 in JSON, 2 or 4 in text)',
+    'of the format for a missing one (4 in JSON, 2 or 4 in text) and those '
+    'of `metainfo["missing_codes"]`',
 )
 UNEXPECTED_CODES = _masked(
     'cells of a class without attributes that state some masked',

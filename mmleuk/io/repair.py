@@ -274,6 +274,7 @@ def repair_field(
         image_id (int | str, optional): Id of the image in the file.
         missing_codes (tuple[int]): What the format states for an attribute
             that is missing: no fault, unless the attribute has such a value.
+            Those of the schema are no fault, either.
 
     Returns:
         FieldRecord: Boxes inside the image, each only once, codes of the
@@ -283,6 +284,7 @@ def repair_field(
         AnnotationError: If ``issues`` is strict and there is a fault.
     """
     width, height = size
+    missing_codes += schema.missing_codes
     kept, as_stated = _keep_inside(cells, width, height, source, issues)
     if regions is not None:
         where = f'{source}, image {file_name}'

@@ -1,5 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import (
     Any,
@@ -31,13 +31,17 @@ class Attribute:
         name (str): Identifier in snake case, used in metric keys.
         values (tuple[str]): Names of the codes 0, 1, ... in order.
         title (str): Name shown to people, ``name`` if empty.
-        json_key (str): Key in the annotation files, ``name`` if empty.
+        json_key (str): Key in LLD's JSON layout, ``name`` if empty. No other
+            key is read, except ``json_aliases``.
+        json_aliases (tuple[str]): Other spellings of ``json_key``.
     """
 
     name: str
     values: Tuple[str, ...]
     title: str = ''
     json_key: str = ''
+    # Not compared: older checkpoints state the same schema without it.
+    json_aliases: Tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
@@ -53,6 +57,12 @@ class Attribute:
             )
         object.__setattr__(self, 'title', self.title or self.name)
         object.__setattr__(self, 'json_key', self.json_key or self.name)
+        object.__setattr__(self, 'json_aliases', tuple(self.json_aliases))
+
+    @property
+    def json_keys(self) -> Tuple[str, ...]:
+        """tuple[str]: All keys that state it, ``json_key`` first."""
+        return (self.json_key, *self.json_aliases)
 
 
 class AttributeSchema:
@@ -67,17 +77,23 @@ class AttributeSchema:
             of the columns of every code array.
         classes_without_attributes (Sequence[str]): Normalised names of the
             classes whose cells carry no attributes, whatever their codes say.
+        missing_codes (Sequence[int]): Codes by which the files state that an
+            attribute is missing, besides those of their format.
 
     Raises:
-        ValueError: If a name occurs twice or there is no attribute.
+        TypeError: If ``missing_codes`` is no list of whole numbers.
+        ValueError: If a name or a key of the JSON layout occurs twice, there
+            is no attribute, or a missing code is that of a value.
     """
 
     def __init__(
         self,
         attributes: Sequence,
         classes_without_attributes: Sequence[str] = CLASSES_WITHOUT_ATTRIBUTES,
+        missing_codes: Sequence[int] = (),
     ) -> None:
         self.classes_without_attributes = frozenset(classes_without_attributes)
+        self.missing_codes = self._check_missing_codes(missing_codes)
         self.attributes = tuple(
             item if isinstance(item, Attribute) else Attribute(**item)
             for item in attributes
@@ -88,6 +104,35 @@ class AttributeSchema:
             raise ValueError(
                 f'attribute names must differ, got {list(self.names)}'
             )
+        keys = [key for item in self for key in item.json_keys]
+        if len(set(keys)) != len(keys):
+            raise ValueError(
+                f'keys of the JSON layout must differ, got {keys}. Set '
+                '`json_key` and `json_aliases` of each attribute'
+            )
+        values = {
+            item.name: item.values[code]
+            for item in self
+            for code in self.missing_codes
+            if 0 <= code < len(item.values)
+        }
+        if values:
+            raise ValueError(
+                f'missing_codes is {list(self.missing_codes)}, expected no '
+                f'code of a value, got those of {values}'
+            )
+
+    @staticmethod
+    def _check_missing_codes(codes: Sequence[int]) -> Tuple[int, ...]:
+        """Refuse what is no list of whole numbers."""
+        if not isinstance(codes, (list, tuple)) or not all(
+            type(code) is int for code in codes
+        ):
+            raise TypeError(
+                f'missing_codes is {codes!r}, expected a list of whole '
+                'numbers such as [99]'
+            )
+        return tuple(codes)
 
     def __len__(self) -> int:
         return len(self.attributes)
@@ -139,7 +184,11 @@ class AttributeSchema:
     def to_list(self) -> List[dict]:
         """Return the arguments of each attribute as plain objects."""
         return [
-            dict(vars(attribute), values=list(attribute.values))
+            dict(
+                vars(attribute),
+                values=list(attribute.values),
+                json_aliases=list(attribute.json_aliases),
+            )
             for attribute in self
         ]
 
@@ -203,6 +252,7 @@ LLD_ATTRIBUTES: List[Dict[str, Any]] = [
         name='nuclear_chromatin',
         title='Nuclear Chromatin',
         json_key='nuclear_chromatio',
+        json_aliases=('nuclear_chromatin',),
         values=('open', 'coarse'),
     ),
     dict(

@@ -86,13 +86,15 @@ def make_schema(metainfo: Mapping) -> AttributeSchema:
 
     Args:
         metainfo (Mapping): ``attributes`` and, unless they are LLD's,
-            ``classes_without_attributes``.
+            ``classes_without_attributes`` and ``missing_codes``.
     """
     classes = metainfo.get(
         'classes_without_attributes', CLASSES_WITHOUT_ATTRIBUTES
     )
     return AttributeSchema(
-        metainfo['attributes'], [normalise_name(name) for name in classes]
+        metainfo['attributes'],
+        [normalise_name(name) for name in classes],
+        metainfo.get('missing_codes', ()),
     )
 
 

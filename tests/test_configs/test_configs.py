@@ -20,6 +20,7 @@ from mmengine.structures import InstanceData
 
 from mmleuk.configs.parts import inner_dataset
 from mmleuk.datasets import LLD_CLASSES
+from mmleuk.structures import LLD_ATTRIBUTES
 
 CONFIG_DIR = Path(__file__).parents[2] / 'configs'
 CONFIGS = sorted(
@@ -41,7 +42,7 @@ KEYS |= {'custom_hooks', 'default_hooks', 'log_level', 'log_processor'}
 KEYS |= {'default_scope', 'env_cfg', 'load_from', 'resume', 'self_training'}
 KEYS |= {'runner_type', 'strategy'}
 VARIABLES = {'backend_args', 'data_root', 'dataset_type', 'eval_meta_keys'}
-VARIABLES |= {'metainfo', 'scale', 'subset'}
+VARIABLES |= {'attributes', 'metainfo', 'scale', 'subset'}
 VARIABLES |= {'checkpoint', 'detector', 'fc_channels', 'neck_channels'}
 VARIABLES |= {'num_classes', 'roi_channels', 'stacked_convs', 'stages'}
 VARIABLES |= {'encoder_layers', 'decoder_layers', 'ffn_channels'}
@@ -71,7 +72,7 @@ def drop_checkpoints(cfg):
             drop_checkpoints(value)
 
 
-def make_batch(num_classes):
+def make_batch(num_classes, num_attributes=7):
     samples = []
     for num_cells in (2, 0):
         corners = torch.rand(num_cells, 2) * 30
@@ -87,12 +88,12 @@ def make_batch(num_classes):
         sample.gt_instances = InstanceData(
             bboxes=torch.cat([corners, corners + 25], dim=1),
             labels=torch.randint(0, num_classes, (num_cells,)),
-            attributes=torch.randint(-1, 2, (num_cells, 7)),
+            attributes=torch.randint(-1, 2, (num_cells, num_attributes)),
         )
         sample.ignored_instances = InstanceData(
             bboxes=torch.tensor([[40.0, 0, 96, 64]]),
             labels=torch.tensor([-1]),
-            attributes=torch.full((1, 7), -1),
+            attributes=torch.full((1, num_attributes), -1),
         )
         samples.append(sample)
     inputs = [
@@ -109,6 +110,11 @@ def num_classes_of(cfg):
     return len(metainfo.get('classes', LLD_CLASSES))
 
 
+def num_attributes_of(cfg):
+    """The number of attributes of the data, LLD's unless stated."""
+    return len(cfg.get('attributes', LLD_ATTRIBUTES))
+
+
 def detector_of(cfg):
     """The config of the detector, which a semi-supervised one wraps."""
     return cfg.model.get('detector', cfg.model)
@@ -116,7 +122,7 @@ def detector_of(cfg):
 
 def make_train_batch(cfg, num_classes):
     """A batch as the data preprocessor of the config wants it."""
-    batch = make_batch(num_classes)
+    batch = make_batch(num_classes, num_attributes_of(cfg))
     if cfg.model.data_preprocessor.type != 'MultiBranchDataPreprocessor':
         return batch
     views = [make_batch(num_classes) for _ in range(2)]
@@ -164,19 +170,25 @@ def test_config(name, monkeypatch):
 
     model.eval()
     with torch.no_grad():
-        results = model.test_step(make_batch(num_classes))
+        results = model.test_step(
+            make_batch(num_classes, num_attributes_of(cfg))
+        )
     for result in results:
         instances = result.pred_instances
         assert ('attribute_probs' in instances) == has_attributes
         if has_attributes:
-            assert instances.attribute_labels.shape == (len(instances), 7)
+            assert instances.attribute_labels.shape == (
+                len(instances),
+                num_attributes_of(cfg),
+            )
         assert instances.bboxes.isfinite().all()
 
 
-def test_backbone_swap_of_the_readme(tmp_path):
-    """The child config that the README shows builds and trains."""
-    readme = (CONFIG_DIR.parent / 'README.md').read_text()
-    blocks = re.findall(r'```python\n(.*?)```', readme, re.DOTALL)
+@pytest.mark.parametrize('page', ['README.md', 'docs/swap_backbone.md'])
+def test_backbone_swap_of_the_pages(page, tmp_path):
+    """The child config that a page shows builds and trains."""
+    text = (CONFIG_DIR.parent / page).read_text(encoding='utf-8')
+    blocks = re.findall(r'```python\n(.*?)```', text, re.DOTALL)
     (block,) = [block for block in blocks if '_base_' in block]
     parent = CONFIG_DIR / 'attribute_rcnn'
     child = tmp_path / 'child.py'

@@ -136,6 +136,7 @@ def test_data_info(write_json):
                 attributes=(-1,) * 7,
             ),
         ],
+        num_attributes=7,
         annotated_regions=None,
         patient='4',
         field='15',

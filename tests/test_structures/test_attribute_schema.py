@@ -1,4 +1,6 @@
 # Copyright (c) mmleuk authors. All rights reserved.
+from dataclasses import replace
+
 import pytest
 
 from mmleuk.structures import LLD_ATTRIBUTES, MISSING, AttributeSchema
@@ -52,3 +54,34 @@ def test_equality_follows_content():
 def test_bad_schemas_are_named(attributes, message):
     with pytest.raises(ValueError, match=message):
         AttributeSchema(attributes)
+
+
+def test_json_keys():
+    schema = AttributeSchema(LLD_ATTRIBUTES)
+    assert schema[0].json_keys == ('cell_size',)
+    assert schema[1].json_keys == ('nuclear_chromatio', 'nuclear_chromatin')
+    (first, second, *_) = AttributeSchema(schema.to_list())
+    assert second.json_keys == schema[1].json_keys
+    # As in checkpoints that do not state them.
+    assert first == schema[0]
+    assert second == replace(second, json_aliases=())
+
+
+def test_a_key_belongs_to_one_attribute():
+    own = dict(name='a', values=('x', 'y'), json_key='k')
+    other = dict(name='b', values=('x', 'y'), json_aliases=('k',))
+    with pytest.raises(ValueError, match="keys of the JSON.*'k', 'b', 'k'"):
+        AttributeSchema([own, other])
+
+
+def test_missing_codes_are_codes_of_no_value():
+    schema = AttributeSchema(LLD_ATTRIBUTES, missing_codes=[99])
+    assert schema.missing_codes == (99,)
+    with pytest.raises(ValueError, match="those of .*'large'"):
+        AttributeSchema(LLD_ATTRIBUTES, missing_codes=[2])
+
+
+@pytest.mark.parametrize('codes', [99, '99', [9.5], [True]])
+def test_missing_codes_are_whole_numbers(codes):
+    with pytest.raises(TypeError, match='missing_codes is'):
+        AttributeSchema(LLD_ATTRIBUTES, missing_codes=codes)

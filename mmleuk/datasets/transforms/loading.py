@@ -1,9 +1,16 @@
 # Copyright (c) mmleuk authors. All rights reserved.
+from typing import Optional
+
 import numpy as np
 from mmdet.datasets.transforms import LoadAnnotations
 
 from mmleuk.registry import TRANSFORMS
-from mmleuk.structures import MISSING, pack_labels, unannotated_area
+from mmleuk.structures import (
+    LLD_SCHEMA,
+    MISSING,
+    pack_labels,
+    unannotated_area,
+)
 
 
 @TRANSFORMS.register_module()
@@ -31,6 +38,8 @@ class LoadLLDAnnotations(LoadAnnotations):
       - attributes (Sequence[int], optional): One code per attribute, -1 where
         missing.
 
+    - num_attributes (int, optional): Number of attributes in the dataset's
+      schema, which LLDDataset states.
     - annotated_regions (list[list[float]], optional): Rectangles
       [x1, y1, x2, y2] in pixels. None or absent: the whole image is
       annotated; empty: nothing is.
@@ -43,7 +52,9 @@ class LoadLLDAnnotations(LoadAnnotations):
     - num_attributes (int)
 
     Args:
-        num_attributes (int): Number of attributes in the dataset's schema.
+        num_attributes (int, optional): Number of attributes of a dataset that
+            does not state it, LLD's seven by default. If both state it, they
+            have to agree.
         with_bbox (bool): Must be True.
         with_label (bool): Must be True.
         **kwargs: Further arguments of MMDetection's ``LoadAnnotations``,
@@ -55,7 +66,7 @@ class LoadLLDAnnotations(LoadAnnotations):
 
     def __init__(
         self,
-        num_attributes: int = 7,
+        num_attributes: Optional[int] = None,
         with_bbox: bool = True,
         with_label: bool = True,
         **kwargs,
@@ -76,7 +87,8 @@ class LoadLLDAnnotations(LoadAnnotations):
                 'no box_type: boxes and labels carry regions and attributes'
             )
         # A schema that is too long fails here, not in a worker.
-        pack_labels(np.zeros(0), np.zeros((0, num_attributes)))
+        if num_attributes is not None:
+            pack_labels(np.zeros(0), np.zeros((0, num_attributes)))
         self.num_attributes = num_attributes
 
     def _load_bboxes(self, results: dict) -> None:
@@ -98,17 +110,18 @@ class LoadLLDAnnotations(LoadAnnotations):
     def _load_labels(self, results: dict) -> None:
         """Load labels and attributes, packed together."""
         super()._load_labels(results)
-        shape = len(results['gt_bboxes_labels']), self.num_attributes
+        num_attributes = self._find_num_attributes(results)
+        shape = len(results['gt_bboxes_labels']), num_attributes
         attributes = np.full(shape, MISSING, np.int64)
         for index, instance in enumerate(results.get('instances', [])):
             codes = instance.get('attributes')
             if codes is None:
                 continue
-            if len(codes) != self.num_attributes:
+            if len(codes) != num_attributes:
                 raise ValueError(
                     f'{results.get("img_path")}: instance {index} has the '
                     f'attributes {tuple(codes)}, expected '
-                    f'{self.num_attributes} codes. Set num_attributes of '
+                    f'{num_attributes} codes. Set num_attributes of '
                     "LoadLLDAnnotations to the length of the dataset's "
                     'schema'
                 )
@@ -119,7 +132,21 @@ class LoadLLDAnnotations(LoadAnnotations):
             )
         except ValueError as error:
             raise ValueError(f'{results.get("img_path")}: {error}') from error
-        results['num_attributes'] = self.num_attributes
+        results['num_attributes'] = num_attributes
+
+    def _find_num_attributes(self, results: dict) -> int:
+        """Find the number of attributes of the schema."""
+        stated = results.get('num_attributes')
+        if None not in (stated, self.num_attributes) and (
+            stated != self.num_attributes
+        ):
+            raise ValueError(
+                f'{results.get("img_path")}: the dataset has {stated} '
+                'attributes, expected num_attributes='
+                f'{self.num_attributes} of LoadLLDAnnotations. Leave that '
+                "argument out, or correct metainfo['attributes']"
+            )
+        return stated or self.num_attributes or len(LLD_SCHEMA)
 
     def __repr__(self) -> str:
         return (

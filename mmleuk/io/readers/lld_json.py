@@ -112,10 +112,10 @@ class JsonReader(BaseReader):
 
     Attributes stand flat in the annotation or, in a draft of the release,
     under ``attributes``; each under its ``json_key`` (the release spells
-    "nuclear_chromatio") or its ``name``. The class is the *name* that
-    ``categories`` gives to a ``category_id``. Repeated entries of an image
-    are merged. ``iscrowd`` and ``ignore`` make a cell ignored. Arguments are
-    those of :class:`BaseReader`.
+    "nuclear_chromatio") or one of its ``json_aliases``. The class is the
+    *name* that ``categories`` gives to a ``category_id``. Repeated entries of
+    an image are merged. ``iscrowd`` and ``ignore`` make a cell ignored.
+    Arguments are those of :class:`BaseReader`.
     """
 
     def __init__(self, *args, **kwargs) -> None:
@@ -377,7 +377,7 @@ class CodeReader:
         self.schema = schema
         self.issues = issues
         self._json_keys = tuple(attribute.json_key for attribute in schema)
-        self.keys = {*self._json_keys, *schema.names}
+        self.keys = {key for item in schema for key in item.json_keys}
         self._unusual_keys = (self.keys | {NESTED_KEY}) - {*self._json_keys}
 
     def read(
@@ -414,11 +414,10 @@ class CodeReader:
     def _read_one(
         self, attribute: Attribute, places: Sequence[dict], where: str
     ) -> Optional[int]:
-        """Read one raw code under both of its names in both places."""
+        """Read one raw code under all of its keys in both places."""
         stated = set()
         for place in places:
-            # A dict keeps the order, and names that are equal once.
-            for key in dict.fromkeys((attribute.json_key, attribute.name)):
+            for key in attribute.json_keys:
                 try:
                     stated.add(parse_code(place.get(key)))
                 except ValueError:

@@ -121,6 +121,13 @@ def test_another_schema():
     assert attributes.tolist() == [[30, -1, 7, 0]]
 
 
+def test_the_dataset_states_the_number_of_attributes():
+    results = load(instances=[], num_attributes=11)
+    assert results['num_attributes'] == 11
+    with pytest.raises(ValueError, match='has 11 attributes, .*_attributes=7'):
+        load(LoadLLDAnnotations(num_attributes=7), num_attributes=11)
+
+
 @pytest.mark.parametrize(
     'attributes, message',
     [

@@ -324,6 +324,37 @@ def test_attributes_follow_the_schema(tmp_path, lld_files):
     assert field.cells[0].attributes == (2, 1)
 
 
+def test_a_stated_key_is_the_only_one(tmp_path, lld_files):
+    """The name of another schema's attribute beside it changes nothing."""
+    schema = AttributeSchema(
+        [dict(name='cell_size', values='ab', json_key='lab_cell_size')]
+    )
+    lld_files.image(tmp_path / NAME)
+    annotations = [
+        lld_files.annotation(0, 7, (1, 1, 9, 9), codes=CODES, lab_cell_size=1),
+        dict(lld_files.annotation(0, 7, (20, 1, 9, 9), codes=CODES), id=1),
+    ]
+    path = lld_files.json(tmp_path / 'a.json', [IMAGE], annotations)
+    reader = JsonReader(schema, ImageFolder(str(tmp_path)))
+    (field,) = reader.read(path)
+    assert [cell.attributes for cell in field.cells] == [(1,), (-1,)]
+    assert reader.issues.lines() == []
+
+
+def test_missing_codes_of_the_schema_are_no_fault(tmp_path, lld_files):
+    lld_files.image(tmp_path / NAME)
+    codes = (99, 99, 1, 4, 7, 1, 0)
+    annotation = lld_files.annotation(0, 7, (1, 1, 9, 9), codes=codes)
+    path = lld_files.json(tmp_path / 'a.json', [IMAGE], [annotation])
+    schema = AttributeSchema(SCHEMA.attributes, missing_codes=(99,))
+    reader = JsonReader(schema, ImageFolder(str(tmp_path)))
+    (field,) = reader.read(path)
+    assert field.cells[0].attributes == (-1, -1, 1, -1, -1, 1, 0)
+    assert reader.issues.counts == {
+        'attribute codes outside the schema masked': 1
+    }
+
+
 def test_keys_that_no_record_keeps_are_counted(tmp_path, lld_files):
     lld_files.image(tmp_path / NAME)
     annotation = lld_files.annotation(0, 7, (10, 5, 20, 30), 4, CODES)

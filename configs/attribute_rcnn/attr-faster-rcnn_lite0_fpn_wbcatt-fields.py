@@ -1,0 +1,11 @@
+_base_ = [
+    '../_base_/models/attr-faster-rcnn_lite0_fpn.py',
+    '../_base_/datasets/wbcatt-fields.py',
+    '../_base_/schedules/schedule_lite0_12e.py',
+    '../_base_/default_runtime.py',
+]
+
+# The head and the merging of test-time augmentations have the attributes of
+# the data.
+model = dict(roi_head=dict(attribute_head=dict(attributes=_base_.attributes)))
+tta_model = dict(attributes=_base_.attributes)
