@@ -26,29 +26,27 @@ log = logging.getLogger('mkdocs.hooks')
 def on_config(config: MkDocsConfig) -> None:
     """Complete the navigation, and make anchors as GitHub does."""
     config.mdx_configs['toc']['slugify'] = slugify(case='lower')
-    config.nav = list(existing(config.nav))
-    config.nav[-1]['API'] = [
-        {'Overview': 'api/index.md'},
-        *(
-            {name.removeprefix('mmleuk.'): f'api/{name}.md'}
-            for name in public_names()
-        ),
-    ]
+    pages = [{'Overview': 'api/index.md'}]
+    for name in public_names():
+        pages.append({name.removeprefix('mmleuk.'): f'api/{name}.md'})
+    config.nav = [*existing(config.nav), {'API': pages}]
 
 
 def existing(nav: List[Dict]) -> Iterator[Dict]:
     """Leave out the pages that are not written yet.
 
     Args:
-        nav (list[dict]): Pages or lists of them, by title.
+        nav (list[dict]): Pages, or lists of them, by title.
 
     Yields:
-        dict: An entry whose page exists.
+        dict: A page that exists, or those of a list.
     """
     for entry in nav:
         ((title, target),) = entry.items()
         if isinstance(target, list):
-            yield {title: list(existing(target))}
+            pages = list(existing(target))
+            if pages:
+                yield {title: pages}
         elif (ROOT / target).is_file():
             yield entry
         else:
@@ -75,7 +73,7 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
     names = public_names()
     contents['api/index.md'] = overview(names)
     for package in names:
-        contents[f'api/{package}.md'] = f'::: {package}\n'
+        contents[f'api/{package}.md'] = api_page(package, names[package])
     for uri, content in contents.items():
         files.append(File.generated(config, uri, content=content))
 
@@ -116,10 +114,36 @@ def public_names() -> Dict[str, List[str]]:
     names = {}
     for path in sorted(ROOT.glob('mmleuk/*/**/__init__.py')):
         for node in ast.parse(path.read_text(encoding='utf-8')).body:
-            if isinstance(node, ast.Assign) and node.targets[0].id == '__all__':
+            if (
+                isinstance(node, ast.Assign)
+                and node.targets[0].id == '__all__'
+            ):
                 package = '.'.join(path.parent.relative_to(ROOT).parts)
                 names[package] = ast.literal_eval(node.value)
     return names
+
+
+def api_page(package: str, names: List[str]) -> str:
+    """Make the page of a package.
+
+    Args:
+        package (str): Its name.
+        names (list[str]): What it exports.
+
+    Returns:
+        str: Markdown for mkdocstrings.
+    """
+    page = f'::: {package}\n'
+    for name in sorted(names):
+        # griffe takes the module for what it is named after.
+        if (ROOT / package.replace('.', '/') / f'{name}.py').is_file():
+            page += (
+                f'\n::: {package}.{name}.{name}\n'
+                '    options:\n'
+                '      heading_level: 2\n'
+                '      show_root_full_path: false\n'
+            )
+    return page
 
 
 def overview(names: Dict[str, List[str]]) -> str:
