@@ -22,6 +22,7 @@ PAGES = sorted(
         ROOT / 'README.md',
         *(ROOT / 'docs').glob('*.md'),
         *(ROOT / 'configs').glob('*/README.md'),
+        *(ROOT / '.github').glob('*.md'),
     ]
 )
 # The changelog also names what is gone.

@@ -36,7 +36,9 @@ PLACEHOLDERS = {
 # Takes a folder, without a parser.
 WITHOUT_PARSER = ('tools/dev/setup/download_wheels.py',)
 # Not ours: their arguments are not checked.
-OF_THE_SYSTEM = ('cp', 'curl', 'git', 'ln', 'ls', 'mkdir', 'mv', 'unzip')
+OF_THE_SYSTEM = (
+    *('cp', 'curl', 'git', 'ln', 'ls', 'mkdir', 'mv', 'pre-commit', 'unzip'),
+)
 
 
 class CommandLineRead(Exception):

@@ -73,6 +73,7 @@ def clone(tmp_path):
     (root / 'docs').mkdir()
     (root / 'configs/mmdet').mkdir(parents=True)
     (root / 'mmleuk').mkdir()
+    (root / 'LICENSE').write_text('Free\n')
     (root / 'configs/mmdet/a.py').write_text('number = 1\n')
     (root / 'configs/mmdet/README.md').write_text('# Configs\n\n[a](a.py)\n')
     (root / 'docs/training.md').write_text('# Training\n\n## `a_b` – c, d\n')
@@ -84,13 +85,13 @@ def clone(tmp_path):
 
 def test_links_lead_to_code_and_folders_as_on_github(clone, tmp_path):
     page = clone / 'docs/training.md'
-    page.write_text(read(page) + '[x](../configs/mmdet) [y](../README.md)\n')
+    page.write_text(read(page) + '[x](../configs/mmdet) [y](../LICENSE)\n')
     site = tmp_path / 'site'
     result = build_site(clone, site)
     assert result.returncode == 0, result.stderr
     built = read(site / 'docs/training.html')
     assert 'href="../configs/mmdet/index.html"' in built
-    assert 'href="../index.html"' in built
+    assert 'href="../LICENSE.html"' in built
     assert 'href="a.py.html"' in read(site / 'configs/mmdet/index.html')
     assert 'number' in read(site / 'configs/mmdet/a.py.html')
 

@@ -3,8 +3,9 @@
 
 The site has the paths of the repository, so that relative links lead to the
 same file here and on GitHub: ``README.md``, ``docs/**``, the README of each
-folder of ``configs``, a page for each file of code that one of these links,
-and ``api/`` with a page for each package that has public names.
+folder of ``configs``, the guides in ``.github``, a page for each other file
+that one of these links, and ``api/`` with a page for each package that has
+public names.
 """
 
 import ast
@@ -58,6 +59,7 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
     sources = [
         ROOT / 'README.md',
         *sorted(ROOT.glob('configs/*/README.md')),
+        *sorted(ROOT.glob('.github/[A-Z]*.md')),
         *sorted(path for path in ROOT.glob('docs/**/*') if path.is_file()),
     ]
     contents = {}
@@ -94,13 +96,15 @@ def on_page_markdown(markdown: str, page: Page, **_) -> str:
 
 
 def is_code(path: Path) -> bool:
-    """Whether a path is a file that is shown as code."""
-    return path.suffix in ('.py', '.sh') and path.is_file()
+    """Whether a path is a file that the site shows as code."""
+    if not path.is_file() or path.suffix == '.md':
+        return False
+    return ROOT / 'docs' not in path.resolve().parents
 
 
 def code_page(path: Path, name: str) -> str:
     """Make the page that shows a file."""
-    language = {'.py': 'python', '.sh': 'bash'}[path.suffix]
+    language = {'.py': 'python', '.sh': 'bash'}.get(path.suffix, 'text')
     code = path.read_text(encoding='utf-8')
     return f'# {path.name}\n\n`{name}`\n\n````{language}\n{code}````\n'
 
