@@ -5,6 +5,8 @@ import re
 
 import griffe
 
+# :obj:`X` in the type of an argument, which mkdocstrings links itself.
+TYPE = re.compile(r':obj:`[~.]?([^`]+)`')
 # :class:`X` and :class:`~package.X`
 ROLE = re.compile(r':[a-z]+:`[~.]?([^`]+)`')
 MARKUP = [
@@ -27,7 +29,8 @@ class Roles(griffe.Extension):
         """
         if obj.docstring is None:
             return
-        text = ROLE.sub(lambda match: link(obj, match[1]), obj.docstring.value)
+        text = TYPE.sub(r'\1', obj.docstring.value)
+        text = ROLE.sub(lambda match: link(obj, match[1]), text)
         for pattern, markdown in MARKUP:
             text = pattern.sub(markdown, text)
         obj.docstring.value = text
