@@ -11,7 +11,16 @@ import sys
 from importlib.util import find_spec
 
 import pytest
-from doc_blocks import BLOCK, CURRENT, ROOT, block_id, blocks_in, page_id, read
+from doc_blocks import (
+    BLOCK,
+    CURRENT,
+    ROOT,
+    block_id,
+    blocks_in,
+    blocks_of,
+    page_id,
+    read,
+)
 from mkdocs.__main__ import cli as mkdocs
 from torch.distributed.run import get_args_parser
 
@@ -177,7 +186,14 @@ def test_a_block_of_commands(block, tmp_path):
     if block.why_not_run is not None:
         subprocess.run([BASH, '-n', '-c', block.code], check=True)
     else:
-        check_commands(block.code, tmp_path)
+        check_commands(settings_before(block) + block.code, tmp_path)
+
+
+def settings_before(block):
+    """Lines such as NAME=value, in the blocks above."""
+    above = [x.code for x in blocks_of(block.page) if x.line < block.line]
+    lines = re.findall(r'^[A-Z]+=\S+\n', ''.join(above), re.MULTILINE)
+    return ''.join(lines)
 
 
 @pytest.mark.parametrize('page', CURRENT, ids=page_id)
