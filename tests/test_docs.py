@@ -1,38 +1,17 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-"""What README and docs name exists: links, paths, options and modules."""
+"""What README and docs name exists: links, paths and modules."""
 
 import re
 from importlib import import_module
-from pathlib import Path
 
 import pytest
+from doc_blocks import CURRENT, PAGES, ROOT, blocks_of, page_id, read
 
-ROOT = Path(__file__).parents[1]
-PAGES = sorted(
-    [
-        ROOT / 'README.md',
-        *(ROOT / 'docs').glob('*.md'),
-        *(ROOT / 'configs').glob('*/README.md'),
-        *(ROOT / '.github').glob('*.md'),
-    ]
-)
-# The changelog also names what is gone.
-CURRENT = [page for page in PAGES if page.name != 'changelog.md']
 LINK = re.compile(r'\]\(([^)\s]+)\)')
 PATH = re.compile(r'(?<![\w/.-])(?:tools|configs|tests|mmleuk)/[\w./-]*[\w/]')
 MODULE = re.compile(r'\bmmleuk(?:\.[A-Za-z_]\w*)+')
 # Of the ONNX standard.
 FOREIGN = {'metadata_props'}
-COMMAND = re.compile(r'(?:python|bash) (tools/\S+\.(?:py|sh))([^\n#`]*)')
-
-
-def page_id(page):
-    return str(page.relative_to(ROOT))
-
-
-def read(page):
-    # A command may go on after a backslash.
-    return page.read_text(encoding='utf-8').replace('\\\n', ' ')
 
 
 def anchors(page):
@@ -76,21 +55,6 @@ def test_paths_exist(page):
 
 
 @pytest.mark.parametrize('page', CURRENT, ids=page_id)
-def test_options_of_commands_exist(page):
-    unknown = []
-    for script, arguments in COMMAND.findall(read(page)):
-        # Tools in one folder share options.
-        sources = [ROOT / script, *(ROOT / script).parent.glob('*options.py')]
-        text = '\n'.join(read(source) for source in sources)
-        unknown += [
-            f'{script} {option}'
-            for option in re.findall(r'(?<=\s)--[a-z][a-z-]*', arguments)
-            if option not in text
-        ]
-    assert not unknown
-
-
-@pytest.mark.parametrize('page', CURRENT, ids=page_id)
 def test_modules_and_registered_names_exist(page):
     missing = [
         name
@@ -120,6 +84,19 @@ def test_identifiers_occur_in_the_code(page, code):
     prose = re.sub(r'```.*?```', '', read(page), flags=re.DOTALL)
     names = set(re.findall(r'`([A-Za-z]\w*(?:_\w+|[a-z][A-Z]\w*))`', prose))
     assert sorted(names - code - FOREIGN) == []
+
+
+@pytest.mark.parametrize('page', PAGES, ids=page_id)
+def test_each_block_is_checked_or_says_why_not(page):
+    text = read(page)
+    blocks = list(blocks_of(page))
+    # Those that were not read, such as an indented one, are not checked.
+    fences = re.findall(r'^\s*(?:```|~~~)', text, re.MULTILINE)
+    assert len(fences) == 2 * len(blocks)
+    assert {b.language for b in blocks} <= {'bash', 'python', 'text'}
+    # A mark that stands elsewhere, or has no reason, excepts nothing.
+    marks = re.findall(r'^\s*<!--\s*not run', text, re.MULTILINE)
+    assert len(marks) == sum(b.why_not_run is not None for b in blocks)
 
 
 def test_the_architecture_page_lists_the_rooms():

@@ -52,8 +52,9 @@ class SourceReport:
         cells (int): Cells that are not ignored.
         ignored (int): Ignored cells.
         partly_annotated (int): Images with annotated regions.
-        classes, patients, subsets, magnifications, diagnoses (dict[str,
-            int]): Cells by class; images by what their names state.
+        classes (dict[str, int]): Cells by class.
+        patients, subsets, magnifications, diagnoses (dict[str, int]): Images
+            by what their names state.
         attributes (dict[str, dict[str, int]]): Cells by attribute and value.
         majorities (dict[str, dict[str, dict[str, float | None]]]): What
             :func:`score_majorities` returns.
