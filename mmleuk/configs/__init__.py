@@ -16,7 +16,8 @@ overrides values of the result; for another argument of the method it calls
 the function again, on the plain base.
 
 ``mmdet_detector`` and ``mmdet_augmentation`` take a detector from a config of
-MMDetection, to compare with.
+MMDetection, to compare with; ``with_regions`` lets it learn from annotated
+regions.
 """
 
 from .crop import crop
@@ -28,6 +29,7 @@ from .parts import resized
 from .self_mined import self_mined
 from .sla_det import sla_det
 from .soft_teacher import soft_teacher
+from .with_regions import with_regions
 
 __all__ = [
     'crop',
@@ -40,4 +42,5 @@ __all__ = [
     'self_mined',
     'sla_det',
     'soft_teacher',
+    'with_regions',
 ]

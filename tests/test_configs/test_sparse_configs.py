@@ -15,7 +15,12 @@ from mmleuk import configs
 from mmleuk.models.utils import heads_without_regions
 
 # Functions that are no methods for sparse labels.
-OTHERS = ('mmdet_augmentation', 'mmdet_detector', 'resized')
+OTHERS = (
+    'mmdet_augmentation',
+    'mmdet_detector',
+    'resized',
+    'with_regions',
+)
 METHODS = [
     *(n.replace('_', '-') for n in configs.__all__ if n not in OTHERS),
     'self-training',

@@ -10,6 +10,7 @@ from mmdet.models.dense_heads import (
     DINOHead,
 )
 from mmdet.structures import SampleList
+from mmdet.utils import ConfigType
 from torch import Tensor
 
 from mmleuk.registry import MODELS
@@ -49,7 +50,7 @@ class RegionQueries:
             sample.new(
                 metainfo=dict(
                     sample.metainfo,
-                    ignored_instances=sample.get('ignored_instances'),
+                    gt_instances_ignore=sample.get('ignored_instances'),
                 )
             )
             for sample in batch_data_samples
@@ -76,7 +77,35 @@ class RegionQueries:
 
 @MODELS.register_module()
 class RegionDETRHead(RegionQueries, DETRHead):
-    """:class:`DETRHead` that learns known background."""
+    """:class:`DETRHead` that learns known background.
+
+    Args:
+        num_classes (int): Number of classes.
+        loss_cls (dict): As of ``DETRHead``. That class reads
+            ``bg_cls_weight`` only if it is no subclass.
+        **kwargs: Arguments of ``DETRHead``.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        loss_cls: ConfigType = dict(
+            type='CrossEntropyLoss',
+            bg_cls_weight=0.1,
+            use_sigmoid=False,
+            loss_weight=1.0,
+            class_weight=1.0,
+        ),
+        **kwargs,
+    ) -> None:
+        loss_cls = dict(loss_cls)
+        weight = loss_cls.get('class_weight')
+        bg_weight = loss_cls.pop('bg_cls_weight', weight)
+        if weight is not None:
+            loss_cls['class_weight'] = [weight] * num_classes + [bg_weight]
+        super().__init__(num_classes, loss_cls=loss_cls, **kwargs)
+        if weight is not None:
+            self.bg_cls_weight = bg_weight
 
 
 @MODELS.register_module()

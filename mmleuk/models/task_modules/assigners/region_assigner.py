@@ -111,12 +111,12 @@ class RegionAssigner(BaseAssigner):
         img_meta = call.arguments.get('img_meta')
         if ignored is None and img_meta is not None:
             # DETR's heads pass no ignored instances to their assigner.
-            if 'ignored_instances' not in img_meta:
+            if 'gt_instances_ignore' not in img_meta:
                 raise ValueError(
-                    'got an img_meta without ignored_instances, expected the '
-                    'ignored instances of the image in it: this head does not '
-                    'pass them to its assigner. Use the head of mmleuk that '
-                    "does, such as type='mmleuk.RegionDETRHead'"
+                    'got an img_meta without gt_instances_ignore, expected '
+                    'the ignored instances of the image in it: this head does '
+                    'not pass them to its assigner. Use the head of mmleuk '
+                    "that does, such as type='mmleuk.RegionDETRHead'"
                 )
-            ignored = img_meta['ignored_instances']
+            ignored = img_meta['gt_instances_ignore']
         return call, ignored
