@@ -17,6 +17,7 @@ CONFIGS = {
     'GFL': 'gfl/gfl_r50_fpn_1x_coco',
     'DDOD': 'ddod/ddod_r50_fpn_1x_coco',
     'TOOD': 'tood/tood_r50_fpn_1x_coco',
+    'TOOD, first epochs': 'tood/tood_r50_fpn_1x_coco',
     'RTMDet': 'rtmdet/rtmdet_s_8xb32-300e_coco',
     'FCOS': 'fcos/fcos_r50-caffe_fpn_gn-head_1x_coco',
     'YOLOX': 'yolox/yolox_s_8xb8-300e_coco',
