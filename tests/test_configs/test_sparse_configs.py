@@ -277,12 +277,12 @@ def test_detectors_of_mmdetection_know_regions(name, sparse_fields):
     cfg = copy.deepcopy(
         read(CONFIG_DIR / f'region_sparse/ignore-{name}_lld-sparse-h40x-c1.py')
     )
-    with torch.device('meta'):
-        model = MODELS.build(cfg.model)
-    assert list(heads_without_regions(model)) == []
     head, num_assigners = DETECTORS[name]
     assert cfg.model.bbox_head.type == head
     assert len(find(cfg, 'RegionAssigner')) == num_assigners
+    with torch.device('meta'):
+        model = MODELS.build(cfg.model)
+    assert list(heads_without_regions(model)) == []
 
     part = cfg.train_dataloader.dataset
     (inner,) = find(cfg.train_dataloader, 'LLDDataset')
