@@ -27,6 +27,8 @@ assert {registry}.get('mmleuk.{name}').__name__ == '{name}'
         ('MODELS', 'CascadeAttributeRoIHead'),
         ('MODELS', 'AttributeHead'),
         ('MODELS', 'EfficientNetLite'),
+        ('MODELS', 'RegionYOLOXHead'),
+        ('TASK_UTILS', 'RegionAssigner'),
         ('TASK_UTILS', 'RegionMaxIoUAssigner'),
         ('METRICS', 'LLDMetric'),
         ('HOOKS', 'LLDVisualizationHook'),

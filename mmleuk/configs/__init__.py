@@ -16,8 +16,9 @@ overrides values of the result; for another argument of the method it calls
 the function again, on the plain base.
 
 ``mmdet_detector`` and ``mmdet_augmentation`` take a detector from a config of
-MMDetection, to compare with. ``attributes`` adds attribute branches to it, and
-``mmdet_model`` takes the rest of a model whose backbone and neck are others.
+MMDetection, to compare with. ``attributes`` adds attribute branches to it,
+``with_regions`` lets it learn from annotated regions, and ``mmdet_model``
+takes the rest of a model whose backbone and neck are others.
 """
 
 from .attributes import attributes, mmdet_model
@@ -30,6 +31,7 @@ from .parts import resized
 from .self_mined import self_mined
 from .sla_det import sla_det
 from .soft_teacher import soft_teacher
+from .with_regions import with_regions
 
 __all__ = [
     'attributes',
@@ -44,4 +46,5 @@ __all__ = [
     'self_mined',
     'sla_det',
     'soft_teacher',
+    'with_regions',
 ]

@@ -16,6 +16,7 @@ from mmleuk.engine.schedule import scale_schedule
 from mmleuk.structures.metainfo import LLD_CLASSES
 
 from .parts import inner_dataset, train_pipeline_of, with_pipeline
+from .with_regions import with_regions
 
 # Share of the training in which the learning rate rises: an epoch of 60.
 WARMUP = 1 / 60
@@ -26,6 +27,7 @@ def mmdet_detector(
     name: str,
     epochs: Optional[int] = None,
     base_batch_size: Optional[int] = None,
+    regions: Optional[dict] = None,
 ) -> Tuple[dict, dict, list, dict, dict]:
     """Take model, optimizer and schedule of a config of MMDetection.
 
@@ -41,6 +43,8 @@ def mmdet_detector(
             base.
         base_batch_size (int, optional): Images in a step that the learning
             rate is meant for. Default: as the config says.
+        regions (dict, optional): Arguments of :func:`with_regions`, for data
+            that are annotated in part. Default: the model of MMDetection.
 
     Returns:
         tuple: ``model``, ``optim_wrapper``, ``param_scheduler``,
@@ -63,6 +67,8 @@ def mmdet_detector(
             lowest = scheduler.pop('eta_min')
             lr = cfg.optim_wrapper.optimizer.lr
             scheduler.eta_min_ratio = lowest / lr
+    if regions is not None:
+        cfg.model = with_regions(cfg.model, **regions)
     size = base_batch_size or cfg.auto_scale_lr.base_batch_size
     return (
         cfg.model,

@@ -55,16 +55,15 @@ def check_regions(dataset, model: nn.Module, name: str) -> None:
                     f"'mmleuk.PackLLDInputs'{_OR}"
                 )
         for unaware in heads_without_regions(model):
-            expected = (
-                'the assigners of Faster R-CNN, Cascade R-CNN or RetinaNet'
+            remedy = unaware.remedy or (
+                'Nothing is known to keep this head from it. Use another '
+                'detector'
             )
-            if unaware.can_know:
-                expected = 'each assigner in train_cfg'
             raise ValueError(
                 f'{found} {unaware.detector} learns it as background: its '
                 f'{unaware.name} is {unaware.head} with the assigner '
-                f'{" and ".join(unaware.assigners) or None}. Use '
-                f"type='mmleuk.RegionMaxIoUAssigner' for {expected}; or learn "
-                "from the annotated regions alone, by 'mmleuk.RegionCrop' "
-                f'behind the loading of the annotations{_OR}'
+                f'{" and ".join(unaware.assigners) or None}. {remedy}; or '
+                'learn from the annotated regions alone, by '
+                "'mmleuk.RegionCrop' behind the loading of the annotations"
+                f'{_OR}'
             )

@@ -3,15 +3,19 @@
 
 import copy
 import math
+import re
 
 import pytest
 import torch
 from mmdet.registry import DATASETS, MODELS, TRANSFORMS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
+from mmengine.hub import get_config
 from test_configs import CONFIG_DIR, read
 
 from mmleuk import configs
+from mmleuk.configs.with_regions import REGION_HEADS
+from mmleuk.models import dense_heads
 from mmleuk.models.utils import heads_without_regions
 
 # Functions that are no methods for sparse labels.
@@ -21,6 +25,7 @@ OTHERS = (
     'mmdet_detector',
     'mmdet_model',
     'resized',
+    'with_regions',
 )
 METHODS = [
     *(n.replace('_', '-') for n in configs.__all__ if n not in OTHERS),
@@ -248,3 +253,69 @@ def test_methods_scale_the_fields_of_lld(method, sparse_fields):
     else:
         largest = 640 if method == 'ignore' else 320
         assert all(0.89 < size / largest < 1.11 for size in sizes)
+
+
+MMDET = (
+    'ddod/ddod_r50_fpn_1x_coco',
+    'faster_rcnn/faster-rcnn_r50_fpn_1x_coco',
+    'tood/tood_r50_fpn_1x_coco',
+    'yolox/yolox_s_8xb8-300e_coco',
+)
+# Detectors of MMDetection with the head and the number of assigners of ours.
+DETECTORS = {
+    'retinanet_r50_fpn': ('RetinaHead', 1),
+    'atss_r50_fpn': ('ATSSHead', 1),
+    'fcos_r50_fpn': ('mmleuk.RegionFCOSHead', 0),
+    'rtmdet_s': ('RTMDetSepBNHead', 1),
+    'yolox_s': ('mmleuk.RegionYOLOXHead', 1),
+    'dino-4scale_r50': ('mmleuk.RegionDINOHead', 1),
+}
+
+
+@pytest.mark.parametrize('name', DETECTORS)
+def test_detectors_of_mmdetection_know_regions(name, sparse_fields):
+    """Model, data and pipelines: what is un-annotated reaches the loss."""
+    register_all_modules()
+    cfg = copy.deepcopy(
+        read(CONFIG_DIR / f'region_sparse/ignore-{name}_lld-sparse-h40x-c1.py')
+    )
+    head, num_assigners = DETECTORS[name]
+    assert cfg.model.bbox_head.type == head
+    assert len(find(cfg, 'RegionAssigner')) == num_assigners
+    with torch.device('meta'):
+        model = MODELS.build(cfg.model)
+    assert list(heads_without_regions(model)) == []
+
+    part = cfg.train_dataloader.dataset
+    (inner,) = find(cfg.train_dataloader, 'LLDDataset')
+    assert inner['data_root'] == 'data/lld_sparse/'
+    assert inner['region_order'] == 'auto'
+    inner = part.get('dataset', part)
+    inner.data_root = str(sparse_fields)
+    dataset = DATASETS.build(part)
+    for index in range(len(dataset)):
+        sample = dataset[index]['data_samples']
+        assert (sample.ignored_instances.labels == -1).any()
+
+
+def test_with_regions_leaves_its_argument_alone():
+    for name in ('cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco', *MMDET):
+        model = get_config(f'mmdet::{name}.py').model
+        before = copy.deepcopy(model)
+        ours = configs.with_regions(model, bg_coverage_thr=0.8)
+        assert model == before
+        assigners = find(Config(dict(model=ours)), 'RegionAssigner')
+        assert len(assigners) == len(
+            re.findall("assigner'", str(before.get('train_cfg')))
+        )
+        assert all(a['bg_coverage_thr'] == 0.8 for a in assigners)
+        assert 'RegionAssigner' not in str([a['assigner'] for a in assigners])
+
+
+def test_heads_of_ours_are_named_after_those_of_mmdetection():
+    own = {
+        name[len('Region') :]
+        for name in dense_heads.__all__
+        if name.startswith('Region')
+    }
+    assert own == set(REGION_HEADS)

@@ -303,7 +303,7 @@ def make_retinanet(assigner):
             [LOAD],
             '2 of 3 fields of train_dataloader have.*RetinaNet learns it as.*'
             'bbox_head is RetinaHead with the assigner MaxIoUAssigner.*'
-            'RegionMaxIoUAssigner.*RegionCrop.*use_regions=False',
+            'RegionAssigner.*RegionCrop.*use_regions=False',
         ),
         # Not every image is cropped.
         (

@@ -211,7 +211,7 @@ def test_resolves_without_import_from_a_config():
         dict(type='mmleuk.RegionMaxIoUAssigner', **RPN, bg_coverage_thr=0.8)
     )
     assert type(assigner) is RegionMaxIoUAssigner
-    assert assigner.bg_coverage_thr == 0.8
+    assert assigner.rule.bg_coverage_thr == 0.8
 
 
 @pytest.mark.parametrize('threshold', [-0.1, 1.1])

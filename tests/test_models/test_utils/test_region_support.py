@@ -34,6 +34,17 @@ UNAWARE = {
     'retinanet/retinanet_r50_fpn_1x_coco': ('RetinaHead', ['MaxIoUAssigner']),
     'faster_rcnn/faster-rcnn_r50_fpn_1x_coco': ('RPNHead', ['MaxIoUAssigner']),
 }
+# Heads of MMDetection that mmleuk has a subclass for.
+OWN_HEADS = ('FCOSHead', 'YOLOXHead', 'DINOHead', 'DETRHead')
+
+
+def around(assigner, point_size=None, **settings):
+    """The config of our assigner around another one."""
+    return dict(
+        type='mmleuk.RegionAssigner',
+        point_size=point_size,
+        assigner=dict(type=assigner, **settings),
+    )
 
 
 def build(name, **settings):
@@ -52,7 +63,15 @@ def test_detectors_of_mmdetection(name):
     unaware = next(heads_without_regions(model))
     assert (unaware.head, unaware.assigners) == (head, assigners)
     assert unaware.detector == type(model).__name__
-    assert unaware.can_know == (head in ('RetinaHead', 'RPNHead'))
+    remedy = unaware.remedy
+    if head == 'FreeAnchorRetinaHead':
+        assert remedy is None
+        return
+    own_head = f"type='mmleuk.Region{head}'"
+    assert (own_head in remedy) == (head in OWN_HEADS)
+    assert ('mmleuk.RegionAssigner' in remedy) == (head != 'FCOSHead')
+    has_points = head in ('RTMDetSepBNHead', 'YOLOXHead')
+    assert ('point_size=8' in remedy) == has_points
 
 
 @pytest.mark.parametrize(
@@ -85,6 +104,45 @@ def test_detectors_of_mmdetection(name):
             },
             ['roi_head'],
         ),
+        # One assigner of two.
+        (
+            'ddod/ddod_r50_fpn_1x_coco',
+            {'model.train_cfg.assigner': around('ATSSAssigner', topk=9)},
+            ['bbox_head'],
+        ),
+        (
+            'atss/atss_r50_fpn_1x_coco',
+            {'model.train_cfg.assigner': around('ATSSAssigner', topk=9)},
+            [],
+        ),
+        # Boxes taken for points, and points for boxes.
+        (
+            'atss/atss_r50_fpn_1x_coco',
+            {
+                'model.train_cfg.assigner': around(
+                    'ATSSAssigner', topk=9, point_size=8
+                )
+            },
+            ['bbox_head'],
+        ),
+        (
+            'rtmdet/rtmdet_tiny_8xb32-300e_coco',
+            {
+                'model.train_cfg.assigner': around(
+                    'DynamicSoftLabelAssigner', topk=13
+                )
+            },
+            ['bbox_head'],
+        ),
+        (
+            'rtmdet/rtmdet_tiny_8xb32-300e_coco',
+            {
+                'model.train_cfg.assigner': around(
+                    'DynamicSoftLabelAssigner', topk=13, point_size=8
+                )
+            },
+            [],
+        ),
         # Their losses look past the assigner.
         (
             'yolox/yolox_tiny_8xb8-300e_coco',
@@ -111,4 +169,4 @@ def test_the_assigner_of_regions(name, settings, unaware):
 
 def test_a_model_without_a_known_head():
     (unaware,) = heads_without_regions(nn.Linear(1, 1))
-    assert (unaware.detector, unaware.can_know) == ('Linear', False)
+    assert (unaware.detector, unaware.remedy) == ('Linear', None)

@@ -9,10 +9,9 @@ public names.
 """
 
 import ast
-import logging
 import re
 from pathlib import Path
-from typing import Dict, Iterator, List
+from typing import Dict, List
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -21,7 +20,6 @@ from pymdownx.slugs import slugify
 
 ROOT = Path(__file__).resolve().parents[3]
 LINK = re.compile(r'(?<=\]\()(?![a-z]+:)([^)\s#]+)')
-log = logging.getLogger('mkdocs.hooks')
 
 
 def on_config(config: MkDocsConfig) -> None:
@@ -30,28 +28,7 @@ def on_config(config: MkDocsConfig) -> None:
     pages = [{'Overview': 'api/index.md'}]
     for name in public_names():
         pages.append({name.removeprefix('mmleuk.'): f'api/{name}.md'})
-    config.nav = [*existing(config.nav), {'API': pages}]
-
-
-def existing(nav: List[Dict]) -> Iterator[Dict]:
-    """Leave out the pages that are not written yet.
-
-    Args:
-        nav (list[dict]): Pages, or lists of them, by title.
-
-    Yields:
-        dict: A page that exists, or those of a list.
-    """
-    for entry in nav:
-        ((title, target),) = entry.items()
-        if isinstance(target, list):
-            pages = list(existing(target))
-            if pages:
-                yield {title: pages}
-        elif (ROOT / target).is_file():
-            yield entry
-        else:
-            log.info('%s is not written yet', target)
+    config.nav = [*config.nav, {'API': pages}]
 
 
 def on_files(files: Files, config: MkDocsConfig) -> None:
