@@ -66,11 +66,20 @@ def test_pages_load_nothing_from_elsewhere(site):
     assert [x for x in loaded if x.startswith(('http:', 'https:', '//'))] == []
 
 
+def list_of(pages):
+    return '\n'.join(f'  - {page}' for page in pages)
+
+
 @pytest.fixture
 def clone(tmp_path):
     """A clone with two pages, a config and no code."""
     root = tmp_path / 'clone'
     shutil.copytree(ROOT / 'tools/dev/docs', root / 'tools/dev/docs')
+    config = root / CONFIG
+    nav = ['README.md', 'docs/training.md', 'configs/mmdet/README.md']
+    config.write_text(
+        re.sub(r'(?s)(?<=\nnav:\n).*?(?=\n\n)', list_of(nav), read(config))
+    )
     (root / 'docs').mkdir()
     (root / 'configs/mmdet').mkdir(parents=True)
     (root / 'mmleuk').mkdir()
