@@ -19,9 +19,12 @@ the function again, on the plain base.
 MMDetection, to compare with. ``attributes`` adds attribute branches to it,
 ``with_regions`` lets it learn from annotated regions, and ``mmdet_model``
 takes the rest of a model whose backbone and neck are others.
+``without_attributes`` takes the branches away again, and ``cascade`` makes a
+Cascade R-CNN of a Faster R-CNN.
 """
 
 from .attributes import attributes, mmdet_model
+from .cascade import cascade
 from .crop import crop
 from .mined import mined
 from .mmdet_detector import mmdet_augmentation, mmdet_detector
@@ -32,9 +35,11 @@ from .self_mined import self_mined
 from .sla_det import sla_det
 from .soft_teacher import soft_teacher
 from .with_regions import with_regions
+from .without_attributes import without_attributes
 
 __all__ = [
     'attributes',
+    'cascade',
     'crop',
     'mined',
     'mmdet_augmentation',
@@ -47,4 +52,5 @@ __all__ = [
     'sla_det',
     'soft_teacher',
     'with_regions',
+    'without_attributes',
 ]

@@ -21,11 +21,13 @@ from mmleuk.models.utils import heads_without_regions
 # Functions that are no methods for sparse labels.
 OTHERS = (
     'attributes',
+    'cascade',
     'mmdet_augmentation',
     'mmdet_detector',
     'mmdet_model',
     'resized',
     'with_regions',
+    'without_attributes',
 )
 METHODS = [
     *(n.replace('_', '-') for n in configs.__all__ if n not in OTHERS),

@@ -20,12 +20,16 @@ def attribute_cost(monkeypatch):
         del sys.modules[name]
 
 
-def test_more_boxes_cost_more(attribute_cost):
+@pytest.mark.parametrize(
+    'name',
+    [
+        'attribute_rcnn/attr-faster-rcnn_lite0_fpn',
+        'attribute_dense/attr-retinanet_lite0_fpn',
+    ],
+)
+def test_more_boxes_cost_more(attribute_cost, name):
     register_all_modules()
-    cfg = Config.fromfile(
-        ROOT / 'configs/attribute_rcnn'
-        '/attr-faster-rcnn_lite0_fpn_pbc-fields.py'
-    )
+    cfg = Config.fromfile(ROOT / f'configs/{name}_pbc-fields.py')
     with DefaultScope.overwrite_default_scope('mmdet'):
         ratios = attribute_cost.measure(cfg.model, 128, [1, 32], [1, 32], 2)
     assert set(ratios) == {'inference', 'training'}

@@ -78,5 +78,5 @@ def test_the_table_has_rates_and_ratios(inference):
 
 def test_a_head_without_attributes_is_named(inference, pair):
     cfg = pair[inference.WITHOUT].cfg.model
-    with pytest.raises(SystemExit, match='roi_head is StandardRoIHead'):
+    with pytest.raises(ValueError, match='RoI head StandardRoIHead'):
         inference.without_attributes(cfg)

@@ -78,6 +78,11 @@ def make_sample(num_attributes: int, size: int) -> DetDataSample:
     return sample
 
 
+def attribute_owner(model: nn.Module) -> nn.Module:
+    """Find the module with the branches: the RoI head, or the detector."""
+    return getattr(model, 'roi_head', model)
+
+
 def levels(feats: tuple) -> List[Tensor]:
     """List the levels of the neck and the early features beside them."""
     return [*feats, *getattr(feats, 'early', ())]
@@ -108,10 +113,10 @@ def classify(
     model: nn.Module, feats: tuple, boxes: Tensor, sample: DetDataSample
 ) -> None:
     """Compute the attributes of boxes."""
-    head = model.roi_head
+    owner = attribute_owner(model)
     with torch.no_grad():
-        logits = head.attribute_logits(feats, [boxes], [sample.metainfo])
-        head.attribute_head.predict(logits)
+        logits = owner.attribute_logits(feats, [boxes], [sample.metainfo])
+        owner.attribute_head.predict(logits)
 
 
 def learn_attributes(
@@ -120,10 +125,10 @@ def learn_attributes(
     """Compute the attribute loss of boxes and its gradients."""
     for level in levels(feats):
         level.grad = None
-    head = model.roi_head
-    logits = head.attribute_logits(feats, [boxes], [sample.metainfo])
+    owner = attribute_owner(model)
+    logits = owner.attribute_logits(feats, [boxes], [sample.metainfo])
     targets = sample.gt_instances.attributes[:1].expand(len(boxes), -1)
-    head.attribute_head.loss(logits, targets)['loss_attribute'].backward()
+    owner.attribute_head.loss(logits, targets)['loss_attribute'].backward()
 
 
 def shortest(
@@ -162,7 +167,9 @@ def measure(
     torch.manual_seed(0)
     model = MODELS.build(cfg)
     plain = MODELS.build(without_attributes(cfg))
-    sample = make_sample(len(model.roi_head.attribute_head.schema), size)
+    sample = make_sample(
+        len(attribute_owner(model).attribute_head.schema), size
+    )
     image = torch.rand(1, 3, size, size)
     feats = extract(model, image)
     ratios = {}

@@ -26,6 +26,7 @@ import torch
 from mmengine.config import ConfigDict
 from runs import spread
 
+from mmleuk import configs
 from mmleuk.apis import LLDInferencer
 from mmleuk.apis.image_inputs import list_images
 from mmleuk.apis.safe_checkpoint import read_checkpoint
@@ -33,11 +34,6 @@ from mmleuk.apis.safe_checkpoint import read_checkpoint
 WITH, WITHOUT = 'with attributes', 'without'
 PARTS = ('network', 'all')
 PREFIX = 'attribute_'
-# Base classes of AttributeRoIHead and CascadeAttributeRoIHead.
-PLAIN_HEADS = {
-    'mmleuk.AttributeRoIHead': 'StandardRoIHead',
-    'mmleuk.CascadeAttributeRoIHead': 'CascadeRoIHead',
-}
 
 
 def parse_args() -> argparse.Namespace:
@@ -54,17 +50,10 @@ def parse_args() -> argparse.Namespace:
 
 
 def without_attributes(model_cfg: ConfigDict) -> ConfigDict:
-    """Remove the attribute branches from the config of a model."""
-    cfg = copy.deepcopy(model_cfg)
-    head = cfg.roi_head
-    if head.type not in PLAIN_HEADS:
-        raise SystemExit(
-            f'model.roi_head is {head.type}, expected one of '
-            f'{", ".join(PLAIN_HEADS)}'
-        )
-    head.type = PLAIN_HEADS[head.type]
-    for key in [key for key in head if key.startswith(PREFIX)]:
-        del head[key]
+    """Remove the attribute branches, but keep the neck and so its weights."""
+    cfg = configs.without_attributes(model_cfg)
+    cfg.backbone = copy.deepcopy(model_cfg.backbone)
+    cfg.neck = copy.deepcopy(model_cfg.neck)
     return cfg
 
 
@@ -75,7 +64,7 @@ def build_pair(weights: str, device: str) -> Dict[str, LLDInferencer]:
     checkpoint['state_dict'] = {
         key: value
         for key, value in checkpoint['state_dict'].items()
-        if not key.startswith(f'roi_head.{PREFIX}')
+        if not key.startswith((PREFIX, f'roi_head.{PREFIX}'))
     }
     # A calibration names attributes that are not there.
     checkpoint['meta'] = dict(dataset_meta=checkpoint['meta']['dataset_meta'])

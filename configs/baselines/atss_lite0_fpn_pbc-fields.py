@@ -1,0 +1,5 @@
+_base_ = '../attribute_dense/attr-atss_lite0_fpn_pbc-fields.py'
+
+from mmleuk.configs import without_attributes
+
+model = dict(_delete_=True, **without_attributes(_base_.model))

@@ -1,0 +1,5 @@
+_base_ = '../attribute_dense/attr-rtmdet_lite0_fpn_lld-40x.py'
+
+from mmleuk.configs import without_attributes
+
+model = dict(_delete_=True, **without_attributes(_base_.model))
