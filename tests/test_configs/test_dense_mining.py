@@ -70,10 +70,11 @@ def test_settings_of_a_sampler_stay():
     )
 
 
-def test_student_and_teacher_of_a_plain_dino():
-    """MMDetection writes into its config, from which both are built."""
+@pytest.mark.parametrize('name', ['fcos_r50_fpn', 'dino-4scale_r50'])
+def test_student_and_teacher_without_a_sampler(name):
+    """Heads that read none; DINO writes into the config of both."""
     register_all_modules()
-    ignore = 'ignore-dino-4scale_r50_lld-sparse-h40x-c1.py'
+    ignore = f'ignore-{name}_lld-sparse-h40x-c1.py'
     model, *_ = configs.mined(read(FOLDER / ignore))
     model.pop('_delete_')
     cfg = ConfigDict(model=model)
