@@ -18,6 +18,7 @@ from .parts import (
     warmups,
     with_pipeline,
 )
+from .with_regions import REGION_HEADS
 
 # Learning rate at the end of the burn-in, as a share of the highest.
 LOWEST_LR = 0.05
@@ -127,11 +128,14 @@ def _model(base: ConfigDict, hold_out: dict, target_precision: float) -> dict:
     """Wrap the detector in one that mines."""
     detector = base.model
     is_two_stage = 'roi_head' in detector
-    sampler = 'Sampler' if is_two_stage else 'PseudoSampler'
-    for part in training_parts(detector):
-        part.sampler.type = f'mmleuk.SparseRegion{sampler}'
     if is_two_stage:
+        for part in training_parts(detector):
+            part.sampler.type = 'mmleuk.SparseRegionSampler'
         use_region_bbox_heads(detector)
+    elif _reads_sampler(detector):
+        # Most configs of MMDetection leave it out.
+        sampler = detector.train_cfg.setdefault('sampler', ConfigDict())
+        sampler.type = 'mmleuk.SparseRegionPseudoSampler'
     miner = dict(
         type='mmleuk.RegionMiner',
         num_classes=bbox_heads(detector)[0].num_classes,
@@ -148,6 +152,15 @@ def _model(base: ConfigDict, hold_out: dict, target_precision: float) -> dict:
         data_preprocessor=detector.data_preprocessor,
         miner=miner,
     )
+
+
+def _reads_sampler(detector: ConfigDict) -> bool:
+    """Whether the head of one stage reads ``train_cfg.sampler``.
+
+    Those whose loss looks past the assigner do not; DETRs refuse it.
+    """
+    name = detector.bbox_head.type.split('.')[-1]
+    return name.removeprefix('Region') not in REGION_HEADS
 
 
 def _switch(epoch: int, pipeline: List[dict]) -> dict:

@@ -1,7 +1,8 @@
 # Copyright (c) mmleuk authors. All rights reserved.
+import copy
 from typing import Optional
 
-from mmdet.models.detectors import SemiBaseDetector
+from mmdet.models.detectors import BaseDetector, SemiBaseDetector
 from mmdet.structures import SampleList
 from mmdet.utils import ConfigType, OptConfigType, OptMultiConfig
 from torch import Tensor
@@ -44,7 +45,9 @@ class RegionMiningDetector(SemiBaseDetector):
         init_cfg: OptMultiConfig = None,
     ) -> None:
         super().__init__(
-            detector=detector,
+            # MMDetection builds student and teacher from one config, into
+            # which its DETRs write what a second one refuses.
+            detector=dict(type=_build_from_copy, cfg=detector),
             semi_train_cfg=dict(freeze_teacher=True),
             semi_test_cfg=semi_test_cfg or dict(predict_on='teacher'),
             data_preprocessor=data_preprocessor,
@@ -73,3 +76,8 @@ class RegionMiningDetector(SemiBaseDetector):
         return self.student.loss(
             batch_inputs, self.miner.label(batch_data_samples)
         )
+
+
+def _build_from_copy(cfg: ConfigType) -> BaseDetector:
+    """Build a detector and leave its config as it is."""
+    return MODELS.build(copy.deepcopy(cfg))

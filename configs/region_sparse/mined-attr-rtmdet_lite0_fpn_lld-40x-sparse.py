@@ -1,0 +1,7 @@
+_base_ = './ignore-attr-rtmdet_lite0_fpn_lld-40x-sparse.py'
+
+from mmleuk.configs import mined
+
+model, train_pipeline, train_dataloader, param_scheduler, custom_hooks = mined(
+    _base_
+)
