@@ -22,8 +22,9 @@ from mmdet.registry import VISUALIZERS as MMDET_VISUALIZERS
 from mmengine.registry import INFERENCERS as MMENGINE_INFERENCERS
 from mmengine.registry import Registry
 
-# It tells MMEngine where `mmleuk::CONFIG` is.
-from . import config_files  # noqa: F401
+# They tell MMEngine where `mmleuk::CONFIG` is, and what to say of packages
+# that are missing.
+from . import config_files, optional_registries  # noqa: F401
 
 DATASETS = Registry(
     'dataset',

@@ -4,6 +4,7 @@
 import copy
 import functools
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,8 @@ VARIABLES |= {'attributes', 'metainfo', 'scale', 'subset'}
 VARIABLES |= {'checkpoint', 'detector', 'fc_channels', 'neck_channels'}
 VARIABLES |= {'num_classes', 'roi_channels', 'stacked_convs', 'stages'}
 VARIABLES |= {'encoder_layers', 'decoder_layers', 'ffn_channels'}
-VARIABLES |= {'num_levels', 'num_queries'}
+VARIABLES |= {'num_levels', 'num_queries', 'strides', 'img_size'}
+VARIABLES |= {'frozen_stages', 'lr_decay', 'num_blocks'}
 BRANCHES = ('sup', 'unsup_teacher', 'unsup_student')
 
 
@@ -70,6 +72,14 @@ def drop_checkpoints(cfg):
     for value in cfg.values():
         if isinstance(value, dict):
             drop_checkpoints(value)
+
+
+def skip_without_mmpretrain(cfg):
+    backbone = detector_of(cfg).get('backbone', {}).get('type', '')
+    if backbone.startswith('mmpretrain.'):
+        for package in ('mmpretrain', 'torchvision'):
+            if find_spec(package) is None:
+                pytest.skip(f'{package} is not installed ({backbone})')
 
 
 def make_batch(num_classes, num_attributes=7):
@@ -150,6 +160,7 @@ def test_config(name, monkeypatch):
     hub = MessageHub.get_current_instance()
     monkeypatch.setitem(hub.runtime_info, 'iter', 0)
     cfg = load(name)
+    skip_without_mmpretrain(cfg)
     if 'num_queries' in cfg.model:
         # Small images have few places for queries.
         cfg.model.num_queries = 40

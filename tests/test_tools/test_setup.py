@@ -555,7 +555,7 @@ def test_downloads_what_the_set_up_installs(install, monkeypatch, tmp_path):
         'opencv-python-headless',
         str(tmp_path / 'source'),
         'onedl-mmdetection==3.5.1',
-        f'{ROOT}[onedl,dev,docs,lite0,onnx,plot,report]',
+        f'{ROOT}[onedl,dev,docs,lite0,lite1,lite2,onnx,plot,report]',
     } <= set(arguments)
     monkeypatch.setenv('TORCH_BUILD', 'cu126')
     arguments = download_wheels.pip_arguments(

