@@ -1,5 +1,6 @@
 # Copyright (c) mmleuk authors. All rights reserved.
-from typing import Tuple
+import random
+from typing import Any, Tuple
 
 import cv2
 import numpy as np
@@ -7,6 +8,10 @@ from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 
 from mmleuk.registry import TRANSFORMS
+
+# Largest radius of the round view, as a share of half the shorter side. The
+# corners of a square field are at 1.41.
+MAX_RADIUS = 1.3
 
 
 @TRANSFORMS.register_module()
@@ -31,7 +36,7 @@ class CameraJitter(BaseTransform):
         vignette (float): Largest share of the light that is lost in the
             corners, in [0, 1].
         min_radius (float): Smallest radius of the round view, as a share of
-            half the shorter side.
+            half the shorter side; the largest is 1.3.
         jpeg_quality (tuple[int, int]): Lowest and highest quality, in
             [1, 100].
         prob (float): Probability of blur, vignette and compression, each for
@@ -48,10 +53,10 @@ class CameraJitter(BaseTransform):
         prob: float = 0.3,
         round_prob: float = 0.15,
     ) -> None:
-        if blur < 0 or min_radius <= 0:
+        if blur < 0 or not 0 < min_radius <= MAX_RADIUS:
             raise ValueError(
                 f'got blur={blur} and min_radius={min_radius}, expected 0 or '
-                'more and above 0'
+                f'more, and above 0 up to {MAX_RADIUS}'
             )
         for name, share in (
             ('vignette', vignette),
@@ -77,21 +82,16 @@ class CameraJitter(BaseTransform):
     def _draw(self) -> dict:
         """Draw all settings; None where a step is left out."""
 
-        def maybe(value: float, prob: float):
-            return value if np.random.random() < prob else None
+        def maybe(value: Any, prob: float) -> Any:
+            return value if random.random() < prob else None
 
         return dict(
-            sigma=maybe(np.random.uniform(0, self.blur), self.prob),
-            loss=maybe(np.random.uniform(0, self.vignette), self.prob),
+            sigma=maybe(random.uniform(0, self.blur), self.prob),
+            loss=maybe(random.uniform(0, self.vignette), self.prob),
             radius=maybe(
-                np.random.uniform(self.min_radius, 1.3), self.round_prob
+                random.uniform(self.min_radius, MAX_RADIUS), self.round_prob
             ),
-            quality=maybe(
-                np.random.randint(
-                    self.jpeg_quality[0], self.jpeg_quality[1] + 1
-                ),
-                self.prob,
-            ),
+            quality=maybe(random.randint(*self.jpeg_quality), self.prob),
         )
 
     def transform(self, results: dict) -> dict:

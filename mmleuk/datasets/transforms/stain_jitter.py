@@ -1,4 +1,5 @@
 # Copyright (c) mmleuk authors. All rights reserved.
+import random
 from typing import Tuple
 
 import numpy as np
@@ -60,10 +61,15 @@ class StainJitter(BaseTransform):
     @cache_randomness
     def _draw(self) -> Tuple[bool, np.ndarray, np.ndarray]:
         return (
-            np.random.random() < self.prob,
-            np.random.uniform(1 - self.factor, 1 + self.factor, 3),
-            np.random.uniform(-self.shift, self.shift, 3),
+            random.random() < self.prob,
+            1 + self.factor * self._draw_three(),
+            self.shift * self._draw_three(),
         )
+
+    @staticmethod
+    def _draw_three() -> np.ndarray:
+        """Draw a number in [-1, 1] for each stain."""
+        return np.array([random.uniform(-1, 1) for _ in range(3)])
 
     def transform(self, results: dict) -> dict:
         """Jitter one image with the given probability."""

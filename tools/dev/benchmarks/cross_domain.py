@@ -23,7 +23,7 @@ import itertools
 import json
 import sys
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Sequence, Set, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 import numpy as np
 import records
@@ -33,7 +33,7 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config
 
 from mmleuk.datasets.naming import normalise_patient
-from mmleuk.engine.dataset_wrappers import unwrap_dataset
+from mmleuk.engine.dataset_wrappers import iter_data_infos
 from mmleuk.engine.dumped_results import read_dumped_results
 from mmleuk.engine.run_config import add_cfg_options
 from mmleuk.engine.write_once import write_once
@@ -43,14 +43,16 @@ from mmleuk.evaluation.functional import (
 )
 from mmleuk.io.readers.lld_json import load_json
 from mmleuk.visualization.plots.style import (
+    ORANGE,
     ink_on,
     new_figure,
     save_figure,
     styled,
 )
+from mmleuk.visualization.plotting import load_pyplot
 
 CONFIG = 'joint/wbc-faster-rcnn_lite0_fpn_any-film.py'
-# What a set may share with another, and what must differ.
+# Kind ('patient' or 'picture') and name.
 Trace = Tuple[str, str]
 # Key of the scores for the threshold.
 THRESHOLD = 'score_threshold'
@@ -113,8 +115,8 @@ def parse_args() -> argparse.Namespace:
 
 def list_trainings(
     names: Sequence[str],
-    leave_out: Sequence[str] = None,
-    train_on: Sequence[str] = None,
+    leave_out: Optional[Sequence[str]] = None,
+    train_on: Optional[Sequence[str]] = None,
 ) -> List[Tuple[str, ...]]:
     """List the sets of each training.
 
@@ -178,14 +180,11 @@ def find_traces(part: dict) -> Set[Trace]:
         the annotations state it.
     """
     traces = set()
-    dataset = DATASETS.build(part)
-    for item in unwrap_dataset(dataset):
-        for index in range(len(item)):
-            info = item.get_data_info(index)
-            digest = hashlib.sha256(Path(info['img_path']).read_bytes())
-            traces.add(('picture', digest.hexdigest()))
-            if info['patient'] is not None:
-                traces.add(('patient', normalise_patient(info['patient'])))
+    for info in iter_data_infos(DATASETS.build(part)):
+        digest = hashlib.sha256(Path(info['img_path']).read_bytes())
+        traces.add(('picture', digest.hexdigest()))
+        if info['patient'] is not None:
+            traces.add(('patient', normalise_patient(info['patient'])))
     if part.get('ann_file', '').endswith('.json'):
         labels = load_json(str(Path(part['data_root'], part['ann_file'])))
         traces |= {
@@ -455,8 +454,16 @@ def draw_heat_map(results: Sequence[dict], names: Sequence[str]):
                 color=ink_on(picture.cmap(picture.norm(value))),
             )
             if name not in train:
-                corner = (column - 0.46, row - 0.46)
-                axis.add_patch(figure_rectangle(corner, 0.92, edge='#D55E00'))
+                axis.add_patch(
+                    load_pyplot().Rectangle(
+                        (column - 0.46, row - 0.46),
+                        0.92,
+                        0.92,
+                        fill=False,
+                        edgecolor=ORANGE,
+                        linewidth=2,
+                    )
+                )
     axis.set_xticks(range(len(names)), names)
     axis.set_yticks(
         range(len(groups)), [label(train, names) for train in groups]
@@ -464,13 +471,6 @@ def draw_heat_map(results: Sequence[dict], names: Sequence[str]):
     axis.set_xlabel('tested on')
     axis.set_ylabel('trained on')
     return figure
-
-
-def figure_rectangle(corner: Tuple[float, float], side: float, edge: str):
-    """Make the frame of a cell of the heat map."""
-    from matplotlib.patches import Rectangle
-
-    return Rectangle(corner, side, side, fill=False, edgecolor=edge, lw=2)
 
 
 def label(train: Sequence[str], names: Sequence[str]) -> str:
