@@ -23,7 +23,7 @@ import itertools
 import json
 import sys
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 import numpy as np
 import records
@@ -422,7 +422,7 @@ def group_results(
 
 
 @styled
-def draw_heat_map(results: Sequence[dict], names: Sequence[str]):
+def draw_heat_map(results: Sequence[dict], names: Sequence[str]) -> Any:
     """Draw AP50 by training and test set; return the figure."""
     groups = group_results(results)
     table = np.array(
