@@ -1,11 +1,6 @@
-_base_ = './attr-faster-rcnn_lite0_fpn_joint-wbc.py'
-
-# The same detector without attribute branches.
-model = dict(
-    roi_head=dict(
-        _delete_=True,
-        type='StandardRoIHead',
-        bbox_roi_extractor={{_base_.model.roi_head.bbox_roi_extractor}},
-        bbox_head={{_base_.model.roi_head.bbox_head}},
-    )
-)
+_base_ = [
+    '../_base_/models/faster-rcnn_lite0_fpn_wbc.py',
+    '../_base_/datasets/joint-wbc.py',
+    '../_base_/schedules/schedule_lite0_12e.py',
+    '../_base_/default_runtime.py',
+]

@@ -1,6 +1,7 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 """Configs over several data sets, on the data sets themselves."""
 
+import numpy as np
 import pytest
 import torch
 from mmdet.registry import DATASETS, MODELS
@@ -16,11 +17,17 @@ NAMES = [
 ]
 
 
+ANY_FILM = 'joint/wbc-faster-rcnn_lite0_fpn_any-film.py'
+
+
 @pytest.fixture(scope='module')
 def dataset():
-    """The training data of all these configs."""
-    cfg = load(NAMES[0])
-    joint = cfg.train_dataloader.dataset
+    """The training data of the configs of all fields."""
+    return build(load(NAMES[0]).train_dataloader.dataset)
+
+
+def build(joint):
+    """Build a joint dataset, or skip the test if a part is not there."""
     for part in joint.datasets:
         folder = CONFIG_DIR.parent / part.data_root
         if not folder.exists():
@@ -65,3 +72,19 @@ def test_a_step_on_a_field_of_each(name, dataset):
         batch = pseudo_collate([dataset[start] for start in starts[2:]])
         losses = model.train_step(batch, optim_wrapper)
         assert losses['loss_attribute'] == 0
+
+
+def test_any_film():
+    cfg = load(ANY_FILM)
+    train = build(cfg.train_dataloader.dataset)
+    test = build(cfg.test_dataloader.dataset)
+    # None of the data sets decides by its number of fields.
+    counts = np.diff([0, *train.cumulative_sizes])
+    assert counts.max() < 1.25 * counts.min()
+    assert len(test.datasets) == len(train.datasets) == 4
+    # No image is larger than that of a test.
+    for part in train.datasets:
+        sample = part[len(part) - 1]
+        assert max(sample['inputs'].shape) <= 400
+    assert cfg.model.rpn_head.anchor_generator.scales == [4, 8]
+    assert 'attribute_head' not in cfg.model.roi_head
