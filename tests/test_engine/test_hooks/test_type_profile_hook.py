@@ -91,7 +91,9 @@ def test_metrics_get_the_profile_of_the_training():
 
 def test_attribute_heads_get_the_counts_of_values():
     head = AttributeHead(
-        ATTRIBUTES, in_channels=4, long_tail=dict(type='LogitAdjustment')
+        ATTRIBUTES,
+        in_channels=4,
+        long_tail=dict(type='mmleuk.LogitAdjustment'),
     )
     runner = SimpleNamespace(
         train_dataloader=SimpleNamespace(dataset=Fields()),
