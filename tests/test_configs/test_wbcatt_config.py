@@ -5,6 +5,7 @@ import json
 import re
 from collections import Counter
 
+import numpy as np
 import pytest
 import torch
 from mmdet.registry import DATASETS, MODELS
@@ -16,6 +17,7 @@ from torch.nn.functional import one_hot
 
 from mmleuk.apis import LLDInferencer
 from mmleuk.evaluation import LLDMetric
+from mmleuk.evaluation.functional import fit_calibration, match_results
 from mmleuk.io.predictions import PredictionReader
 from mmleuk.reports import write_reports
 from mmleuk.structures import AttributeSchema
@@ -73,6 +75,54 @@ def test_the_page_shows_what_the_configs_say():
     for block, file in zip(blocks, (*files, NAME)):
         lines = (CONFIG_DIR / file).read_text().splitlines()
         assert [x for x in block.splitlines() if x not in lines] == []
+
+
+def test_every_attribute_is_calibrated():
+    """A temperature for each of eleven, and confidences by it."""
+    schema = AttributeSchema(load(NAME).attributes)
+    rng = np.random.default_rng(0)
+    results = []
+    for index in range(200):
+        codes = [int(rng.integers(size)) for size in SIZES]
+        probs = []
+        for size, code in zip(SIZES, codes):
+            # Overconfident: nine of ten are right, at .99 and more.
+            said = code if rng.random() < 0.9 else (code + 1) % size
+            scores = np.full(size, 0.002)
+            scores[said] = 1 - 0.002 * (size - 1)
+            probs.append(scores)
+        box = [10.0, 10, 60, 60]
+        results.append(
+            dict(
+                name=f'{index:03d}.png',
+                image_shape=(100, 100),
+                instances=[
+                    dict(
+                        bbox=box,
+                        bbox_label=0,
+                        ignore_flag=0,
+                        attributes=tuple(codes),
+                    )
+                ],
+                annotated_regions=None,
+                bboxes=np.array([box]),
+                scores=np.array([0.9]),
+                labels=np.array([0]),
+                attribute_labels=np.array([[x.argmax() for x in probs]]),
+                attribute_probs=np.concatenate(probs)[None],
+            )
+        )
+    matched = match_results(results, 1, schema)
+    calibration, fits = fit_calibration(matched, schema, 'made up')
+    assert list(calibration.attribute_temperatures) == NAMES
+    assert len(fits) == 1 + len(NAMES)
+    for fit in fits[1:]:
+        assert fit.temperature > 1, fit.title
+        assert fit.ece_after < fit.ece_before, fit.title
+    for index, name in enumerate(NAMES):
+        probs, _, _ = matched.stated_attribute(schema, index)
+        confidences = calibration.calibrate_attributes(name, probs).max(axis=1)
+        assert (confidences < probs.max(axis=1)).all()
 
 
 # What the README of the data says: fields, cells, ignored cells, cells with

@@ -22,8 +22,9 @@ class TypeProfileHook(Hook):
     which attributes speak for the type of a cell, and :class:`LLDMetric` to
     tell what the majority of the type would score: evaluators get the profile
     of this training, or that of the tested checkpoint, as ``type_profile`` in
-    their ``dataset_meta``, None if there is none. A dataset without
-    attributes gives no profile.
+    their ``dataset_meta``, None if there is none. Modules of the model with a
+    ``set_value_counts``, such as attribute heads, get the cells of each value.
+    A dataset without attributes gives no profile.
 
     Args:
         kwargs (dict): ``surprising_share`` and ``min_cells`` of
@@ -60,7 +61,7 @@ class TypeProfileHook(Hook):
         attributes = dataset.metainfo.get('attributes')
         if not classes or not attributes:
             return
-        self._profile = TypeProfile.count(
+        profile = TypeProfile.count(
             classes,
             AttributeSchema(attributes),
             (
@@ -71,7 +72,12 @@ class TypeProfileHook(Hook):
                 if not instance['ignore_flag'] and 'attributes' in instance
             ),
             **self.profile_args,
-        ).to_dict()
+        )
+        self._profile = profile.to_dict()
+        counts = [t.sum(axis=0).tolist() for t in profile.counts.values()]
+        for module in runner.model.modules():
+            if hasattr(module, 'set_value_counts'):
+                module.set_value_counts(counts)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Add the profile to a checkpoint."""

@@ -20,7 +20,11 @@ from mmdet.structures.bbox import get_box_tensor
 from mmdet.utils import ConfigType
 from torch import Tensor
 
-from mmleuk.models.utils import AttributeBranchesMixin
+from mmleuk.models.utils import (
+    AttributeBranchesMixin,
+    check_jitter,
+    jitter_boxes,
+)
 from mmleuk.registry import MODELS
 
 
@@ -73,11 +77,7 @@ class AttributeDetectorMixin(AttributeBranchesMixin):
         # MMDetection's DETRs write into their configs, from which no second
         # detector, such as a teacher, could be built.
         super().__init__(*copy.deepcopy(args), **copy.deepcopy(kwargs))
-        if min(attribute_center_std, attribute_size_std) < 0:
-            raise ValueError(
-                f'got attribute_center_std={attribute_center_std} and '
-                f'attribute_size_std={attribute_size_std}, expected 0 or more'
-            )
+        check_jitter(attribute_center_std, attribute_size_std)
         if attribute_copies < 1:
             raise ValueError(
                 f'got attribute_copies={attribute_copies}, expected 1 or more'
@@ -153,19 +153,12 @@ class AttributeDetectorMixin(AttributeBranchesMixin):
         """Copy labelled boxes (k, 4), with noise, to (copies * k, 4)."""
         boxes = get_box_tensor(sample.gt_instances.bboxes)
         boxes = boxes.repeat(self.attribute_copies, 1)
-        sides = boxes[:, 2:] - boxes[:, :2]
-        shifts = self.attribute_center_std * torch.randn_like(sides) * sides
-        factors = (self.attribute_size_std * torch.randn_like(sides)).exp()
-        centers = (boxes[:, :2] + boxes[:, 2:]) / 2 + shifts
-        boxes = torch.cat(
-            [centers - sides * factors / 2, centers + sides * factors / 2],
-            dim=1,
+        return jitter_boxes(
+            boxes,
+            sample.img_shape,
+            self.attribute_center_std,
+            self.attribute_size_std,
         )
-        # As detections are.
-        height, width = sample.img_shape[:2]
-        x = boxes[:, 0::2].clamp(0, width)
-        y = boxes[:, 1::2].clamp(0, height)
-        return torch.stack([x[:, 0], y[:, 0], x[:, 1], y[:, 1]], dim=1)
 
     def predict(
         self,

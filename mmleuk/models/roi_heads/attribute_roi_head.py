@@ -11,7 +11,11 @@ from mmengine.model import ModuleList
 from torch import Tensor
 from torch.nn.functional import pad
 
-from mmleuk.models.utils import AttributeBranchesMixin
+from mmleuk.models.utils import (
+    AttributeBranchesMixin,
+    check_jitter,
+    jitter_boxes,
+)
 from mmleuk.registry import MODELS
 from mmleuk.structures import MISSING
 
@@ -33,6 +37,14 @@ class AttributeRoIHeadMixin(AttributeBranchesMixin):
         attribute_max_rois (int, optional): Most positive RoIs of an image to
             learn from, drawn at random; None takes all. RoIs of one cell
             overlap, so a few of them suffice.
+        attribute_center_std (float): Standard deviation of a random shift of
+            the RoIs to learn from, as a share of their sides.
+        attribute_size_std (float): Standard deviation of the logarithm of a
+            random factor of each of their sides.
+
+    Raises:
+        ValueError: If ``attribute_rois`` is neither, or a standard deviation
+            is negative.
     """
 
     knows_regions = True
@@ -45,6 +57,8 @@ class AttributeRoIHeadMixin(AttributeBranchesMixin):
         attribute_source: str = 'neck',
         attribute_rois: str = 'positive',
         attribute_max_rois: Optional[int] = None,
+        attribute_center_std: float = 0.0,
+        attribute_size_std: float = 0.0,
         **kwargs,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -53,8 +67,10 @@ class AttributeRoIHeadMixin(AttributeBranchesMixin):
                 f'got attribute_rois={attribute_rois!r}, '
                 "expected 'positive' or 'gt'"
             )
+        check_jitter(attribute_center_std, attribute_size_std)
         self.attribute_rois = attribute_rois
         self.attribute_max_rois = attribute_max_rois
+        self.attribute_jitter = attribute_center_std, attribute_size_std
         self.shares_roi_extractor = attribute_roi_extractor is None
         if self.shares_roi_extractor:
             attribute_roi_extractor = self.bbox_roi_extractor
@@ -130,6 +146,11 @@ class AttributeRoIHeadMixin(AttributeBranchesMixin):
                 found = sampled.num_gts - len(codes)
                 codes = pad(codes, (0, 0, 0, found), value=MISSING)
                 targets.append(codes[sampled.pos_assigned_gt_inds[drawn]])
+        if any(self.attribute_jitter):
+            boxes = [
+                jitter_boxes(rois, sample.img_shape, *self.attribute_jitter)
+                for rois, sample in zip(boxes, batch_data_samples)
+            ]
         metas = [sample.metainfo for sample in batch_data_samples]
         logits = self.attribute_logits(x, boxes, metas)
         return self.attribute_head.loss(logits, torch.cat(targets))

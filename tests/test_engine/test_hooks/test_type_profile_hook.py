@@ -8,6 +8,7 @@ from mmengine.evaluator import Evaluator
 
 from mmleuk.engine.hooks import TypeProfileHook
 from mmleuk.evaluation import LLDMetric
+from mmleuk.models.roi_heads import AttributeHead
 from mmleuk.structures import TypeProfile
 
 ATTRIBUTES = [dict(name='cytoplasm', values=('scanty', 'abundant'))]
@@ -35,7 +36,10 @@ class Plain(Fields):
 def save(dataset):
     hook = TypeProfileHook(min_cells=5)
     hook.before_train(
-        SimpleNamespace(train_dataloader=SimpleNamespace(dataset=dataset))
+        SimpleNamespace(
+            train_dataloader=SimpleNamespace(dataset=dataset),
+            model=torch.nn.Identity(),
+        )
     )
     checkpoint = dict(meta={})
     hook.before_save_checkpoint(None, checkpoint)
@@ -63,6 +67,7 @@ def test_metrics_get_the_profile_of_the_training():
     evaluator = Evaluator([LLDMetric()])
     evaluator.dataset_meta = Fields.METAINFO
     runner = SimpleNamespace(
+        model=torch.nn.Identity(),
         train_dataloader=SimpleNamespace(dataset=Fields()),
         val_evaluator=evaluator,
         test_evaluator=evaluator,
@@ -82,6 +87,21 @@ def test_metrics_get_the_profile_of_the_training():
     hook.before_val(runner)
     assert evaluator.metrics[0].dataset_meta['type_profile'] is None
     assert 'type_profile' not in Fields.METAINFO
+
+
+def test_attribute_heads_get_the_counts_of_values():
+    head = AttributeHead(
+        ATTRIBUTES,
+        in_channels=4,
+        long_tail=dict(type='mmleuk.LogitAdjustment'),
+    )
+    runner = SimpleNamespace(
+        train_dataloader=SimpleNamespace(dataset=Fields()),
+        model=torch.nn.ModuleDict(dict(roi_head=head)),
+    )
+    TypeProfileHook().before_train(runner)
+    # One of the cells is ignored, of another nobody knows the value.
+    assert head.value_counts.tolist() == [1, 1]
 
 
 def test_data_without_attributes_give_no_profile():

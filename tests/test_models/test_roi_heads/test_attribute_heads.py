@@ -25,6 +25,12 @@ LOSSES = [
     dict(type='mmleuk.AsymmetricLoss'),
 ]
 
+LONG_TAILS = [
+    dict(type='mmleuk.LogitAdjustment'),
+    dict(type='mmleuk.ClassBalancedWeights'),
+]
+COUNTS = [[70, 20, 10], [90, 10]]
+
 
 @pytest.fixture(autouse=True)
 def _modules():
@@ -53,14 +59,55 @@ def test_loss_by_hand():
 
 
 @pytest.mark.parametrize('loss', LOSSES)
-def test_missing_codes_teach_nothing(loss):
-    head = build(loss_attribute=loss)
+@pytest.mark.parametrize('long_tail', [None, *LONG_TAILS])
+def test_missing_codes_teach_nothing(loss, long_tail):
+    head = build(loss_attribute=loss, long_tail=long_tail)
+    head.set_value_counts(COUNTS)
     logits = torch.randn(2, 5, requires_grad=True)
     targets = torch.tensor([[-1, 1], [-1, -1]])
     head.loss(logits, targets)['loss_attribute'].backward()
     assert logits.grad[0, 3:].abs().sum() > 0
     assert logits.grad[0, :3].abs().sum() == 0
     assert logits.grad[1].abs().sum() == 0
+
+
+def test_each_branch_is_adjusted_by_its_own_counts():
+    head = build(long_tail=LONG_TAILS[0])
+    head.set_value_counts(COUNTS)
+    logits = torch.randn(3, 5)
+    targets = torch.tensor([[0, 1], [2, 0], [1, 1]])
+    shares = [torch.tensor([0.7, 0.2, 0.1]), torch.tensor([0.9, 0.1])]
+    expected = [
+        F.cross_entropy(branch + share.log(), targets[:, column])
+        for column, (branch, share) in enumerate(
+            zip(logits.split((3, 2), dim=1), shares)
+        )
+    ]
+    losses = head.loss(logits, targets)
+    torch.testing.assert_close(losses['loss_attribute'], sum(expected) / 2)
+    # Predictions and the logged accuracy are of the plain logits.
+    plain = build()
+    assert (
+        losses['acc_attribute'] == plain.loss(logits, targets)['acc_attribute']
+    )
+    torch.testing.assert_close(
+        head.predict(logits)['attribute_probs'],
+        plain.predict(logits)['attribute_probs'],
+    )
+
+
+def test_counts_are_needed_for_a_long_tail_alone():
+    logits, targets = torch.randn(1, 5), torch.tensor([[0, 1]])
+    assert build().loss(logits, targets)['loss_attribute'].isfinite()
+    head = build(long_tail=LONG_TAILS[1])
+    with pytest.raises(RuntimeError, match='ClassBalanced.*TypeProfileHook'):
+        head.loss(logits, targets)
+    with pytest.raises(ValueError, match=r'got .*\(3,\).*expected \(3, 2\)'):
+        head.set_value_counts(COUNTS[:1])
+    # A checkpoint has no counts: each training has its own.
+    before = set(head.state_dict())
+    head.set_value_counts(COUNTS)
+    assert set(head.state_dict()) == before == set(build().state_dict())
 
 
 @pytest.mark.parametrize('loss', LOSSES)

@@ -238,6 +238,83 @@ def test_each_roi_learns_the_codes_of_its_own_cell():
         assert codes == expected
 
 
+@pytest.mark.parametrize('cascade', [False, True])
+def test_cells_without_attributes_teach_types_alone(cascade):
+    """As WBCAtt's myelocytes: a box and a type, and no attribute."""
+    head = MODELS.build(head_cfg(cascade))
+    head.init_weights()
+    sample = make_sample(3, codes=torch.full((3, 2), -1))
+    losses = head.loss(make_features(1), [make_proposals(20)], [sample])
+    assert losses['loss_attribute'] == 0
+    total(losses).backward()
+    bbox_head = head.bbox_head[0] if cascade else head.bbox_head
+    assert bbox_head.fc_cls.weight.grad.abs().sum() > 0
+    assert bbox_head.fc_reg.weight.grad.abs().sum() > 0
+    for name, parameter in head.attribute_head.named_parameters():
+        assert parameter.grad.abs().sum() == 0, name
+
+
+def test_cells_without_attributes_change_no_attribute_gradient():
+    head = MODELS.build(head_cfg(attribute_rois='gt'))
+    head.init_weights()
+    described = make_sample(2, codes=torch.tensor([[0, 1], [2, 0]]))
+    both = make_sample(3)
+    both.gt_instances = InstanceData.cat(
+        [
+            described.gt_instances,
+            make_sample(3, codes=torch.full((3, 2), -1)).gt_instances,
+        ]
+    )
+    feats, gradients = make_features(1), []
+    for sample in (described, both):
+        head.zero_grad()
+        loss = head.attribute_loss(
+            feats,
+            [SimpleNamespace(num_gts=len(sample.gt_instances))],
+            [sample],
+        )['loss_attribute']
+        loss.backward()
+        gradients.append(
+            [p.grad.clone() for p in head.attribute_head.parameters()]
+        )
+    for alone, among in zip(*gradients):
+        torch.testing.assert_close(alone, among)
+
+
+@pytest.mark.parametrize('rois', ['positive', 'gt'])
+def test_rois_to_learn_from_are_jittered(rois):
+    seen = []
+    for settings in (
+        {},
+        dict(attribute_center_std=0.1),
+        dict(attribute_size_std=0.1),
+    ):
+        head = MODELS.build(head_cfg(attribute_rois=rois, **settings))
+        sample = make_sample(0)
+        sample.gt_instances = InstanceData(
+            bboxes=torch.tensor([[20.0, 20, 40, 40]]),
+            labels=torch.tensor([1]),
+            attributes=torch.tensor([[0, 1]]),
+        )
+        sampled = SimpleNamespace(
+            pos_priors=sample.gt_instances.bboxes,
+            pos_assigned_gt_inds=torch.tensor([0]),
+            num_gts=1,
+        )
+        head.attribute_logits = lambda x, boxes, metas: (
+            seen.append(boxes[0]) or torch.zeros(1, NUM_VALUES)
+        )
+        head.attribute_loss(make_features(1), [sampled], [sample])
+    plain, moved, scaled = (boxes[0] for boxes in seen)
+    assert plain.tolist() == [20, 20, 40, 40]
+    torch.testing.assert_close(moved[2:] - moved[:2], torch.full((2,), 20.0))
+    assert (moved - plain).abs().min() > 0
+    torch.testing.assert_close(
+        (scaled[2:] + scaled[:2]) / 2, torch.full((2,), 30.0)
+    )
+    assert (scaled - plain).abs().min() > 0
+
+
 def test_attributes_read_boxes_before_rescaling():
     head = MODELS.build(head_cfg()).eval()
     feats, samples = make_features(1), [make_sample(0)]
@@ -361,10 +438,15 @@ def test_missing_or_foreign_attributes_are_named():
 
 
 @pytest.mark.parametrize(
-    'kwargs', [dict(attribute_source='stem'), dict(attribute_rois='all')]
+    'kwargs',
+    [
+        dict(attribute_source='stem'),
+        dict(attribute_rois='all'),
+        dict(attribute_size_std=-0.1),
+    ],
 )
 def test_bad_options_are_named(kwargs):
-    with pytest.raises(ValueError, match=f"{list(kwargs)[0]}='"):
+    with pytest.raises(ValueError, match=f"{list(kwargs)[0]}=['-]"):
         MODELS.build(head_cfg(**kwargs))
 
 

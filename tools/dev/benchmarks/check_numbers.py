@@ -1,9 +1,9 @@
 # Copyright (c) mmleuk authors. All rights reserved.
 """Check that the results that README files and metafiles state are recorded.
 
-Reads ``README.md``, README and metafile of each folder of configs and
-``docs/sparse_benchmark.md``, and names each result that is not that of the
-records in ``docs/results``::
+Reads ``README.md``, README and metafile of each folder of configs,
+``docs/sparse_benchmark.md`` and ``docs/morphology.md``, and names each result
+that is not that of the records in ``docs/results``::
 
     python tools/dev/benchmarks/check_numbers.py
     python tools/dev/benchmarks/check_numbers.py --fix
@@ -47,7 +47,12 @@ import sparse
 import yaml
 from sparse_report import ATTRIBUTES, COLUMNS, compare, values_of
 
-PAGES = ('README.md', 'configs/*/README.md', 'docs/sparse_benchmark.md')
+PAGES = (
+    'README.md',
+    'configs/*/README.md',
+    'docs/sparse_benchmark.md',
+    'docs/morphology.md',
+)
 METAFILES = 'configs/*/metafile.yml'
 RECORDS = 'docs/results'
 # What a column or a metric holds, by its title.
@@ -60,7 +65,17 @@ KEYS = {
     'attributes end to end': f'{ATTRIBUTES}_e2e',
     'attributes macro-F1 end to end': f'{ATTRIBUTES}_e2e',
     'minutes': 'minutes',
+    'of the predicted type': f'{ATTRIBUTES}_predicted_type',
+    'within types': f'{ATTRIBUTES}_within_types',
+    # Of the attribute that a row of a mark names.
+    'given a match': '{attribute}_macro_f1',
+    'end to end': '{attribute}_macro_f1_e2e',
+    'majority of the true type': '{attribute}_macro_f1_type_majority',
+    'majority of the predicted type': '{attribute}_macro_f1_predicted_type',
+    'F1 within types': '{attribute}_macro_f1_within_types',
 }
+# Columns of figures that others have published.
+CITED = ('second human', 'published ResNet-50')
 # Names of data sets in tables that differ from those of the benchmark.
 DATA = {'lld_40x': 'lld'}
 # The same in metafiles, where all labels are used.
@@ -76,7 +91,7 @@ RECORD = 'sparse'  # if a mark names no other
 # Settings that a run does not have if a mark does not state them.
 CHANGES = ('redrawn', 'cfg_options')
 # Keys of a mark and of its rows that are no settings of a run.
-MARK_KEYS = ('record', 'rows', 'numbers', 'key')
+MARK_KEYS = ('record', 'rows', 'numbers', 'key', 'attribute')
 
 DECIMALS = r'[01]?\.\d{3}'
 NUMBER = re.compile(rf'(?<![\w.]){DECIMALS}(?!\d)')
@@ -429,9 +444,12 @@ class NumberCheck:
         for title, cell in columns.items():
             if title in KEYS:
                 most = ceiling if title in ratios else []
-                expected = compare(results, most, KEYS[title])
-                self.compare_cell(path, cell, KEYS[title], expected, source)
-            elif CELL.fullmatch(cell.text):
+                key = KEYS[title]
+                if '{attribute}' in key:
+                    key = key.format(attribute=settings.get('attribute'))
+                expected = compare(results, most, key)
+                self.compare_cell(path, cell, key, expected, source)
+            elif title not in CITED and CELL.fullmatch(cell.text):
                 reason = f'the column {title!r} is no score of KEYS'
                 self.mismatches.append(Mismatch(path, cell, reason))
 

@@ -19,7 +19,7 @@ import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Sequence
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
 
 import records
 import runs
@@ -177,31 +177,45 @@ def count_parameters(config: Path) -> int:
     return sum(parameter.numel() for parameter in detector.parameters())
 
 
-def train(job: Job) -> dict:
+def train(
+    job: Job, score: Optional[Callable[[Job], Dict[str, float]]] = None
+) -> dict:
     """Do one run, or resume it.
+
+    Args:
+        job (Job): The run.
+        score (Callable, optional): Gives the scores of a training that is
+            finished; by default ``tools/test.py`` does.
 
     Returns:
         dict: What is said about it and what :func:`runs.run` adds. Its scores
         have the number of ``parameters``, too.
     """
 
-    def score(folder: Path) -> Dict[str, float]:
-        options = ['test_evaluator.classwise=True']
-        scores = runs.score_checkpoint(job.config, folder, options)
+    def test(folder: Path) -> Dict[str, float]:
+        if score is None:
+            options = ['test_evaluator.classwise=True']
+            scores = runs.score_checkpoint(job.config, folder, options)
+        else:
+            scores = score(job)
         return dict(scores, parameters=count_parameters(job.config))
 
     return runs.run(
-        job.command, job.work_dir, job.about, resumes=True, score=score
+        job.command, job.work_dir, job.about, resumes=True, score=test
     )
 
 
-def train_all(jobs: Sequence[Job], at_a_time: int) -> List[str]:
+def train_all(
+    jobs: Sequence[Job],
+    at_a_time: int,
+    score: Optional[Callable[[Job], Dict[str, float]]] = None,
+) -> List[str]:
     """Do all runs that are missing; return the messages of failures."""
     failures: List[str] = []
 
     def work(job: Job) -> None:
         try:
-            result = train(job)
+            result = train(job, score)
         except RuntimeError as error:
             failures.append(f'{job}: {error}')
             print(f'{job}: failed', flush=True)

@@ -161,8 +161,16 @@ def run_logged(
     return minutes
 
 
+def last_checkpoint(work_dir: Path) -> Path:
+    """Path of the last checkpoint of a training; the folder may move."""
+    return work_dir / Path((work_dir / 'last_checkpoint').read_text()).name
+
+
 def score_checkpoint(
-    config: Path, work_dir: Path, cfg_options: Sequence[str] = ()
+    config: Path,
+    work_dir: Path,
+    cfg_options: Sequence[str] = (),
+    dump: Optional[Path] = None,
 ) -> Dict[str, float]:
     """Run ``tools/test.py`` on the last checkpoint of a training.
 
@@ -171,6 +179,7 @@ def score_checkpoint(
         work_dir (Path): Working directory of the training; the test has the
             folder ``test`` in it.
         cfg_options (Sequence[str]): ``key=value`` overrides for the test.
+        dump (Path, optional): Pickle that the predictions are written to.
 
     Returns:
         dict: The scores.
@@ -178,10 +187,11 @@ def score_checkpoint(
     Raises:
         RuntimeError: If the test fails.
     """
-    checkpoint = Path((work_dir / 'last_checkpoint').read_text()).name
     folder = work_dir / 'test'
     command = [str(ROOT / 'tools' / 'test.py'), str(config)]
-    command += [str(work_dir / checkpoint), '--work-dir', str(folder)]
+    command += [str(last_checkpoint(work_dir)), '--work-dir', str(folder)]
+    if dump:
+        command += ['--out', str(dump)]
     if cfg_options:
         command += ['--cfg-options', *cfg_options]
     run_logged([sys.executable, *command], folder)

@@ -5,7 +5,12 @@ from typing import Dict, Optional, Sequence
 
 import torch
 from mmcv.cnn import ConvModule
-from mmdet.utils import ConfigType, OptMultiConfig, reduce_mean
+from mmdet.utils import (
+    ConfigType,
+    OptConfigType,
+    OptMultiConfig,
+    reduce_mean,
+)
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn.functional import softmax
@@ -29,6 +34,10 @@ class BaseAttributeHead(BaseModule, metaclass=ABCMeta):
             ``(logits, target, weight=, avg_factor=)``. Its ``get_activation``
             turns logits into probabilities, or a softmax if it has none.
         loss_weight (float): Factor of the mean over the branches.
+        long_tail (dict, optional): Config of what changes the loss by how
+            often values occur, such as :class:`LogitAdjustment`. Predictions
+            are of the plain logits. :class:`TypeProfileHook` sets the counts
+            before a training.
         init_cfg (dict | list[dict], optional): Initialisation config.
     """
 
@@ -41,12 +50,38 @@ class BaseAttributeHead(BaseModule, metaclass=ABCMeta):
         *,
         loss_attribute: ConfigType,
         loss_weight: float = 1.0,
+        long_tail: OptConfigType = None,
         init_cfg: OptMultiConfig = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         self.schema = AttributeSchema(attributes)
         self.loss_attribute = MODELS.build(loss_attribute)
         self.loss_weight = loss_weight
+        self.long_tail = None if long_tail is None else MODELS.build(long_tail)
+        # Each training counts its own data: no part of a checkpoint.
+        self.register_buffer('value_counts', None, persistent=False)
+
+    def set_value_counts(self, counts: Sequence[Sequence[int]]) -> None:
+        """Set how many training cells have each value, for the long tail.
+
+        Args:
+            counts (Sequence[Sequence[int]]): For each attribute the cells
+                with each of its values.
+
+        Raises:
+            ValueError: If they are not of this schema.
+        """
+        sizes = tuple(map(len, counts))
+        if sizes != self.schema.sizes:
+            raise ValueError(
+                f'got counts of {sizes} values, expected '
+                f'{self.schema.sizes}, those of the attributes of the head'
+            )
+        parameter = next(self.parameters())
+        self.value_counts = parameter.new_tensor(
+            [count for values in counts for count in values],
+            dtype=torch.float32,
+        )
 
     @abstractmethod
     def forward(self, x: Tensor, box_sizes: Tensor) -> Tensor:
@@ -78,6 +113,9 @@ class BaseAttributeHead(BaseModule, metaclass=ABCMeta):
         Returns:
             dict[str, Tensor]: ``loss_attribute`` and ``acc_attribute``, the
             percentage of known codes that are predicted.
+
+        Raises:
+            RuntimeError: If ``long_tail`` is set and there are no counts.
         """
         logits = logits.float()
         known = targets != MISSING
@@ -86,13 +124,17 @@ class BaseAttributeHead(BaseModule, metaclass=ABCMeta):
         # The mean over processes: DDP takes that of their gradients.
         totals = reduce_mean(weights.sum(dim=0))
         losses, correct = [], []
-        for i, branch in enumerate(logits.split(self.schema.sizes, dim=1)):
+        branches = logits.split(self.schema.sizes, dim=1)
+        counts = self._counts_of_branches()
+        for i, branch in enumerate(branches):
+            scores, weight = branch, weights[:, i]
+            if self.long_tail is not None:
+                scores, weight = self.long_tail(
+                    branch, codes[:, i], weight, counts[i]
+                )
             losses.append(
                 self.loss_attribute(
-                    branch,
-                    codes[:, i],
-                    weight=weights[:, i],
-                    avg_factor=totals[i],
+                    scores, codes[:, i], weight=weight, avg_factor=totals[i]
                 )
             )
             with torch.no_grad():
@@ -106,6 +148,19 @@ class BaseAttributeHead(BaseModule, metaclass=ABCMeta):
             loss_attribute=self.loss_weight * loss + logits.sum() * 0,
             acc_attribute=100 * accuracy,
         )
+
+    def _counts_of_branches(self) -> Sequence[Tensor]:
+        """Counts of the values of each attribute, nothing without need."""
+        if self.long_tail is None:
+            return ()
+        if self.value_counts is None:
+            raise RuntimeError(
+                f'{type(self.long_tail).__name__} of the attribute head has '
+                'no counts of values, expected those of the training data: '
+                'add mmleuk.TypeProfileHook to `default_hooks`, and train on '
+                'data with attributes'
+            )
+        return self.value_counts.split(self.schema.sizes)
 
     def predict(self, logits: Tensor) -> Dict[str, Tensor]:
         """Turn logits into the fields of ``pred_instances``.
