@@ -181,6 +181,14 @@ def test_finished_runs_are_not_repeated(run, tmp_path):
         run(*arguments, '--cfg-options', 'train_cfg.max_epochs=7')
 
 
+def test_runs_of_other_options_are_not_averaged(run):
+    arguments = ('--leave-out', 'one', '--train-on', '--record', 'r.jsonl')
+    run(*arguments)
+    other = ('--work-dir', 'other', '--cfg-options', 'train_cfg.max_epochs=7')
+    assert '| two + three | 0 |' in run(*arguments, *other)
+    assert len(Path('r.jsonl').read_text().splitlines()) == 2
+
+
 def test_a_run_that_fails(run):
     Path('fails').touch()
     with pytest.raises(SystemExit, match=r'one \+ two, seed 0: .* code 1'):
@@ -199,6 +207,8 @@ def test_all_trainings_by_default(benchmark):
 def test_unknown_sets(run):
     with pytest.raises(SystemExit, match='sets x, expected some of one, two'):
         run('--leave-out', 'x')
+    with pytest.raises(SystemExit, match='got no data set'):
+        run('--leave-out', '--train-on')
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def parse_args() -> argparse.Namespace:
         '--record',
         metavar='FILE',
         help='JSON Lines file that the results are added to; the report is '
-        'on all that it holds then',
+        'on all that it holds of this config and these options then',
     )
     add_cfg_options(parser, 'train_cfg.max_epochs=6')
     return parser.parse_args()
@@ -131,7 +131,7 @@ def list_trainings(
         list[tuple[str]]: Sets in the order of ``names``.
 
     Raises:
-        ValueError: If one is unknown.
+        ValueError: If one is unknown, or there is no training.
     """
     chosen = [
         names if part is None else part for part in (leave_out, train_on)
@@ -146,6 +146,11 @@ def list_trainings(
         tuple(name for name in names if name != left) for left in chosen[0]
     ]
     trainings += [(name,) for name in chosen[1]]
+    if not trainings:
+        raise ValueError(
+            'got no data set for --leave-out and --train-on, expected one or '
+            'more for either; without the options it is all'
+        )
     return list(dict.fromkeys(trainings))
 
 
@@ -517,6 +522,15 @@ def main() -> None:
             results = records.update_record(Path(args.record), results)
         except ValueError as error:
             sys.exit(str(error))
+        # Others would be averaged with them.
+        results = [
+            result
+            for result in results
+            if all(
+                result[key] == jobs[0].about[key]
+                for key in ('config', 'cfg_options')
+            )
+        ]
     if results:
         tables = tabulate(results, names)
         print(tables)
