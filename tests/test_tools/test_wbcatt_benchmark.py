@@ -89,7 +89,7 @@ def test_every_variant_differs_in_its_settings_alone(benchmark, monkeypatch):
         cfg = prepare(benchmark, monkeypatch, name)
         assert cfg.train_cfg == plain.train_cfg, name
         assert cfg.optim_wrapper == plain.optim_wrapper, name
-        assert (cfg.pretty_text == plain.pretty_text) == (name == 'head')
+        assert (cfg.to_dict() == plain.to_dict()) == (name == 'head'), name
         model = MODELS.build(cfg.model)
         assert hasattr(model.roi_head, 'attribute_head') == (name != 'boxes')
         for hook in cfg.get('custom_hooks', []):

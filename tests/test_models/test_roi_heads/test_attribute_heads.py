@@ -1,8 +1,11 @@
 # Copyright (c) mmleuk authors. All rights reserved.
+from types import SimpleNamespace
+
 import pytest
 import torch
 import torch.nn.functional as F
 from mmdet.utils import register_all_modules
+from mmengine.hooks import EMAHook
 
 from mmleuk.models.roi_heads import AttributeHead, AttriDetHead
 from mmleuk.registry import MODELS
@@ -108,6 +111,28 @@ def test_counts_are_needed_for_a_long_tail_alone():
     before = set(head.state_dict())
     head.set_value_counts(COUNTS)
     assert set(head.state_dict()) == before == set(build().state_dict())
+
+
+def test_a_moving_average_goes_with_counts_of_values():
+    """MMEngine's EMAHook keeps and stores the mean of the weights."""
+    head = build(long_tail=LONG_TAILS[0])
+    hook = EMAHook(
+        'ExponentialMovingAverage', momentum=0.25, update_buffers=True
+    )
+    runner = SimpleNamespace(model=head, iter=0)
+    hook.before_run(runner)
+    head.set_value_counts(COUNTS)
+    # The first step copies the weights.
+    hook.after_train_iter(runner, 0)
+    before = head.fc_attribute.weight.detach().clone()
+    torch.nn.init.constant_(head.fc_attribute.weight, 1.0)
+    hook.after_train_iter(runner, 1)
+    checkpoint = dict(state_dict=head.state_dict())
+    hook.before_save_checkpoint(runner, checkpoint)
+    torch.testing.assert_close(
+        checkpoint['state_dict']['fc_attribute.weight'],
+        0.75 * before + 0.25,
+    )
 
 
 @pytest.mark.parametrize('loss', LOSSES)
