@@ -11,7 +11,13 @@ import mmleuk
 PACKAGE = Path(mmleuk.__file__).parent
 # A sub-package imports those of earlier layers only.
 LAYERS = (
-    ('config_files', 'environment', 'optional_packages', 'version'),
+    (
+        'config_files',
+        'environment',
+        'optional_packages',
+        'optional_registries',
+        'version',
+    ),
     ('registry',),
     ('structures',),
     ('io',),
