@@ -6,10 +6,8 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-max_epochs = 6
-
 model = dict(
     # Sides of 32 to 256 px.
     rpn_head=dict(anchor_generator=dict(scales=[4, 8])),
 )
-train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
+train_cfg = dict(max_epochs=6, val_interval=6)
