@@ -17,7 +17,7 @@ computer.
 import argparse
 import json
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
 
@@ -26,6 +26,7 @@ import runs
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
+from run_options import add_jobs, add_run_options
 from sparse_report import COLUMNS
 
 from mmleuk.engine.run_config import add_cfg_options
@@ -81,27 +82,14 @@ def parse_args(defaults: Sequence[str], work_dir: str) -> argparse.Namespace:
         help='take configs that have this in their name only, such as the '
         'data',
     )
-    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
-    parser.add_argument('--work-dir', default=work_dir)
+    add_run_options(parser, work_dir)
     parser.add_argument(
         '--gpus',
         type=int,
         default=1,
         help='GPUs of this computer that a run takes',
     )
-    parser.add_argument(
-        '--jobs',
-        type=int,
-        default=1,
-        help='runs at a time, for large GPUs or CPUs; each has its share of '
-        'the cores, unless OMP_NUM_THREADS says else',
-    )
-    parser.add_argument(
-        '--record',
-        metavar='FILE',
-        help='JSON Lines file that the results are added to; the table is '
-        'of all that it holds then',
-    )
+    add_jobs(parser)
     add_cfg_options(parser, 'train_cfg.max_epochs=12')
     args = parser.parse_args()
     if args.gpus > 1 and args.jobs > 1:
@@ -211,29 +199,9 @@ def train_all(
     score: Optional[Callable[[Job], Dict[str, float]]] = None,
 ) -> List[str]:
     """Do all runs that are missing; return the messages of failures."""
-    failures: List[str] = []
-
-    def work(job: Job) -> None:
-        try:
-            result = train(job, score)
-        except RuntimeError as error:
-            failures.append(f'{job}: {error}')
-            print(f'{job}: failed', flush=True)
-            return
-        print(
-            f'{job}: AP {result["scores"]["lld/bbox_mAP"]:.3f} in '
-            f'{result["minutes"]:.1f} minutes',
-            flush=True,
-        )
-
-    pool = ThreadPoolExecutor(at_a_time)
-    try:
-        for future in [pool.submit(work, job) for job in jobs]:
-            future.result()
-    finally:
-        # After Ctrl+C no other run may start.
-        pool.shutdown(cancel_futures=True)
-    return failures
+    return runs.run_all(
+        [(str(job), partial(train, job, score)) for job in jobs], at_a_time
+    )
 
 
 def make_tables(results: Sequence[dict]) -> str:

@@ -22,6 +22,7 @@ import hashlib
 import itertools
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
@@ -31,6 +32,7 @@ import runs
 from mmdet.registry import DATASETS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
+from run_options import add_report_only, add_run_options
 
 from mmleuk.datasets.naming import normalise_patient
 from mmleuk.engine.dataset_wrappers import iter_data_infos
@@ -96,19 +98,13 @@ def parse_args() -> argparse.Namespace:
         metavar='SET',
         help='sets to train on, one at a time; all by default',
     )
-    parser.add_argument('--seeds', type=int, nargs='+', default=[0])
-    parser.add_argument('--work-dir', default='work_dirs/cross_domain')
-    parser.add_argument(
-        '--report-only',
-        action='store_true',
-        help='train nothing, report on the results that are there',
+    add_run_options(
+        parser,
+        'work_dirs/cross_domain',
+        seeds=[0],
+        reported='all that it holds of this config and these options',
     )
-    parser.add_argument(
-        '--record',
-        metavar='FILE',
-        help='JSON Lines file that the results are added to; the report is '
-        'on all that it holds of this config and these options then',
-    )
+    add_report_only(parser)
     add_cfg_options(parser, 'train_cfg.max_epochs=6')
     return parser.parse_args()
 
@@ -297,18 +293,6 @@ def train(job: Job) -> dict:
     )
 
 
-def predict(job: Job) -> Path:
-    """Test the last checkpoint; return the file of all predictions."""
-    folder = job.work_dir / 'test'
-    file = folder / 'predictions.pkl'
-    checkpoint = Path((job.work_dir / 'last_checkpoint').read_text()).name
-    command = [sys.executable, str(runs.ROOT / 'tools' / 'test.py')]
-    command += [str(job.config), str(job.work_dir / checkpoint)]
-    command += ['--work-dir', str(folder), '--out', str(file)]
-    runs.run_logged(command, folder)
-    return file
-
-
 def score(job: Job, work_dir: Path) -> Dict[str, float]:
     """Score the last checkpoint of a run on each set.
 
@@ -317,7 +301,9 @@ def score(job: Job, work_dir: Path) -> Dict[str, float]:
     """
     cfg = Config.fromfile(job.config)
     dataset = cfg.test_dataloader.dataset
-    results = read_dumped_results(predict(job), dataset)
+    dump = work_dir / 'test' / 'predictions.pkl'
+    runs.run_test(job.config, work_dir, dump=dump)
+    results = read_dumped_results(dump, dataset)
     by_set: Dict[str, List[dict]] = {
         Path(part.data_root).name: [] for part in dataset.datasets
     }
@@ -507,14 +493,11 @@ def main() -> None:
             check_overlap(dict(zip(names, parts)))
     except (OSError, ValueError) as error:
         sys.exit(str(error))
-    failures = []
-    for job in [] if args.report_only else jobs:
-        try:
-            result = train(job)
-        except RuntimeError as error:
-            failures.append(f'{job}: {error}')
-            continue
-        print(f'{job}: {result["minutes"]:.1f} minutes', flush=True)
+    failures = runs.run_all(
+        []
+        if args.report_only
+        else [(str(job), partial(train, job)) for job in jobs]
+    )
     files = [job.work_dir / 'result.json' for job in jobs]
     results = [json.loads(f.read_text()) for f in files if f.is_file()]
     if args.record:

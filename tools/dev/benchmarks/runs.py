@@ -8,8 +8,9 @@ import statistics
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Callable, Dict, List, Mapping, Optional, Sequence
+from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -124,6 +125,42 @@ def run(
     return result
 
 
+def run_all(
+    trainings: Sequence[Tuple[str, Callable[[], dict]]], at_a_time: int = 1
+) -> List[str]:
+    """Do several runs; one that fails stops no other.
+
+    Args:
+        trainings (Sequence[tuple[str, Callable]]): For each run its name, and
+            what does it and returns the result of :func:`run`.
+        at_a_time (int): Runs at a time.
+
+    Returns:
+        list[str]: The messages of failures.
+    """
+    failures: List[str] = []
+
+    def work(name: str, training: Callable[[], dict]) -> None:
+        try:
+            result = training()
+        except RuntimeError as error:
+            failures.append(f'{name}: {error}')
+            print(f'{name}: failed', flush=True)
+            return
+        score = result['scores'].get('lld/bbox_mAP')
+        text = '' if score is None else f'AP {score:.3f} in '
+        print(f'{name}: {text}{result["minutes"]:.1f} minutes', flush=True)
+
+    pool = ThreadPoolExecutor(at_a_time)
+    try:
+        for future in [pool.submit(work, *training) for training in trainings]:
+            future.result()
+    finally:
+        # After Ctrl+C no other run may start.
+        pool.shutdown(cancel_futures=True)
+    return failures
+
+
 def run_logged(
     command: Sequence[str], work_dir: Path, resumes: bool = False
 ) -> float:
@@ -166,12 +203,12 @@ def last_checkpoint(work_dir: Path) -> Path:
     return work_dir / Path((work_dir / 'last_checkpoint').read_text()).name
 
 
-def score_checkpoint(
+def run_test(
     config: Path,
     work_dir: Path,
     cfg_options: Sequence[str] = (),
     dump: Optional[Path] = None,
-) -> Dict[str, float]:
+) -> Path:
     """Run ``tools/test.py`` on the last checkpoint of a training.
 
     Args:
@@ -182,7 +219,7 @@ def score_checkpoint(
         dump (Path, optional): Pickle that the predictions are written to.
 
     Returns:
-        dict: The scores.
+        Path: The folder of the test.
 
     Raises:
         RuntimeError: If the test fails.
@@ -195,6 +232,21 @@ def score_checkpoint(
     if cfg_options:
         command += ['--cfg-options', *cfg_options]
     run_logged([sys.executable, *command], folder)
+    return folder
+
+
+def score_checkpoint(
+    config: Path,
+    work_dir: Path,
+    cfg_options: Sequence[str] = (),
+    dump: Optional[Path] = None,
+) -> Dict[str, float]:
+    """Score the last checkpoint of a training, see :func:`run_test`.
+
+    Returns:
+        dict: The scores.
+    """
+    folder = run_test(config, work_dir, cfg_options, dump)
     scores = json.loads(max(folder.glob('*/*.json')).read_text())
     return {k: v for k, v in scores.items() if k.startswith('lld/')}
 

@@ -34,7 +34,7 @@ import hashlib
 import os.path as osp
 import re
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Sequence, Tuple
 
@@ -42,6 +42,13 @@ import records
 import runs
 import sparse_report
 from mmengine.config import Config, DictAction
+from run_options import (
+    add_choose,
+    add_jobs,
+    add_report_only,
+    add_run_options,
+    check_choose,
+)
 from sparse_data import (
     NUM_PARTS,
     SOURCES,
@@ -147,37 +154,16 @@ def parse_args() -> argparse.Namespace:
         help=f'annotated shares of a field, above 0 and below 1; {FULL!r} '
         'has all labels whatever they are',
     )
-    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
-    parser.add_argument('--work-dir', default='work_dirs/benchmark_sparse')
-    parser.add_argument(
-        '--choose',
-        action='store_true',
-        help='score on held-out train fields in place of validation data',
-    )
+    add_run_options(parser, 'work_dirs/benchmark_sparse')
+    add_choose(parser)
     parser.add_argument(
         '--redraw',
         action='store_true',
         help='cut other rectangles for every seed, in place of those that '
         'come with the data',
     )
-    parser.add_argument(
-        '--report-only',
-        action='store_true',
-        help='train nothing, report on the results that are there',
-    )
-    parser.add_argument(
-        '--record',
-        metavar='FILE',
-        help='JSON Lines file that the results are added to; the report is '
-        'on all that it holds then',
-    )
-    parser.add_argument(
-        '--jobs',
-        type=int,
-        default=1,
-        help='runs at a time, for large GPUs or CPUs; each has its share of '
-        'the cores, unless OMP_NUM_THREADS says else',
-    )
+    add_report_only(parser)
+    add_jobs(parser)
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -190,10 +176,7 @@ def parse_args() -> argparse.Namespace:
         parser.error(
             f'--shares are {args.shares}, expected numbers above 0 and below 1'
         )
-    if args.record and args.choose:
-        parser.error(
-            '--record is for scores on validation data, not for --choose'
-        )
+    check_choose(parser, args)
     return args
 
 
@@ -341,36 +324,21 @@ def prepare_all(args: argparse.Namespace, base: Path) -> List[Job]:
 
 def train_all(args: argparse.Namespace, jobs: Sequence[Job]) -> List[str]:
     """Do all runs that are missing; return the messages of failures."""
-    failures: List[str] = []
-
-    def work(job: Job) -> None:
-        run, config, folder = job
-        try:
-            result = train(
+    trainings = [
+        (
+            str(run),
+            partial(
+                train,
                 run,
                 config,
                 folder,
                 args.cfg_options,
                 redrawn=redraws(args, run),
-            )
-        except RuntimeError as error:
-            failures.append(f'{run}: {error}')
-            print(f'{run}: failed', flush=True)
-            return
-        print(
-            f'{run}: AP {result["scores"]["lld/bbox_mAP"]:.3f} in '
-            f'{result["minutes"]:.1f} minutes',
-            flush=True,
+            ),
         )
-
-    pool = ThreadPoolExecutor(args.jobs)
-    try:
-        for future in [pool.submit(work, job) for job in jobs]:
-            future.result()
-    finally:
-        # After Ctrl+C no other run may start.
-        pool.shutdown(cancel_futures=True)
-    return failures
+        for run, config, folder in jobs
+    ]
+    return runs.run_all(trainings, args.jobs)
 
 
 def main() -> None:

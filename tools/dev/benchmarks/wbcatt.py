@@ -36,6 +36,13 @@ import sparse_report
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from morphology_scores import MISSED, score_dump
+from run_options import (
+    add_choose,
+    add_jobs,
+    add_report_only,
+    add_run_options,
+    check_choose,
+)
 
 from mmleuk.configs import resized
 from mmleuk.engine.write_once import write_once
@@ -189,13 +196,8 @@ def parse_args() -> argparse.Namespace:
         + ', '.join(VARIANTS)
         + ', or several of one config joined by "+"',
     )
-    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
-    parser.add_argument('--work-dir', default='work_dirs/benchmark_wbcatt')
-    parser.add_argument(
-        '--choose',
-        action='store_true',
-        help='score on held-out train fields in place of validation data',
-    )
+    add_run_options(parser, 'work_dirs/benchmark_wbcatt')
+    add_choose(parser)
     parser.add_argument(
         '--fields',
         type=int,
@@ -203,24 +205,8 @@ def parse_args() -> argparse.Namespace:
         help=f'train {FEW_EPOCHS} epochs on N fields, in place of the epochs '
         'of the config on all',
     )
-    parser.add_argument(
-        '--report-only',
-        action='store_true',
-        help='train nothing, report on the results that are there',
-    )
-    parser.add_argument(
-        '--record',
-        metavar='FILE',
-        help='JSON Lines file that the results are added to; the table is of '
-        'all that it holds then',
-    )
-    parser.add_argument(
-        '--jobs',
-        type=int,
-        default=1,
-        help='runs at a time; each has its share of the cores, unless '
-        'OMP_NUM_THREADS says else',
-    )
+    add_report_only(parser)
+    add_jobs(parser)
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -229,10 +215,7 @@ def parse_args() -> argparse.Namespace:
         help='overrides for every run; runs of other overrides are apart',
     )
     args = parser.parse_args()
-    if args.record and args.choose:
-        parser.error(
-            '--record is for scores on validation data, not for --choose'
-        )
+    check_choose(parser, args)
     if args.fields is not None and args.fields < 1:
         parser.error(f'--fields is {args.fields}, expected at least 1')
     try:
