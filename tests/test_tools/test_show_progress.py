@@ -30,10 +30,13 @@ def show(folder, script, *arguments):
 def test_an_epoch_is_a_line_and_the_first_picture_is_named(tmp_path):
     old = tmp_path / 'old.png'
     old.touch()
+    # Draws when all lines but the last, which says nothing, have been read.
     script = f"""
-import os, pathlib, sys
+import os, pathlib, sys, time
 os.utime({str(old)!r}, (1, 1))
-print(sys.argv[1], end='')
+print(sys.argv[1], end='', flush=True)
+while sys.argv[1] not in pathlib.Path({str(tmp_path / 'a.log')!r}).read_text():
+    time.sleep(0.01)
 for name in ('b.png', 'a.png'):
     path = pathlib.Path({str(tmp_path)!r}, 'vis', name)
     path.parent.mkdir(exist_ok=True)
